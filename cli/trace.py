@@ -1,0 +1,188 @@
+"""`python -m tracer trace`: one prompt, its attribution graph, from the cache when it is there."""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import tracer
+from cache import GraphCache, graph_key
+from service import Settings
+from tracer import Difference, Graph, TracerError
+from tracer.graph.prune import Pruned
+from tracer.replacement import check_settings, cut
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    parser = commands.add_parser("trace", help="trace the attribution graph of a prompt")
+    parser.add_argument("prompt", nargs="?", help="the text whose next token is explained")
+    parser.add_argument("--tokens", type=_ids, help="token ids instead of a prompt: 1,5,7")
+    parser.add_argument("--model", help="preset, folder or Hub id (default: HYPOGRAPH_MODEL, else gemma-3-270m)")
+    parser.add_argument("--features", help="feature basis (default: neurons)")
+    parser.add_argument("--target", action="append", type=_token, help="token to explain, text or id; can be repeated")
+    parser.add_argument("--minus", type=_token, help="explain the difference to this token; needs one --target")
+    parser.add_argument("--position", type=int, help="explain the prediction after this token (default: the last)")
+    parser.add_argument("--max-logits", type=int, default=10, help="most targets without --target (default 10)")
+    parser.add_argument("--logit-mass", type=float, default=0.95, help="probability they reach together (default 0.95)")
+    parser.add_argument("--max-nodes", type=_max_nodes, default="auto", help="auto, a number, or all")
+    parser.add_argument("--node-threshold", type=float, default=0.8, help="share of influence to keep (default 0.8)")
+    parser.add_argument("--edge-threshold", type=float, default=0.98, help="share of edge scores to keep (default 0.98)")
+    parser.add_argument("--graph", type=Path, metavar="OUT.safetensors", help="save the graph")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    if (arguments.prompt is None) == (arguments.tokens is None):
+        arguments.parser.error("give a PROMPT or --tokens, one of the two")
+    if arguments.minus is not None and (arguments.target is None or len(arguments.target) != 1):
+        arguments.parser.error("--minus needs exactly one --target")
+    check_settings(arguments.max_logits, arguments.logit_mass, arguments.max_nodes)
+    for name in ("node_threshold", "edge_threshold"):
+        if not 0 < getattr(arguments, name) <= 1:
+            raise TracerError(f"--{name.replace('_', '-')} must be above 0 and at most 1")
+    settings = Settings.from_env()
+    store = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
+    begin = time.perf_counter()
+    model = tracer.load(
+        arguments.model or settings.model,
+        features=arguments.features or settings.features,
+        device=settings.device,
+        dtype=settings.dtype,
+        store=settings.models,
+        progress=_show,
+    )
+    loaded = time.perf_counter()
+    graph, hit = _graph(arguments, model, store, settings.max_tokens)
+    traced = time.perf_counter()
+    pruned = graph.prune(arguments.node_threshold, arguments.edge_threshold)
+    scores = graph.scores()
+    done = time.perf_counter()
+    _clear()
+    if arguments.graph:
+        try:
+            graph.save(arguments.graph)
+        except OSError as problem:
+            raise TracerError(f"can't write {arguments.graph}: {problem.strerror}; choose another place") from problem
+    seconds = {"load": loaded - begin}
+    seconds |= {phase: 0.0 if hit else graph.meta["seconds"][phase] for phase in ("record", "select", "sweep")}
+    seconds |= {"prune": done - traced, "total": done - begin}
+    result = {
+        "prompt": graph.meta["prompt"],
+        "tokens": graph.tokens,
+        "token_ids": graph.token_ids,
+        "model": graph.meta["model"],
+        "features": graph.meta["features"],
+        "targets": [{"token": t.token, "id": t.id, "probability": t.probability} for t in graph.targets],
+        "n_active": graph.meta["n_active"],
+        "n_selected": graph.layout.n_features,
+        "n_nodes": int(pruned.node_mask.sum()),
+        "n_edges": int(pruned.kept_edges.sum()),
+        "replacement_score": scores.replacement,
+        "completeness_score": scores.completeness,
+        "strict_replacement_score": scores.strict_replacement,
+        "strict_completeness_score": scores.strict_completeness,
+        "row_error": graph.row_error,
+        "cache": "hit" if hit else "miss",
+        "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
+        "peak_rss_mb": _peak_rss_mb(),
+    }
+    print(json.dumps(result, indent=2, ensure_ascii=False) if arguments.json else _report(result, graph, pruned))
+
+
+def _graph(
+    arguments: argparse.Namespace, model: tracer.ReplacementModel, store: GraphCache, max_tokens: int
+) -> tuple[Graph, bool]:
+    """The graph asked for, and whether the cache had it."""
+    ids = arguments.tokens if arguments.tokens is not None else model.token_ids(arguments.prompt)
+    if len(ids) > max_tokens:
+        raise TracerError(f"the prompt has {len(ids):,} tokens, the limit is {max_tokens:,}: shorten it, or raise HYPOGRAPH_MAX_TOKENS")
+    if ids:
+        ids = ids[: cut(arguments.position, len(ids))]
+    targets: Any = None
+    if arguments.target is not None:
+        targets = [model.token_id(t) for t in arguments.target]
+        if arguments.minus is not None:
+            targets = Difference(targets[0], model.token_id(arguments.minus))
+    options = {
+        "max_logits": arguments.max_logits,
+        "logit_mass": arguments.logit_mass,
+        "max_nodes": arguments.max_nodes,
+    }
+    key = graph_key(
+        model_fingerprint=model.model_fingerprint,
+        basis_fingerprint=model.basis_fingerprint,
+        token_ids=ids,
+        targets=targets,
+        position=None,
+        **options,
+    )
+    graph = store.get(key)
+    if graph is not None:
+        return graph, True
+    graph = model.trace(tokens=ids, targets=targets, progress=_show, **options)
+    store.put(key, graph)
+    return graph, False
+
+
+def _report(result: dict[str, Any], graph: Graph, pruned: Pruned) -> str:
+    lines = [f"{result['model']}, {result['features']}: {' '.join(repr(t) for t in result['tokens'])}", "", "explains"]
+    for target in result["targets"]:
+        shown = "" if target["probability"] is None else f"  {target['probability']:.3f}"
+        lines.append(f"  {target['token']!r:24}{shown}")
+    lines += ["", f"most influential of {result['n_selected']:,} features ({result['n_active']:,} active)"]
+    nodes = graph.nodes
+    for _, node in nodes[nodes.kind == "feature"].nlargest(10, "influence").iterrows():
+        token = result["tokens"][node.position]
+        lines.append(
+            f"  layer {node.layer:>2}  feature {node.feature:>6}  at {token!r:16} activation {node.activation:>9.2f}"
+            f"  influence {node.influence:.3f}"
+        )
+    lines += [
+        "",
+        f"pruned to {result['n_nodes']:,} nodes and {result['n_edges']:,} edges",
+        f"replacement {result['replacement_score']:.3f}  completeness {result['completeness_score']:.3f}"
+        f"  worst row error {result['row_error']:.1e}",
+        f"cache {result['cache']}, {result['seconds']['total']:.1f} s, peak memory {result['peak_rss_mb']:,} MB",
+    ]
+    return "\n".join(lines)
+
+
+def _show(phase: str, fraction: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{phase} {fraction:.0%}", end="", file=sys.stderr, flush=True)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _peak_rss_mb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB on Linux, bytes on macOS
+    return peak // (1_000_000 if sys.platform == "darwin" else 1_000)
+
+
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of token ids like 1,5,7") from None
+
+
+def _token(text: str) -> int | str:
+    """A number is an id; anything else a string of one token."""
+    return int(text) if text.isdigit() else text
+
+
+def _max_nodes(text: str) -> int | str | None:
+    if text in ("auto", "all"):
+        return "auto" if text == "auto" else None
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto, all or a number") from None

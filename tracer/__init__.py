@@ -1,0 +1,13 @@
+"""The engine: a language model and a feature basis in, an attribution graph out.
+
+Knows nothing of Streamlit, caches or databases.
+"""
+
+from tracer.attribution.targets import Difference
+from tracer.errors import Cancelled, Progress, TracerError
+from tracer.graph.graph import Graph
+from tracer.home import home
+from tracer.model.load import load
+from tracer.replacement import ENGINE_VERSION, ReplacementModel
+
+__all__ = ["ENGINE_VERSION", "Cancelled", "Difference", "Graph", "Progress", "ReplacementModel", "TracerError", "home", "load"]

@@ -1,0 +1,21 @@
+"""The two ways in which the engine stops on purpose, and the type of a progress callback.
+
+Everything else that escapes the engine is a bug.
+"""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, float], None]
+"""`progress(phase, fraction)`: called often from long work; it may raise `Cancelled` to stop that work."""
+
+
+class TracerError(Exception):
+    """Something the person can mend. The message is one line that says what is wrong and what to do."""
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback, passed through the engine untouched."""
+
+
+def silent(phase: str, fraction: float) -> None:
+    """The progress callback of a caller who does not want to know."""

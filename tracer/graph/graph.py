@@ -1,0 +1,213 @@
+"""An attribution graph: nodes, the sparse matrix of direct effects, and what is needed to say where it came from.
+
+`A[target, source]`: a row explains its target and sums to its value (DESIGN §3). A saved graph is safetensors with a JSON
+header; loading one runs no code. Knows nothing of models.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from scipy import sparse
+
+from tracer.errors import TracerError
+from tracer.graph.influence import influence, normalised
+from tracer.graph.layout import KINDS, Layout
+from tracer.graph.prune import Pruned, prune
+from tracer.graph.scores import Scores, scores
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    token: str
+    id: int | None
+    probability: float | None
+    weight: float
+    value: float
+
+
+@dataclass
+class Graph:
+    layout: Layout
+    activation: np.ndarray  # (N,) float32, of the feature nodes
+    targets: list[Target]
+    adjacency: sparse.csr_array  # (n, n) float32
+    token_ids: list[int]
+    meta: dict[str, Any]  # JSON: prompt, tokens, model, fingerprints, settings, seconds, excluded positions, n_active
+
+    @property
+    def tokens(self) -> list[str]:
+        """The text of each token of the prompt."""
+        return self.meta["tokens"]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(K,)"""
+        return np.array([t.weight for t in self.targets])
+
+    @cached_property
+    def influence(self) -> np.ndarray:
+        """(n,), before pruning; bias nodes 0."""
+        values = np.zeros(self.layout.n_nodes)
+        matrix = normalised(self.adjacency, self.layout)
+        values[: self.layout.first_bias] = influence(matrix, self.layout, self.weights)
+        return values
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """(n,): what a row sums to: a neuron's activation, a logit less the mean logit; nan for nodes without a row."""
+        values = np.full(self.layout.n_nodes, np.nan)
+        values[: self.layout.n_features] = self.activation
+        values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
+        return values
+
+    @cached_property
+    def mass(self) -> np.ndarray:
+        """(n,): Σ|row|, bias columns included. A share is an edge divided by its target's mass."""
+        return np.asarray(abs(self.adjacency).sum(axis=1))
+
+    @cached_property
+    def row_errors(self) -> np.ndarray:
+        """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
+        gap = np.abs(np.asarray(self.adjacency.sum(axis=1, dtype=np.float64)) - self.value)
+        return np.where(np.isnan(gap), 0, gap / np.maximum(self.mass, 1e-12))
+
+    @property
+    def row_error(self) -> float:
+        return float(self.row_errors.max())
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """One row a node: id, kind, layer, position, feature (token id for logits and embeddings), activation, value, influence."""
+        layout = self.layout
+        feature = np.full(layout.n_nodes, -1)
+        feature[: layout.n_features] = layout.feature
+        feature[layout.first_embedding : layout.first_logit] = self.token_ids
+        feature[layout.first_logit : layout.first_bias] = [-1 if t.id is None else t.id for t in self.targets]
+        activation = np.full(layout.n_nodes, np.nan)
+        activation[: layout.n_features] = self.activation
+        return pd.DataFrame(
+            {
+                "id": self.ids,
+                "kind": np.array(KINDS)[layout.kind],
+                "layer": layout.node_layer,
+                "position": layout.node_position,
+                "feature": feature,
+                "activation": activation,
+                "value": self.value,
+                "influence": self.influence,
+            }
+        )
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """A stable name a node: layer_feature_position, ERR_layer_position, E_position, LOGIT_k, BIAS_name."""
+        layout = self.layout
+        names = [f"{a}_{b}_{c}" for a, b, c in zip(layout.layer, layout.feature, layout.position, strict=True)]
+        names += [f"ERR_{layer}_{p}" for layer in range(layout.n_layers) for p in range(layout.n_tokens)]
+        names += [f"E_{p}" for p in range(layout.n_tokens)]
+        names += [f"LOGIT_{k}" for k in range(layout.n_targets)]
+        return names + ["BIAS_embed", *(f"BIAS_{layer}" for layer in range(layout.n_layers)), "BIAS_final"]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.ids)}
+
+    def scores(self) -> Scores:
+        return scores(self.adjacency, self.layout, self.weights)
+
+    def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
+        return prune(self.adjacency, self.layout, self.weights, node_threshold, edge_threshold)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Dense tensors by circuit-tracer's names; bias nodes last. For small graphs."""
+        layout = self.layout
+        columns = np.stack([layout.layer, layout.position, layout.feature], axis=1)
+        return {
+            "active_features": torch.from_numpy(columns),
+            "activation_values": torch.from_numpy(self.activation),
+            "selected_features": torch.arange(layout.n_features),
+            "input_tokens": torch.tensor(self.token_ids),
+            "logit_token_ids": torch.tensor([-1 if t.id is None else t.id for t in self.targets]),
+            "logit_probabilities": torch.tensor([t.weight for t in self.targets]),
+            "adjacency_matrix": torch.from_numpy(self.adjacency.toarray()),
+            "node_influence": torch.from_numpy(self.influence).float(),
+        }
+
+    def to_bytes(self) -> bytes:
+        """Safetensors with everything else in its header as JSON."""
+        layout = self.layout
+        header = {
+            "format": FORMAT,
+            "meta": self.meta,
+            "targets": [vars(t) for t in self.targets],
+            "n_layers": layout.n_layers,
+        }
+        arrays = {
+            "layer": layout.layer.astype(np.int16),
+            "position": layout.position.astype(np.int32),
+            "feature": layout.feature.astype(np.int32),
+            "activation": self.activation,
+            "token_ids": np.array(self.token_ids, dtype=np.int32),
+            "indptr": self.adjacency.indptr.astype(np.int64),
+            "indices": self.adjacency.indices.astype(np.int32),
+            "data": self.adjacency.data,
+        }
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        return save(tensors, metadata={"hypograph": json.dumps(header)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Graph":
+        """Raises TracerError for data that isn't a whole graph of this format."""
+        try:
+            size = int.from_bytes(data[:8], "little")
+            header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["hypograph"])
+            arrays = {name: tensor.numpy() for name, tensor in load(data).items()}
+            return cls._from_parts(header, arrays)
+        except (SafetensorError, ValueError, KeyError, TypeError, IndexError, UnicodeDecodeError) as problem:
+            raise TracerError(f"this is not a readable graph file ({problem}); trace the prompt again") from problem
+
+    @classmethod
+    def _from_parts(cls, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Graph":
+        if header["format"] != FORMAT:
+            raise ValueError(f"format {header['format']}, expected {FORMAT}")
+        layout = Layout(
+            *(arrays[name].astype(np.int64) for name in ("layer", "position", "feature")),
+            n_layers=int(header["n_layers"]),
+            n_tokens=len(arrays["token_ids"]),
+            n_targets=len(header["targets"]),
+        )
+        shape = (layout.n_nodes, layout.n_nodes)
+        adjacency = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+        adjacency.check_format(full_check=True)
+        graph = cls(
+            layout=layout,
+            activation=arrays["activation"],
+            targets=[Target(**t) for t in header["targets"]],
+            adjacency=adjacency,
+            token_ids=arrays["token_ids"].tolist(),
+            meta=header["meta"],
+        )
+        if len(graph.activation) != layout.n_features or len(graph.tokens) != layout.n_tokens:
+            raise ValueError("its parts have different lengths")
+        return graph
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Graph":
+        """Raises TracerError for a file that isn't there or isn't a graph."""
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except OSError as problem:
+            raise TracerError(f"can't read {path}: {problem.strerror}") from problem

@@ -1,0 +1,35 @@
+"""How much of the targets a graph explains by its nodes (formulas: study/circuit-tracer.md §4).
+
+Replacement: of what is traced back to the inputs, the share that comes from tokens and not from errors. Completeness: the
+share of all explained input that is not error, weighted by influence. The strict scores count what selection dropped as error;
+for neurons, whose unchosen ones are in the error nodes already, both are the same.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from tracer.graph.influence import influence, normalised
+from tracer.graph.layout import Layout
+
+
+@dataclass(frozen=True)
+class Scores:
+    replacement: float
+    completeness: float
+    strict_replacement: float
+    strict_completeness: float
+
+
+def scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> Scores:
+    matrix = normalised(adjacency, layout)
+    node_influence = influence(matrix, layout, weights)
+    errors = slice(layout.first_error, layout.first_embedding)
+    tokens = node_influence[layout.first_embedding : layout.first_logit].sum()
+    replacement = tokens / max(tokens + node_influence[errors].sum(), 1e-30)
+    mass = node_influence.copy()
+    mass[layout.first_logit :] += weights
+    explained = 1 - matrix[: layout.first_bias, errors].sum(axis=1)
+    completeness = (explained * mass).sum() / max(mass.sum(), 1e-30)
+    return Scores(float(replacement), float(completeness), float(replacement), float(completeness))

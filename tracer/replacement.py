@@ -1,0 +1,280 @@
+"""ReplacementModel: a model and a feature basis, the public door of the engine.
+
+Holds the one copy of the weights. Safe to call from several threads: forward passes take turns, everything else only reads.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from tracer.attribution.selection import keep_most_influential, largest, n_candidates, total_attribution
+from tracer.attribution.sweep import make_layout, sweep
+from tracer.attribution.targets import Difference, LogitTarget, Targets, resolve
+from tracer.errors import Progress, TracerError, silent
+from tracer.features.basis import FeatureSet
+from tracer.features.neurons import NeuronBasis
+from tracer.graph.graph import Graph, Target
+from tracer.graph.influence import influence, normalised
+from tracer.graph.layout import Layout
+from tracer.model.anatomy import Anatomy
+from tracer.model.record import Record, record_forward
+
+ENGINE_VERSION = "1"
+"""Part of every cache key: raised when the same request would give another graph."""
+
+AUTO_NODES = 2000
+ROW_ERROR_LIMIT = 1e-4
+
+
+@dataclass(frozen=True)
+class TokenProbability:
+    id: int
+    token: str
+    probability: float
+
+
+class ReplacementModel:
+    def __init__(self, model: Any, tokenizer: Any, name: str, model_fingerprint: str) -> None:
+        self.name = name
+        self.tokenizer = tokenizer
+        self.anatomy = Anatomy(model)
+        self.basis = NeuronBasis(self.anatomy)
+        self.model_fingerprint = model_fingerprint
+        self.basis_fingerprint = self.basis.name
+        self.n_layers = len(self.anatomy.layers)
+        self.vocab_size = self.anatomy.vocab_size
+        self._forward = threading.Lock()
+        unembedding = self.anatomy.unembed.weight
+        self._mean_row = unembedding.detach().mean(0, dtype=torch.float32)
+
+    @property
+    def device(self) -> torch.device:
+        return self.anatomy.unembed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.anatomy.unembed.weight.dtype
+
+    # Tokens
+
+    def token_ids(self, prompt: str) -> list[int]:
+        """As the model's tokenizer does it: nothing is added that it does not add."""
+        return self.tokenizer(prompt)["input_ids"]
+
+    def token_text(self, id: int) -> str:
+        return self.tokenizer.decode([id])
+
+    def token_id(self, token: int | str) -> int:
+        """An id, or a string that is exactly one token. Raises TracerError for anything else."""
+        if isinstance(token, int):
+            self._check_ids([token])
+            return token
+        ids = self.tokenizer(token, add_special_tokens=False)["input_ids"]
+        if len(ids) != 1:
+            pieces = " + ".join(repr(self.token_text(i)) for i in ids) or "nothing"
+            raise TracerError(f"{token!r} is {len(ids)} tokens ({pieces}); give a string of exactly one token, or an id")
+        return ids[0]
+
+    @property
+    def has_chat_template(self) -> bool:
+        return bool(getattr(self.tokenizer, "chat_template", None))
+
+    def chat_ids(self, message: str) -> list[int]:
+        """One user message in the model's chat template, up to where the answer starts."""
+        messages = [{"role": "user", "content": message}]
+        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+
+    def excluded_positions(self, token_ids: Sequence[int]) -> list[int]:
+        """Position 0 when it is a special token: nothing there counts as a feature."""
+        return [0] if token_ids[0] in self.tokenizer.all_special_ids else []
+
+    # Forward passes
+
+    def record(self, token_ids: Sequence[int], progress: Progress = silent) -> Record:
+        self._check_ids(token_ids)
+        with self._forward:
+            return record_forward(
+                self.anatomy, list(token_ids), lambda layer: progress("record", (layer + 1) / self.n_layers)
+            )
+
+    def next_tokens(self, token_ids: Sequence[int], n: int = 10) -> list[TokenProbability]:
+        """The n most likely next tokens."""
+        probabilities = torch.softmax(self.record(token_ids).logits.double(), dim=-1)
+        top = torch.topk(probabilities, min(n, self.vocab_size))
+        pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        return [TokenProbability(id, self.token_text(id), p) for id, p in pairs]
+
+    def activations(self, token_ids: Sequence[int]) -> Tensor:
+        """(L, T, F) of every neuron on a prompt, CPU."""
+        return torch.stack(self.basis.encode(self.record(token_ids), []).h).cpu()
+
+    @torch.no_grad()
+    def says(self, layer: int, feature: int, n: int = 8) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+        """The n tokens that a feature raises most and lowers most: its write vector through final norm weight and unembedding.
+
+        Values: logit less the mean logit, a unit of activation, norm scales left out.
+        """
+        direction = self.basis.output_direction(layer, feature) * self.anatomy.norm_weight(self.anatomy.final_norm)
+        weight = self.anatomy.unembed.weight
+        effect = (weight @ direction.to(weight.dtype)).float() - self._mean_row @ direction
+        top, bottom = torch.topk(effect, n), torch.topk(-effect, n)
+        return (
+            [(self.token_text(i), v) for i, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)],
+            [(self.token_text(i), -v) for i, v in zip(bottom.indices.tolist(), bottom.values.tolist(), strict=True)],
+        )
+
+    # Tracing
+
+    def trace(
+        self,
+        prompt: str | None = None,
+        *,
+        tokens: Sequence[int] | None = None,
+        targets: Targets = None,
+        position: int | None = None,
+        max_logits: int = 10,
+        logit_mass: float = 0.95,
+        max_nodes: int | str | None = "auto",
+        progress: Progress = silent,
+    ) -> Graph:
+        """Trace the attribution graph of one prompt.
+
+        Give `prompt` or `tokens`. `position` P traces the prediction after token P: the prompt cut there; negative counts from
+        the end. `max_nodes`: "auto" (2,000), a number, or None for every active feature. Raises TracerError with one line that
+        says what to do, and whatever `progress` raises.
+        """
+        if (prompt is None) == (tokens is None):
+            raise TracerError("give a prompt or token ids, one of the two")
+        ids = list(tokens) if tokens is not None else self.token_ids(prompt or "")
+        self._check_ids(ids)
+        ids = ids[: cut(position, len(ids))]
+        check_settings(max_logits, logit_mass, max_nodes)
+        clock = _Clock()
+        record = self.record(ids, progress)
+        clock.lap("record")
+        excluded = self.excluded_positions(ids)
+        with torch.no_grad():
+            encoding = self.basis.encode(record, excluded)
+        found = resolve(
+            targets,
+            record.logits,
+            record.raw_logits,
+            self.anatomy.unembed.weight.detach(),
+            self._mean_row,
+            self.token_id,
+            self.token_text,
+            max_logits,
+            logit_mass,
+        )
+        wanted = encoding.n_active if max_nodes is None else AUTO_NODES if max_nodes == "auto" else int(max_nodes)
+        if max_nodes is None:
+            self._check_memory(wanted, len(ids))
+        scores = total_attribution(self.anatomy, record, encoding, found, progress)
+        candidates = largest(scores, n_candidates(wanted))
+        clock.lap("select")
+        adjacency = sweep(self.anatomy, record, encoding, candidates, found, excluded, progress)
+        layout = make_layout(candidates, self.n_layers, len(ids), len(found))
+        weights = np.array([t.weight for t in found])
+        if wanted < len(candidates):
+            by_influence = influence(normalised(adjacency, layout), layout, weights)
+            kept, adjacency = keep_most_influential(adjacency, layout, by_influence, wanted)
+            chosen = torch.from_numpy(kept).to(candidates.layer.device)
+            candidates = FeatureSet(candidates.layer[chosen], candidates.position[chosen], candidates.feature[chosen])
+            layout = make_layout(candidates, self.n_layers, len(ids), len(found))
+        clock.lap("sweep")
+        return Graph(
+            layout=layout,
+            activation=encoding.activation(candidates).float().cpu().numpy(),
+            targets=[_plain(t) for t in found],
+            adjacency=adjacency,
+            token_ids=ids,
+            meta={
+                "prompt": prompt if prompt is not None else self.tokenizer.decode(ids),
+                "tokens": [self.token_text(i) for i in ids],
+                "model": self.name,
+                "features": self.basis.name,
+                "model_fingerprint": self.model_fingerprint,
+                "basis_fingerprint": self.basis_fingerprint,
+                "engine": ENGINE_VERSION,
+                "device": str(self.device),
+                "dtype": str(self.dtype).removeprefix("torch."),
+                "settings": {"max_logits": max_logits, "logit_mass": logit_mass, "max_nodes": max_nodes},
+                "excluded": excluded,
+                "n_active": encoding.n_active,
+                "seconds": clock.seconds,
+            },
+        )
+
+    def self_check(self, progress: Progress = silent) -> None:
+        """Trace a short fixed prompt; raises TracerError naming the layer if its rows don't sum to their targets."""
+        ids = [i % self.vocab_size for i in self.token_ids("The cat sat on the")][:8]
+        graph = self.trace(tokens=ids, max_nodes=50, max_logits=3, progress=lambda _p, f: progress("self-check", f))
+        worst = int(graph.row_errors.argmax())
+        if not graph.row_error <= ROW_ERROR_LIMIT:
+            layer = int(graph.layout.node_layer[worst])
+            where = "the logits" if layer == self.n_layers else f"layer {layer}"
+            raise TracerError(
+                f"{self.name}: attribution rows at {where} miss their targets by {graph.row_error:.1e} of their mass"
+                f" (at most {ROW_ERROR_LIMIT:.0e}): this model computes something that the engine does not replay"
+            )
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        if not len(ids):
+            raise TracerError("the prompt is empty; give at least one token")
+        wrong = [i for i in ids if not 0 <= i < self.vocab_size]
+        if wrong:
+            raise TracerError(f"token id {wrong[0]} is not in the vocabulary; ids go from 0 to {self.vocab_size - 1}")
+
+    def _check_memory(self, n: int, n_tokens: int) -> None:
+        columns = n + self.n_layers * n_tokens + n_tokens
+        need = 2.5 * 4 * n * columns / 2  # half of the pairs are causal; the dense rows, then their sparse copy
+        free = psutil.virtual_memory().available
+        if need > 0.7 * free:
+            raise TracerError(
+                f"all {n:,} features would take about {need / 1e9:.0f} GB and {free / 1e9:.0f} GB are free;"
+                " give --max-nodes a number"
+            )
+
+
+def cut(position: int | None, n_tokens: int) -> int:
+    """How many tokens remain when the prompt is cut after `position`. Raises TracerError outside the prompt."""
+    if position is None:
+        return n_tokens
+    if not -n_tokens <= position < n_tokens:
+        raise TracerError(f"position {position} is outside the prompt; its {n_tokens} tokens are 0 to {n_tokens - 1}")
+    return position % n_tokens + 1
+
+
+def check_settings(max_logits: int, logit_mass: float, max_nodes: int | str | None) -> None:
+    """Raises TracerError for values out of range."""
+    if max_logits < 1:
+        raise TracerError(f"max_logits is {max_logits}; give at least 1")
+    if not 0 < logit_mass <= 1:
+        raise TracerError(f"logit_mass is {logit_mass:g}; give a share above 0 and at most 1")
+    if isinstance(max_nodes, str) and max_nodes != "auto" or isinstance(max_nodes, int) and max_nodes < 1:
+        raise TracerError(f"max_nodes is {max_nodes!r}; give 'auto', None or a number of at least 1")
+
+
+def _plain(target: LogitTarget) -> Target:
+    return Target(target.token, target.id, target.probability, target.weight, target.value)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._last, 4)
+        self._last = now
+
+
+__all__ = ["ENGINE_VERSION", "Difference", "ReplacementModel", "TokenProbability"]
