@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from cache import CacheError
 from cli import models, trace
@@ -13,10 +14,13 @@ from tracer import TracerError
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0, 1 (failed, one line on stderr saying what to do), 2 (usage), 130 (interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m tracer", description="Attribution graphs of language models.")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    debug: dict[str, Any] = {"action": "store_true", "help": "show the traceback of an error"}
+    parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", required=True)
     for module in (models, trace):
-        module.add_parser(commands).set_defaults(run=module.run)
+        command = module.add_parser(commands)
+        command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # before the command or after it
+        command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)

@@ -29,7 +29,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument("--logit-mass", type=float, default=0.95, help="probability they reach together (default 0.95)")
     parser.add_argument("--max-nodes", type=_max_nodes, default="auto", help="auto, a number, or all")
     parser.add_argument("--node-threshold", type=float, default=0.8, help="share of influence to keep (default 0.8)")
-    parser.add_argument("--edge-threshold", type=float, default=0.98, help="share of edge scores to keep (default 0.98)")
+    parser.add_argument(
+        "--edge-threshold", type=float, default=0.98, help="share of edge scores to keep (default 0.98)"
+    )
     parser.add_argument("--graph", type=Path, metavar="OUT.safetensors", help="save the graph")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(parser=parser)
@@ -41,6 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.parser.error("give a PROMPT or --tokens, one of the two")
     if arguments.minus is not None and (arguments.target is None or len(arguments.target) != 1):
         arguments.parser.error("--minus needs exactly one --target")
+    if arguments.prompt == "":  # some tokenizers would still make a token of it, for the beginning
+        raise TracerError("the prompt is empty; give the text whose next token is to be explained")
     check_settings(arguments.max_logits, arguments.logit_mass, arguments.max_nodes)
     for name in ("node_threshold", "edge_threshold"):
         if not 0 < getattr(arguments, name) <= 1:
@@ -72,10 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
     seconds |= {phase: 0.0 if hit else graph.meta["seconds"][phase] for phase in ("record", "select", "sweep")}
     seconds |= {"prune": done - traced, "total": done - begin}
     result = {
-        "prompt": graph.meta["prompt"],
+        "prompt": graph.meta["prompt"] if arguments.prompt is None else arguments.prompt,
         "tokens": graph.tokens,
         "token_ids": graph.token_ids,
-        "model": graph.meta["model"],
+        "model": model.name,
         "features": graph.meta["features"],
         "targets": [{"token": t.token, "id": t.id, "probability": t.probability} for t in graph.targets],
         "n_active": graph.meta["n_active"],
@@ -100,7 +104,9 @@ def _graph(
     """The graph asked for, and whether the cache had it."""
     ids = arguments.tokens if arguments.tokens is not None else model.token_ids(arguments.prompt)
     if len(ids) > max_tokens:
-        raise TracerError(f"the prompt has {len(ids):,} tokens, the limit is {max_tokens:,}: shorten it, or raise HYPOGRAPH_MAX_TOKENS")
+        raise TracerError(
+            f"the prompt has {len(ids):,} tokens, the limit is {max_tokens:,}: shorten it or raise HYPOGRAPH_MAX_TOKENS"
+        )
     if ids:
         ids = ids[: cut(arguments.position, len(ids))]
     targets: Any = None
@@ -176,7 +182,7 @@ def _ids(text: str) -> list[int]:
 
 def _token(text: str) -> int | str:
     """A number is an id; anything else a string of one token."""
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _max_nodes(text: str) -> int | str | None:

@@ -10,4 +10,14 @@ from tracer.home import home
 from tracer.model.load import load
 from tracer.replacement import ENGINE_VERSION, ReplacementModel
 
-__all__ = ["ENGINE_VERSION", "Cancelled", "Difference", "Graph", "Progress", "ReplacementModel", "TracerError", "home", "load"]
+__all__ = [
+    "ENGINE_VERSION",
+    "Cancelled",
+    "Difference",
+    "Graph",
+    "Progress",
+    "ReplacementModel",
+    "TracerError",
+    "home",
+    "load",
+]

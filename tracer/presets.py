@@ -1,7 +1,7 @@
 """The models that we support by name: a table.
 
-A preset names a Hub repository and, where one exists, a package that carries the same weights as a GGUF file, so that the
-model is there without a network. Any other model of a supported family is named by its folder or Hub id.
+A preset names a Hub repository and, where one exists, a package that carries the same weights as a GGUF file, so that
+the model is there without a network. Any other model of a supported family is named by its folder or Hub id.
 """
 
 from dataclasses import dataclass

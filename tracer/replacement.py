@@ -1,6 +1,7 @@
 """ReplacementModel: a model and a feature basis, the public door of the engine.
 
-Holds the one copy of the weights. Safe to call from several threads: forward passes take turns, everything else only reads.
+Holds the one copy of the weights. Safe to call from several threads: forward passes take turns, everything else only
+reads.
 """
 
 import threading
@@ -14,15 +15,21 @@ import psutil
 import torch
 from torch import Tensor
 
-from tracer.attribution.selection import keep_most_influential, largest, n_candidates, total_attribution
-from tracer.attribution.sweep import make_layout, sweep
-from tracer.attribution.targets import Difference, LogitTarget, Targets, resolve
+from tracer.attribution.cost import sweep_operations
+from tracer.attribution.selection import (
+    all_active,
+    keep_most_influential,
+    largest,
+    n_candidates,
+    total_attribution,
+)
+from tracer.attribution.sweep import first_position, make_layout, sweep
+from tracer.attribution.targets import LogitTarget, Targets, resolve
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import FeatureSet
 from tracer.features.neurons import NeuronBasis
 from tracer.graph.graph import Graph, Target
 from tracer.graph.influence import influence, normalised
-from tracer.graph.layout import Layout
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record, record_forward
 
@@ -44,7 +51,7 @@ class ReplacementModel:
     def __init__(self, model: Any, tokenizer: Any, name: str, model_fingerprint: str) -> None:
         self.name = name
         self.tokenizer = tokenizer
-        self.anatomy = Anatomy(model)
+        self.anatomy = Anatomy(model.eval().requires_grad_(False))
         self.basis = NeuronBasis(self.anatomy)
         self.model_fingerprint = model_fingerprint
         self.basis_fingerprint = self.basis.name
@@ -79,7 +86,9 @@ class ReplacementModel:
         ids = self.tokenizer(token, add_special_tokens=False)["input_ids"]
         if len(ids) != 1:
             pieces = " + ".join(repr(self.token_text(i)) for i in ids) or "nothing"
-            raise TracerError(f"{token!r} is {len(ids)} tokens ({pieces}); give a string of exactly one token, or an id")
+            raise TracerError(
+                f"{token!r} is {len(ids)} tokens ({pieces}); give a string of exactly one token, or an id"
+            )
         return ids[0]
 
     @property
@@ -117,7 +126,8 @@ class ReplacementModel:
 
     @torch.no_grad()
     def says(self, layer: int, feature: int, n: int = 8) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """The n tokens that a feature raises most and lowers most: its write vector through final norm weight and unembedding.
+        """The n tokens that a feature raises most and lowers most: its write vector through final norm weight and
+        unembedding.
 
         Values: logit less the mean logit, a unit of activation, norm scales left out.
         """
@@ -146,9 +156,9 @@ class ReplacementModel:
     ) -> Graph:
         """Trace the attribution graph of one prompt.
 
-        Give `prompt` or `tokens`. `position` P traces the prediction after token P: the prompt cut there; negative counts from
-        the end. `max_nodes`: "auto" (2,000), a number, or None for every active feature. Raises TracerError with one line that
-        says what to do, and whatever `progress` raises.
+        Give `prompt` or `tokens`. `position` P traces the prediction after token P: the prompt cut there; negative
+        counts from the end. `max_nodes`: "auto" (2,000), a number, or None for every active feature. Raises
+        TracerError with one line that says what to do, and whatever `progress` raises.
         """
         if (prompt is None) == (tokens is None):
             raise TracerError("give a prompt or token ids, one of the two")
@@ -162,25 +172,18 @@ class ReplacementModel:
         excluded = self.excluded_positions(ids)
         with torch.no_grad():
             encoding = self.basis.encode(record, excluded)
-        found = resolve(
-            targets,
-            record.logits,
-            record.raw_logits,
-            self.anatomy.unembed.weight.detach(),
-            self._mean_row,
-            self.token_id,
-            self.token_text,
-            max_logits,
-            logit_mass,
-        )
+        found = self.resolve_targets(record, targets, max_logits, logit_mass)
         wanted = encoding.n_active if max_nodes is None else AUTO_NODES if max_nodes == "auto" else int(max_nodes)
         if max_nodes is None:
             self._check_memory(wanted, len(ids))
-        scores = total_attribution(self.anatomy, record, encoding, found, progress)
-        candidates = largest(scores, n_candidates(wanted))
+            candidates = all_active(encoding)
+        else:
+            scores = total_attribution(self.anatomy, record, encoding, found, progress)
+            candidates = largest(scores, n_candidates(wanted))
         clock.lap("select")
         adjacency = sweep(self.anatomy, record, encoding, candidates, found, excluded, progress)
         layout = make_layout(candidates, self.n_layers, len(ids), len(found))
+        operations = sweep_operations(self.anatomy, layout, first_position(excluded, len(ids)))
         weights = np.array([t.weight for t in found])
         if wanted < len(candidates):
             by_influence = influence(normalised(adjacency, layout), layout, weights)
@@ -196,7 +199,7 @@ class ReplacementModel:
             adjacency=adjacency,
             token_ids=ids,
             meta={
-                "prompt": prompt if prompt is not None else self.tokenizer.decode(ids),
+                "prompt": prompt if prompt is not None else self.tokenizer.decode(ids[len(excluded) :]),
                 "tokens": [self.token_text(i) for i in ids],
                 "model": self.name,
                 "features": self.basis.name,
@@ -207,9 +210,27 @@ class ReplacementModel:
                 "dtype": str(self.dtype).removeprefix("torch."),
                 "settings": {"max_logits": max_logits, "logit_mass": logit_mass, "max_nodes": max_nodes},
                 "excluded": excluded,
+                "explains": [t.token for t in found],
                 "n_active": encoding.n_active,
+                "sweep_operations": operations,
                 "seconds": clock.seconds,
             },
+        )
+
+    def resolve_targets(
+        self, record: Record, targets: Targets, max_logits: int = 10, logit_mass: float = 0.95
+    ) -> list[LogitTarget]:
+        """The logits that a graph of this record explains."""
+        return resolve(
+            targets,
+            record.logits,
+            record.raw_logits,
+            self.anatomy.unembed.weight.detach(),
+            self._mean_row,
+            self.token_id,
+            self.token_text,
+            max_logits,
+            logit_mass,
         )
 
     def self_check(self, progress: Progress = silent) -> None:
@@ -258,7 +279,7 @@ def check_settings(max_logits: int, logit_mass: float, max_nodes: int | str | No
         raise TracerError(f"max_logits is {max_logits}; give at least 1")
     if not 0 < logit_mass <= 1:
         raise TracerError(f"logit_mass is {logit_mass:g}; give a share above 0 and at most 1")
-    if isinstance(max_nodes, str) and max_nodes != "auto" or isinstance(max_nodes, int) and max_nodes < 1:
+    if (isinstance(max_nodes, str) and max_nodes != "auto") or (isinstance(max_nodes, int) and max_nodes < 1):
         raise TracerError(f"max_nodes is {max_nodes!r}; give 'auto', None or a number of at least 1")
 
 
@@ -275,6 +296,3 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[name] = round(now - self._last, 4)
         self._last = now
-
-
-__all__ = ["ENGINE_VERSION", "Difference", "ReplacementModel", "TokenProbability"]

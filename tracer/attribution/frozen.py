@@ -1,8 +1,8 @@
 """Attention with patterns and norm scales held: a linear map, applied transposed.
 
-The gradient of a target at position P lives at positions ≤ P, so it is kept as (targets, positions first…P, D). Where position
-0 is excluded, `first` is 1: position 0 attends to itself alone, so what is written there enters other positions only through
-the streams of `FirstPosition`, and no gradient need go back through it.
+The gradient of a target at position P lives at positions ≤ P, so it is kept as (targets, positions first…P, D). Where
+position 0 is excluded, `first` is 1: position 0 attends to itself alone, so what is written there enters other
+positions only through the streams of `FirstPosition`, and no gradient need go back through it.
 """
 
 import torch
@@ -27,8 +27,8 @@ class FrozenAttention:
     def transpose(self, gradient: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """Gradients (n, P+1−first, D) after this attention → those before it, of its own branch alone.
 
-        Returns the gradient at the residual stream, same shape, and at the values of position 0, (n, G·d): what it would get
-        if `first` is 0 is part of the former already.
+        Returns the gradient at the residual stream, same shape, and at the values of position 0, (n, G·d): what it
+        would get if `first` is 0 is part of the former already.
         """
         n, width, _ = gradient.shape
         last = first + width
@@ -64,8 +64,8 @@ class FrozenAttention:
 class FirstPosition:
     """The separate sources at an excluded position 0, each carried forward once, layer by layer.
 
-    Stream 0 is the token's embedding, stream 1 + l the constants of layer l. `values[l]` (1 + l, G·d) is what the streams
-    present before attention l offer to be attended to.
+    Stream 0 is the token's embedding, stream 1 + l the constants of layer l. `values[l]` (1 + l, G·d) is what the
+    streams present before attention l offer to be attended to.
     """
 
     def __init__(self, attentions: list[FrozenAttention], record: Record) -> None:

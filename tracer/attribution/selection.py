@@ -1,7 +1,7 @@
 """Which neurons become nodes: those with the largest total attribution, then those with the largest influence.
 
-Total attribution is h·∂target/∂h through everything below the target (attention, norms and MLPs, by RelP's rules), for all
-neurons by one backward pass. What is not chosen stays in the error node of its layer and position.
+Total attribution is h·∂target/∂h through everything below the target (attention, norms and MLPs, by RelP's rules), for
+all neurons by one backward pass. What is not chosen stays in the error node of its layer and position.
 """
 
 import numpy as np
@@ -17,6 +17,7 @@ from tracer.features.neurons import NeuronEncoding
 from tracer.graph.layout import Layout
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
+
 
 def n_candidates(wanted: int) -> int:
     """First-stage nodes: choosing by influence among more than are wanted explains more (DESIGN §3: 500 of 3,000)."""
@@ -43,6 +44,13 @@ def total_attribution(
     return torch.stack(scores[::-1])
 
 
+def all_active(encoding: NeuronEncoding) -> FeatureSet:
+    """Every neuron with an activation at a position that is not excluded."""
+    active = torch.stack(encoding.h) != 0
+    active[:, encoding.excluded] = False
+    return FeatureSet(*(x.contiguous() for x in active.nonzero(as_tuple=True)))
+
+
 def largest(scores: Tensor, n: int) -> FeatureSet:
     """The features with the n largest scores that are not zero."""
     flat = scores.flatten()
@@ -54,7 +62,8 @@ def largest(scores: Tensor, n: int) -> FeatureSet:
 def keep_most_influential(
     adjacency: sparse.csr_array, layout: Layout, influence: np.ndarray, n: int
 ) -> tuple[np.ndarray, sparse.csr_array]:
-    """Reduce a graph to its n most influential features; what the others wrote joins the error of their layer and position.
+    """Reduce a graph to its n most influential features; what the others wrote joins the error of their layer and
+    position.
 
     Returns the indices of the kept features, ascending, and the smaller matrix.
     """

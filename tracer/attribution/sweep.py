@@ -1,7 +1,7 @@
 """The linear replay: every direct effect between nodes, in one pass from the top layer down (DESIGN §3).
 
-Targets at the same position form a group: their gradients have one shape and never meet those of another group. A group's rows
-go from the top layer down, so that the targets present at any moment are its first ones.
+Targets at the same position form a group: their gradients have one shape and never meet those of another group. A
+group's rows go from the top layer down, so that the targets present at any moment are its first ones.
 """
 
 from dataclasses import dataclass
@@ -40,8 +40,7 @@ def sweep(
     n_layers = len(anatomy.layers)
     layout = make_layout(features, n_layers, record.n_tokens, len(targets))
     attentions = [FrozenAttention(anatomy, record, layer) for layer in range(n_layers)]
-    # position 0 can be left out only where no target lies there
-    first = 1 if 0 in excluded and record.n_tokens > 1 else 0
+    first = first_position(excluded, record.n_tokens)
     streams = FirstPosition(attentions, record) if first else None
     chunks = _chunks(layout, first, anatomy.d_model)
     pieces = []
@@ -61,6 +60,11 @@ def sweep(
             pieces.append((group.rows, group.matrix(layout.n_nodes)))
     progress("sweep", 1.0)
     return _assemble(pieces, layout.n_nodes)
+
+
+def first_position(excluded: list[int], n_tokens: int) -> int:
+    """1 where position 0 is excluded, unless it is all there is: the only target then lies there."""
+    return 1 if 0 in excluded and n_tokens > 1 else 0
 
 
 def make_layout(features: FeatureSet, n_layers: int, n_tokens: int, n_targets: int) -> Layout:
@@ -208,9 +212,7 @@ def _add_features(group: Group, encoding: Encoding, features: FeatureSet, layer:
         group.edges[rows, group.bias(layer)] += own
 
 
-def _through_attention(
-    group: Group, attention: FrozenAttention, streams: FirstPosition | None, layer: int
-) -> None:
+def _through_attention(group: Group, attention: FrozenAttention, streams: FirstPosition | None, layer: int) -> None:
     if not group.present:
         return
     gradient, edges = group.gradient[: group.present], group.edges[: group.present]

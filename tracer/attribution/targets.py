@@ -1,7 +1,7 @@
 """What a graph explains: the logits at the last position, each less the mean logit, before any softcap.
 
-A target is a direction at the output of the final norm: an unembedding row less the mean row, so that the row of the graph sums
-to the demeaned logit (circuit-tracer's definition, study/circuit-tracer.md §1.6). Knows nothing of graphs.
+A target is a direction at the output of the final norm: an unembedding row less the mean row, so that the row of the
+graph sums to the demeaned logit (circuit-tracer's definition, study/circuit-tracer.md §1.6). Knows nothing of graphs.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,10 +46,11 @@ def resolve(
     max_logits: int,
     logit_mass: float,
 ) -> list[LogitTarget]:
-    """`logits` and `raw_logits` (V,) after and before the softcap; `unembedding` (V, D); `mean_row` (D,) its mean over V.
+    """`logits` and `raw_logits` (V,) after and before the softcap; `unembedding` (V, D); `mean_row` (D,) its mean over
+    V.
 
-    None takes the fewest top tokens that reach `logit_mass`, at most `max_logits`, weighted by probability; given tokens
-    weigh the same; a difference weighs 1. Raises TracerError for an empty list, and what `token_id` raises.
+    None takes the fewest top tokens that reach `logit_mass`, at most `max_logits`, weighted by probability; given
+    tokens weigh the same; a difference weighs 1. Raises TracerError for an empty list, and what `token_id` raises.
     """
     probabilities = torch.softmax(logits.double(), dim=-1)
     centred = raw_logits - raw_logits.double().mean().float()

@@ -1,7 +1,8 @@
 """The protocol of a feature basis: what the sweep asks of transcoders or neurons.
 
-A basis is bound to a model; an `Encoding` is what it makes of one record. Vectors are given at the residual stream, with norm
-scales held: a read vector already holds the gain of the norm before the MLP, a write vector that of the norm after it.
+A basis is bound to a model; an `Encoding` is what it makes of one record. Vectors are given at the residual stream,
+with norm scales held: a read vector already holds the gain of the norm before the MLP, a write vector that of the norm
+after it.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Encoding(Protocol):
         ...
 
     def read(self, layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """Read vectors (n, D) at the stream before the MLP of `layer`, and what a target owes to its own biases (n,)."""
+        """Read vectors (n, D) at the stream before the MLP, and what a target owes to its own biases (n,)."""
         ...
 
     def write(self, layer: int, position: Tensor, feature: Tensor) -> Tensor:

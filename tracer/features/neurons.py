@@ -86,8 +86,8 @@ class NeuronEncoding:
     def through(self, layer: int, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Send gradients back through the whole MLP, by RelP's rules.
 
-        `gradient` (K, T, D) at the stream after the MLP. Returns the gradient at each neuron, (K, T, F), and at the stream
-        before the MLP, (K, T, D). Excluded positions have no neurons, so nothing passes there.
+        `gradient` (K, T, D) at the stream after the MLP. Returns the gradient at each neuron, (K, T, F), and at the
+        stream before the MLP, (K, T, D). Excluded positions have no neurons, so nothing passes there.
         """
         mlp, record = self.layers[layer].mlp, self.record
         gain = record.post_mlp[layer]

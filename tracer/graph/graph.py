@@ -1,7 +1,7 @@
 """An attribution graph: nodes, the sparse matrix of direct effects, and what is needed to say where it came from.
 
-`A[target, source]`: a row explains its target and sums to its value (DESIGN §3). A saved graph is safetensors with a JSON
-header; loading one runs no code. Knows nothing of models.
+`A[target, source]`: a row explains its target and sums to its value (DESIGN §3). A saved graph is safetensors with a
+JSON header; loading one runs no code. Knows nothing of models.
 """
 
 import json
@@ -76,6 +76,21 @@ class Graph:
         return np.asarray(abs(self.adjacency).sum(axis=1))
 
     @cached_property
+    def by_source(self) -> sparse.csc_array:
+        """The adjacency matrix, column by column."""
+        return self.adjacency.tocsc()
+
+    def inputs(self, node: int) -> tuple[np.ndarray, np.ndarray]:
+        """Source nodes of a target and its edges from them."""
+        span = slice(*self.adjacency.indptr[node : node + 2])
+        return self.adjacency.indices[span], self.adjacency.data[span]
+
+    def outputs(self, node: int) -> tuple[np.ndarray, np.ndarray]:
+        """Target nodes of a source and its edges to them."""
+        span = slice(*self.by_source.indptr[node : node + 2])
+        return self.by_source.indices[span], self.by_source.data[span]
+
+    @cached_property
     def row_errors(self) -> np.ndarray:
         """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
         gap = np.abs(np.asarray(self.adjacency.sum(axis=1, dtype=np.float64)) - self.value)
@@ -87,7 +102,7 @@ class Graph:
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
-        """One row a node: id, kind, layer, position, feature (token id for logits and embeddings), activation, value, influence."""
+        """One row a node. `feature` is the token id for logits and embeddings; what a node hasn't is −1 or nan."""
         layout = self.layout
         feature = np.full(layout.n_nodes, -1)
         feature[: layout.n_features] = layout.feature
@@ -116,7 +131,7 @@ class Graph:
         names += [f"ERR_{layer}_{p}" for layer in range(layout.n_layers) for p in range(layout.n_tokens)]
         names += [f"E_{p}" for p in range(layout.n_tokens)]
         names += [f"LOGIT_{k}" for k in range(layout.n_targets)]
-        return names + ["BIAS_embed", *(f"BIAS_{layer}" for layer in range(layout.n_layers)), "BIAS_final"]
+        return [*names, "BIAS_embed", *(f"BIAS_{layer}" for layer in range(layout.n_layers)), "BIAS_final"]
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -199,6 +214,14 @@ class Graph:
         )
         if len(graph.activation) != layout.n_features or len(graph.tokens) != layout.n_tokens:
             raise ValueError("its parts have different lengths")
+        if graph.activation.dtype != np.float32 or adjacency.dtype != np.float32:
+            raise ValueError("its numbers are not float32")
+        for name, values, end in (
+            ("layer", layout.layer, layout.n_layers),
+            ("position", layout.position, layout.n_tokens),
+        ):
+            if len(values) and not 0 <= values.min() <= values.max() < end:
+                raise ValueError(f"a {name} is out of range")
         return graph
 
     def save(self, path: str | Path) -> None:

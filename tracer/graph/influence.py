@@ -1,7 +1,7 @@
 """Influence: how much of the targets' explanation passes through each node (study/circuit-tracer.md §4).
 
-M = |A| / row sum of |A|, w = the targets' weights on the logits: influence = w M + w M² + … . The graph is a DAG, so one pass
-over the layers from the top gives the whole sum. Bias nodes take no part.
+M = |A| / row sum of |A|, w = the targets' weights on the logits: influence = w M + w M² + … . The graph is a DAG, so
+one pass over the layers from the top gives the whole sum. Bias nodes take no part.
 """
 
 import numpy as np

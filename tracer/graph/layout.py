@@ -1,7 +1,7 @@
 """The order of a graph's nodes: features, errors, embeddings, logits, then bias nodes.
 
-Features by (layer, position, feature), errors layer-major, one embedding a token, one logit a target, and L + 2 bias nodes:
-embed, layer 0 … L−1, final. The first four are circuit-tracer's order, so matrices can be compared.
+Features by (layer, position, feature), errors layer-major, one embedding a token, one logit a target, and L + 2 bias
+nodes: embed, layer 0 … L−1, final. The first four are circuit-tracer's order, so matrices can be compared.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from tracer.graph.layout import Layout
 
 @dataclass
 class Pruned:
-    """`node_mask` (n,) over all nodes, bias nodes never kept; `kept_edges` (nnz,) over the stored edges of the graph."""
+    """`node_mask` (n,) over all nodes, bias nodes never kept; `kept_edges` (nnz,) over the stored edges."""
 
     node_mask: np.ndarray
     kept_edges: np.ndarray

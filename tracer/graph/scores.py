@@ -1,8 +1,8 @@
 """How much of the targets a graph explains by its nodes (formulas: study/circuit-tracer.md §4).
 
-Replacement: of what is traced back to the inputs, the share that comes from tokens and not from errors. Completeness: the
-share of all explained input that is not error, weighted by influence. The strict scores count what selection dropped as error;
-for neurons, whose unchosen ones are in the error nodes already, both are the same.
+Replacement: of what is traced back to the inputs, the share that comes from tokens and not from errors. Completeness:
+the share of all explained input that is not error, weighted by influence. The strict scores count what selection
+dropped as error; for neurons, whose unchosen ones are in the error nodes already, both are the same.
 """
 
 from dataclasses import dataclass

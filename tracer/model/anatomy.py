@@ -112,7 +112,7 @@ class Layer:
         return self.attention.v_proj.weight.detach().float()
 
     def attention_constant(self) -> Tensor | None:
-        """b_O + W_O b_V (D,): what attention adds whatever it reads, as every pattern sums to one; None if it has no bias."""
+        """b_O + W_O b_V (D,): added whatever attention reads, as every pattern sums to one; None without biases."""
         b_o, b_v = self.attention.o_proj.bias, self.attention.v_proj.bias
         if b_o is None and b_v is None:
             return None

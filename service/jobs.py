@@ -1,0 +1,113 @@
+"""A request for a graph and the job that answers it: plain records. Knows no threads, no model and no cache.
+
+A `Job` is changed only under its owner's lock; everybody else reads a `JobView`.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import tracer
+from service.progress import Tracker
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Refused(Exception):
+    """A request that is not even queued. The message is one line for the person."""
+
+
+@dataclass(frozen=True)
+class TraceRequest:
+    """What to trace: the arguments of `ReplacementModel.trace`, hashable."""
+
+    tokens: tuple[int, ...]
+    prompt: str = ""  # as typed, for lists only: the tokens are what is traced
+    targets: tuple[int, ...] | tracer.Difference | None = None
+    position: int | None = None
+    max_logits: int = 10
+    logit_mass: float = 0.95
+    max_nodes: int | str | None = "auto"
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job at one moment."""
+
+    id: str
+    key: str  # of the graph, in the cache
+    summary: str  # the start of the prompt, or how many tokens
+    n_tokens: int
+    state: JobState
+    cached: bool  # it was in the cache: nothing was computed
+    cancel_requested: bool  # running, and about to stop
+    phase: str
+    fraction: float  # of the whole, 0..1
+    eta: float | None  # seconds left, while running and when known
+    position: int | None  # 1 is next, while queued
+    error: str | None  # one line
+    warning: str | None  # one line, for a job that is done
+    created: float  # Unix time, as the next two
+    started: float | None
+    finished: float | None
+    watchers: tuple[str, ...]  # who waits for it, in the order in which they came
+
+    @property
+    def over(self) -> bool:
+        return self.state in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass
+class Job:
+    """The changing record behind the views."""
+
+    key: str
+    request: TraceRequest
+    watchers: list[str]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    state: JobState = JobState.QUEUED
+    cached: bool = False
+    cancel_requested: bool = False
+    tracker: Tracker | None = None  # once it runs
+    error: str | None = None
+    warning: str | None = None
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    finished: float | None = None
+
+    def start(self, tracker: Tracker) -> None:
+        self.state, self.started, self.tracker = JobState.RUNNING, time.time(), tracker
+
+    def finish(self, state: JobState, error: str | None = None) -> None:
+        self.state, self.error, self.finished = state, error, time.time()
+
+    def view(self, position: int | None = None) -> JobView:
+        prompt = " ".join(self.request.prompt.split())
+        n_tokens = len(self.request.tokens)
+        fraction = self.tracker.fraction if self.tracker else 0.0
+        return JobView(
+            id=self.id,
+            key=self.key,
+            summary=(prompt if len(prompt) <= 80 else prompt[:79] + "…") or f"{n_tokens} tokens",
+            n_tokens=n_tokens,
+            state=self.state,
+            cached=self.cached,
+            cancel_requested=self.cancel_requested,
+            phase=self.tracker.phase if self.tracker else "",
+            fraction=1.0 if self.state is JobState.DONE else fraction,
+            eta=self.tracker.eta() if self.tracker and self.state is JobState.RUNNING else None,
+            position=position,
+            error=self.error,
+            warning=self.warning,
+            created=self.created,
+            started=self.started,
+            finished=self.finished,
+            watchers=tuple(self.watchers),
+        )

@@ -1,0 +1,300 @@
+"""The one owner of the loaded model: it loads it, runs traces one after the other, and answers what is going on.
+
+One worker thread does all the work, so the model and its device need no lock of their own. Pages only submit and look:
+every method but `wait` and `stop` returns at once. Knows nothing of Streamlit; people are opaque strings.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import tracer
+from cache import GraphCache, graph_key
+from service.board import Board
+from service.jobs import Job, JobState, JobView, Refused, TraceRequest
+from service.settings import Settings
+from service.shelf import Shelf
+from service.slot import ModelSlot, ModelView
+from service.trouble import explain, release_memory, spare_long_lived
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 3.0  # seconds that a cancelled job may take to end
+
+
+class Service:
+    def __init__(self, settings: Settings, load: Callable[..., tracer.ReplacementModel] = tracer.load) -> None:
+        """Raises `cache.CacheError` when the cache folder cannot be used. Nothing runs before `start`."""
+        self.settings = settings
+        self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
+        self._shelf = Shelf(self.cache)
+        self._load_model = load
+        self._changed = threading.Condition()  # guards all that follows
+        self._slot = ModelSlot(settings.model)
+        self._board = Board()
+        self._worker: threading.Thread | None = None
+        self._stopping = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the worker, which loads the model first. Does nothing if it runs."""
+        with self._changed:
+            if self._worker is None or not self._worker.is_alive():
+                self._stopping = False
+                self._spawn()
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Let the running job finish, for at most `timeout` seconds; drop the queued ones. True if the worker ended."""
+        with self._changed:
+            self._stopping = True
+            self._board.drop_queue("the server stopped before this ran: run it again")
+            self._changed.notify_all()
+            worker = self._worker
+        if worker is None:
+            return True
+        worker.join(timeout)
+        if worker.is_alive():
+            with self._changed:
+                if self._board.running is not None:
+                    self._board.running.cancel_requested = True
+            worker.join(_PATIENCE)
+        return not worker.is_alive()
+
+    # -- the model ----------------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> tracer.ReplacementModel | None:
+        """The loaded model, or None while there is none."""
+        return self._slot.model
+
+    def model_state(self) -> ModelView:
+        with self._changed:
+            self._supervise()
+            return self._slot.view()
+
+    def retry_load(self) -> None:
+        """Try again after a failed load."""
+        with self._changed:
+            self._supervise()
+            self._slot.error = None
+            self._changed.notify_all()
+
+    def switch_model(self, name: str) -> None:
+        """Serve another model: when the running and queued jobs are done, unload this one and load that.
+
+        New requests are refused from now on: their token ids belong to the old model. A load under way is given up.
+        """
+        with self._changed:
+            self._supervise()
+            self._slot.want(name)
+            self._changed.notify_all()
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def submit(self, request: TraceRequest, person: str) -> JobView:
+        """Queue a trace; or join the job that already does it; or find it done, in the cache. Raises `Refused`."""
+        with self._changed:
+            self._supervise()
+            model = self._ready_model()
+        self._check(request, model)
+        key = graph_key(
+            model_fingerprint=model.model_fingerprint,
+            basis_fingerprint=model.basis_fingerprint,
+            token_ids=request.tokens,
+            targets=request.targets,
+            position=request.position,
+            max_logits=request.max_logits,
+            logit_mass=request.logit_mass,
+            max_nodes=request.max_nodes,
+        )
+        with self._changed:
+            if job := self._board.join(key, person):
+                return self._board.view(job)
+        found = self._shelf.get(key)  # reads a file: not under the lock
+        with self._changed:
+            if job := self._board.join(key, person):
+                return self._board.view(job)
+            if found is None:
+                found = self._shelf.in_memory(key)  # the same request came and was done in between
+            job = Job(key, request, [person], cached=found is not None)
+            if job.cached:
+                job.finish(JobState.DONE)
+            elif self._ready_model() is not model:
+                raise Refused("the model was changed meanwhile: submit the prompt again")
+            elif self._board.waiting() >= self.settings.queue:
+                raise Refused(f"{self.settings.queue} traces are waiting already (HYPOGRAPH_QUEUE): try again later")
+            self._board.add(job)
+            self._changed.notify_all()
+            return self._board.view(job)
+
+    def job(self, job_id: str) -> JobView | None:
+        with self._changed:
+            self._supervise()
+            job = self._board.get(job_id)
+            return self._board.view(job) if job else None
+
+    def jobs(self) -> list[JobView]:
+        """Newest first; of those that are over, the latest 200."""
+        with self._changed:
+            self._supervise()
+            return self._board.views()
+
+    def graph(self, key: str) -> tracer.Graph | None:
+        """The graph of a job that is done; needs no model."""
+        return self._shelf.get(key)
+
+    def cancel(self, job_id: str, person: str) -> JobView | None:
+        """This person waits no longer. When nobody does, a queued job ends now and a running one at its next step."""
+        with self._changed:
+            self._supervise()
+            job = self._board.get(job_id)
+            if job is None:
+                return None
+            self._board.leave(job, person)
+            self._changed.notify_all()
+            return self._board.view(job)
+
+    def wait(self, job_id: str, timeout: float) -> JobView | None:
+        """The job when it is over, or as it is after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                view = self.job(job_id)
+                left = deadline - time.monotonic()
+                if view is None or view.over or left <= 0:
+                    return view
+                self._changed.wait(min(left, 1.0))  # a dead worker notifies nobody: look again each second
+
+    # -- the worker's thread ------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while task := self._next_task():
+            task()
+
+    def _next_task(self) -> Callable[[], None] | None:
+        with self._changed:
+            while not self._stopping:
+                if job := self._board.start_next():  # before a switch: these were asked of the model that is loaded
+                    return partial(self._trace, job)
+                if self._slot.needs_loading:
+                    return self._load
+                self._changed.wait()
+        return None
+
+    def _load(self) -> None:
+        with self._changed:
+            replaces = self._slot.model is not None
+            name = self._slot.begin()
+        if replaces:
+            release_memory()  # the old model goes before the new one comes
+        error, started = None, time.monotonic()
+        try:
+            model = self._load_model(
+                name,
+                features=self.settings.features,
+                device=self.settings.device,
+                dtype=self.settings.dtype,
+                store=self.settings.models,
+                progress=partial(self._on_load, name),
+            )
+        except tracer.Cancelled:
+            log.info("loading %s was given up", name)
+        except Exception as caught:
+            error = explain(caught, "close other programs or choose a smaller model (HYPOGRAPH_MODEL)")
+            log.warning("loading %s failed: %s", name, error)
+            release_memory()
+        else:
+            log.info("loaded %s in %.1f s", name, time.monotonic() - started)
+            spare_long_lived()
+            with self._changed:
+                self._slot.fill(model)
+            return
+        with self._changed:
+            self._slot.fail(error)
+
+    def _on_load(self, name: str, phase: str, fraction: float) -> None:
+        with self._changed:
+            if self._stopping or self._slot.wanted != name:
+                raise tracer.Cancelled
+            self._slot.tracker.report(phase, fraction)
+
+    def _trace(self, job: Job) -> None:
+        request, model = job.request, self._slot.model
+        assert model is not None and job.tracker is not None  # jobs are queued only while a model is loaded
+        state, error, warning = JobState.DONE, None, None
+        try:
+            graph = model.trace(
+                tokens=list(request.tokens),
+                targets=request.targets
+                if isinstance(request.targets, tracer.Difference | None)
+                else list(request.targets),
+                position=request.position,
+                max_logits=request.max_logits,
+                logit_mass=request.logit_mass,
+                max_nodes=request.max_nodes,
+                progress=partial(self._on_trace, job),
+            )
+            if not self._shelf.put(job.key, graph):
+                warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
+        except tracer.Cancelled:
+            state = JobState.CANCELLED
+        except Exception as caught:
+            state, error = JobState.FAILED, explain(caught, "trace fewer nodes or a shorter prompt")
+        if error is not None:
+            release_memory()
+        log.info("job %s: %s after %.1f s", job.id, state, time.time() - (job.started or job.created))
+        with self._changed:
+            if state is JobState.DONE:
+                job.warning = warning
+                job.tracker.finish()
+            self._board.end(job, state, error)
+            self._changed.notify_all()
+
+    def _on_trace(self, job: Job, phase: str, fraction: float) -> None:
+        with self._changed:
+            if job.cancel_requested:
+                raise tracer.Cancelled
+            assert job.tracker is not None
+            job.tracker.report(phase, fraction)
+
+    # -- under the lock -----------------------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        self._worker = threading.Thread(target=self._work, name="hypograph-worker", daemon=True)
+        self._worker.start()
+
+    def _supervise(self) -> None:
+        """A thread can be killed (by an exit call in a library, say): end its job, start another thread."""
+        if self._worker is None or self._worker.is_alive() or self._stopping:
+            return
+        log.error("the worker thread died; starting another")
+        if self._board.running is not None:
+            self._board.end(self._board.running, JobState.FAILED, "interrupted; run it again")
+        if self._slot.loading:  # the person decides: a load that kills its thread would do so for ever
+            self._slot.fail("loading was interrupted; try again")
+        self._spawn()
+        self._changed.notify_all()
+
+    def _ready_model(self) -> tracer.ReplacementModel:
+        if self._stopping:
+            raise Refused("the server is stopping: try again when it is back")
+        if self._slot.error is not None:
+            raise Refused(f"the model could not be loaded: {self._slot.error}")
+        if self._slot.model is None or self._slot.needs_loading:
+            raise Refused(f"the model {self._slot.wanted} is still being loaded: try again when it is ready")
+        return self._slot.model
+
+    def _check(self, request: TraceRequest, model: tracer.ReplacementModel) -> None:
+        n, most = len(request.tokens), self.settings.max_tokens
+        if n == 0:
+            raise Refused("there are no tokens to trace: type a prompt")
+        if n > most:
+            raise Refused(f"the prompt has {n} tokens, this server takes {most} (HYPOGRAPH_MAX_TOKENS): shorten it")
+        targets = request.targets
+        wanted = (targets.a, targets.b) if isinstance(targets, tracer.Difference) else targets or ()
+        foreign = [token for token in (*request.tokens, *wanted) if not 0 <= token < model.vocab_size]
+        if foreign:
+            raise Refused(f"token id {foreign[0]} is not in the model's vocabulary of {model.vocab_size}")

@@ -1,0 +1,85 @@
+"""The settings of a running dashboard, from `HYPOGRAPH_*` in the environment. Knows their limits, not who uses them."""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import tracer
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used. The message is one line: the variable and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    home: Path  # everything that Hypograph keeps
+    cache: Path  # graphs that can be made again
+    cache_gb: float
+    model: str
+    features: str
+    device: str
+    dtype: str
+    max_tokens: int  # longest prompt that is traced
+    queue: int  # most traces that wait
+
+    @property
+    def models(self) -> Path:
+        """Converted weights: the engine's `store`."""
+        return self.home / "models"
+
+    @classmethod
+    def from_env(cls) -> "Settings":
+        environment = os.environ
+        home = tracer.home().absolute()
+        cache = environment.get("HYPOGRAPH_CACHE")
+        return cls(
+            home=home,
+            cache=Path(cache).expanduser().absolute() if cache else home / "cache",
+            cache_gb=_gigabytes(environment, "HYPOGRAPH_CACHE_GB", 5.0),
+            model=environment.get("HYPOGRAPH_MODEL") or "gemma-3-270m",
+            features=environment.get("HYPOGRAPH_FEATURES") or "neurons",
+            device=_device(environment, "HYPOGRAPH_DEVICE"),
+            dtype=_choice(environment, "HYPOGRAPH_DTYPE", ("auto", "float32", "bfloat16", "float16")),
+            max_tokens=_count(environment, "HYPOGRAPH_MAX_TOKENS", 512),
+            queue=_count(environment, "HYPOGRAPH_QUEUE", 32),
+        )
+
+
+def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0.01 <= value < math.inf):
+        raise SettingsError(f"{name} is {text!r}: it must be a number of gigabytes, at least 0.01")
+    return value
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise SettingsError(f"{name} is {text!r}: it must be a whole number, at least 1")
+    return value
+
+
+def _device(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name) or "auto"
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise SettingsError(f"{name} is {value!r}: it must be auto, cpu, mps, cuda or cuda:N")
+    return value
+
+
+def _choice(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = environment.get(name) or allowed[0]
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")
+    return value

@@ -1,0 +1,50 @@
+"""A few graphs in memory in front of the cache on disk, so that a page's reruns do not read a file each.
+
+Also keeps a graph that the disk would not take, as long as it is among the latest. Knows graphs by key only.
+"""
+
+import threading
+from collections import OrderedDict
+
+import tracer
+from cache import GraphCache
+
+_IN_MEMORY = 4  # graphs; each may take some tens of MB
+
+
+class Shelf:
+    def __init__(self, cache: GraphCache) -> None:
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._latest: OrderedDict[str, tuple[tracer.Graph, bool]] = OrderedDict()  # key → graph, is it on disk too
+
+    def get(self, key: str) -> tracer.Graph | None:
+        graph = self.in_memory(key)
+        if graph is None:
+            graph = self._cache.get(key)
+            if graph is not None:
+                self._keep(key, graph, on_disk=True)
+        return graph
+
+    def in_memory(self, key: str) -> tracer.Graph | None:
+        with self._lock:
+            graph, on_disk = self._latest.get(key, (None, False))
+            if on_disk and key not in self._cache:  # deleted in the library, perhaps by another process
+                del self._latest[key]
+                return None
+            if graph is not None:
+                self._latest.move_to_end(key)
+            return graph
+
+    def put(self, key: str, graph: tracer.Graph) -> bool:
+        """False if the graph is in memory only."""
+        on_disk = self._cache.put(key, graph)
+        self._keep(key, graph, on_disk)
+        return on_disk
+
+    def _keep(self, key: str, graph: tracer.Graph, on_disk: bool) -> None:
+        with self._lock:
+            self._latest[key] = (graph, on_disk)
+            self._latest.move_to_end(key)
+            while len(self._latest) > _IN_MEMORY:
+                self._latest.popitem(last=False)

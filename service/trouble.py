@@ -1,0 +1,44 @@
+"""What went wrong, in one line for the person; the traceback of what nobody foresaw goes to the log alone."""
+
+import gc
+import logging
+import sys
+
+import tracer
+
+log = logging.getLogger(__name__)
+
+
+def explain(error: Exception, advice: str) -> str:
+    """One line; `advice` says what to do when memory ran out."""
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, tracer.TracerError):
+        return first_line
+    if _is_out_of_memory(error):
+        log.warning("out of memory: %s", type(error).__name__)
+        return f"out of memory: {advice}"
+    log.error("unexpected error", exc_info=error)
+    detail = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return f"unexpected error: {detail} (details in the log)"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # By text: torch raises RuntimeErrors of its own making, one a device.
+    text = str(error).lower()
+    torch_says_so = isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, MemoryError) or torch_says_so
+
+
+def spare_long_lived() -> None:
+    """Leave what is loaded by now out of garbage collection: its objects are many, and each pause stops every page."""
+    gc.collect()
+    gc.freeze()
+
+
+def release_memory() -> None:
+    """Give back what nothing refers to any more, the accelerator's share too."""
+    gc.unfreeze()
+    gc.collect()
+    torch = sys.modules.get("torch")  # not imported for this: without the engine's torch there is nothing to release
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

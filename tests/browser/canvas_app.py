@@ -1,0 +1,119 @@
+"""A page with nothing but the graph canvas and a synthetic graph, for tests/browser/test_canvas.py.
+
+It needs the repository's root on PYTHONPATH.
+
+Query parameter: `graph` = small | large | hostile | bias.
+"""
+
+import random
+from typing import Any
+
+import streamlit as st
+
+from ui.graph_canvas import graph_canvas
+
+PROMPT = ["<bos>", "Michael", " Jordan", " plays", " the", " sport", " of"]
+LOGITS = [("basketball", 0.758), ("football", 0.061), ("golf", 0.034), ("baseball", 0.027), ("hockey", 0.012)]
+MARKUP = "<img src=x onerror=\"document.title='owned'\">"
+
+
+@st.cache_data
+def synthetic(
+    tokens: list[str],
+    logits: list[tuple[str, float]],
+    n_layers: int,
+    n_middle: int,
+    n_edges: int,
+    with_bias: bool = False,
+) -> dict[str, Any]:
+    """A random graph with `n_middle` feature and error nodes, denser at the end of the prompt as real ones are."""
+    chance = random.Random(0)
+    end = len(tokens) - 1
+    rows: list[tuple[str, int, int, int, str, float | None]] = []  # id, kind, layer, position, label, probability
+    rows += [(f"e{p}", 2, -1, p, token, None) for p, token in enumerate(tokens)]
+    if with_bias:
+        rows += [(f"b{layer}", 4, layer, -1, "", None) for layer in (-1, *range(n_layers), n_layers)]
+    for i in range(n_middle):
+        position = min(end, int((1 - chance.random() ** 1.6) * (len(tokens) - 1)) + 1)
+        rows.append((f"n{i}", int(chance.random() < 0.12), chance.randrange(n_layers), position, "", None))
+    rows += [(f"l{i}", 3, n_layers, end, text, p) for i, (text, p) in enumerate(logits)]
+    ids, kinds, layers, positions, labels, probabilities = (list(column) for column in zip(*rows, strict=True))
+    order = sorted(range(len(rows)), key=lambda i: layers[i])
+    edges: list[tuple[int, int, float]] = []
+    while len(edges) < n_edges:
+        a, b = sorted(chance.sample(range(len(order)), 2))
+        source, target = order[a], order[b]
+        if layers[source] < layers[target] and positions[target] >= 0 and positions[source] <= positions[target]:
+            edges.append((source, target, round(chance.choice((1, 1, -1)) * chance.random() ** 6, 4)))
+    return {
+        "rev": "full",
+        "tokens": tokens,
+        "n_layers": n_layers,
+        "nodes": {
+            "id": ids,
+            "kind": kinds,
+            "layer": layers,
+            "position": positions,
+            "label": labels,
+            "value": [round(chance.lognormvariate(1, 1), 3) for _ in rows],
+            "influence": [round(0.08 * chance.random() ** 5, 6) for _ in rows],
+            "probability": probabilities,
+        },
+        "edges": dict(zip(("source", "target", "share"), (list(c) for c in zip(*edges, strict=True)), strict=True)),
+    }
+
+
+def without(graph: dict[str, Any], dropped: str) -> dict[str, Any]:
+    """The graph after a pruning that loses one node."""
+    nodes, edges = graph["nodes"], graph["edges"]
+    kept = [i for i, name in enumerate(nodes["id"]) if name != dropped]
+    new = {old: i for i, old in enumerate(kept)}
+    inside = [e for e in range(len(edges["share"])) if edges["source"][e] in new and edges["target"][e] in new]
+    return graph | {
+        "rev": f"without {dropped}",
+        "nodes": {name: [column[i] for i in kept] for name, column in nodes.items()},
+        "edges": {
+            "source": [new[edges["source"][e]] for e in inside],
+            "target": [new[edges["target"][e]] for e in inside],
+            "share": [edges["share"][e] for e in inside],
+        },
+    }
+
+
+GRAPHS: dict[str, dict[str, Any]] = {
+    "small": {"n_layers": 6, "n_middle": 40, "n_edges": 200},
+    "large": {"n_layers": 18, "n_middle": 988, "n_edges": 10_000},
+    "hostile": {"n_layers": 4, "n_middle": 10, "n_edges": 20},
+    "bias": {"n_layers": 18, "n_middle": 250, "n_edges": 1500, "with_bias": True},
+}
+
+st.set_page_config(layout="wide")
+name = st.query_params.get("graph", "small")
+tokens, logits = PROMPT, LOGITS
+if name == "hostile":
+    tokens, logits = (
+        ["<bos>", MARKUP, "\n", "   ", "\u202eolleh", "🏀" * 40],
+        [("\n\n", 0.4), (MARKUP, 0.2), ("שלום", 0.1)],
+    )
+graph = synthetic(tokens, logits, **GRAPHS[name])
+
+controls = st.container(horizontal=True)
+for dropped in ("n0", "n1"):
+    if controls.toggle(f"drop {dropped}"):
+        graph = without(graph, dropped)
+for label, node in (("select n3", "n3"), ("select a stranger", "<b>x</b>")):
+    if controls.button(label):
+        st.session_state["select"] = {"id": node, "nonce": st.session_state.get("select", {}).get("nonce", 0) + 1}
+controls.button("rerun")
+if controls.toggle("message above"):
+    st.info("One element more above the canvas.")
+overlay: dict[str, Any] = {"labels": {"n2": MARKUP if name == "hostile" else "say a sport"}, "pins": ["n4", "n5"]}
+if controls.toggle("label n3"):
+    overlay["labels"]["n3"] = "basketball, NBA"
+if controls.toggle("hide"):
+    st.stop()
+
+selected = graph_canvas(graph, overlay, st.session_state.get("select"), key="canvas")
+st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+st.text(f"selected: {selected}")
+st.text(f"runs: {st.session_state['runs']}")

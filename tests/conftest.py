@@ -1,0 +1,57 @@
+"""What every test gets: no network for models, a throw-away HYPOGRAPH_HOME, and one kept folder of converted weights.
+
+Where CI=true, a skip of a test marked `browser`, `default_model` or `smollm2` is a failure: CI sets its machine up for
+these, so a skip there means that something is broken.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+_home = tempfile.TemporaryDirectory(prefix="hypograph-test-")
+os.environ["HYPOGRAPH_HOME"] = _home.name  # nobody's own graphs and records are touched
+
+import platformdirs  # noqa: E402
+import pytest  # noqa: E402
+
+MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2")
+
+_chosen = os.environ.get("HYPOGRAPH_TEST_STORE")
+STORE = Path(_chosen).expanduser() if _chosen else platformdirs.user_cache_path("hypograph-test", False) / "models"
+STORE.mkdir(parents=True, exist_ok=True)
+(Path(_home.name) / "models").symlink_to(STORE.resolve())  # so that a page under test finds the model converted
+
+
+@pytest.fixture(scope="session")
+def store() -> Path:
+    """The folder of converted weights: HYPOGRAPH_TEST_STORE, or one in the user's cache that outlives the session."""
+    return STORE
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: pytest.TestReport = yield
+    marks = [name for name in MAY_NOT_SKIP_IN_CI if item.get_closest_marker(name)]
+    if in_ci() and marks and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: marked {marks[0]}, may not be skipped where CI=true. {_reason(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report: pytest.CollectReport = yield
+    if in_ci() and report.skipped and "browser" in collector.path.parts:  # importorskip at the head of a file
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid}: may not be skipped where CI=true. {_reason(report)}"
+    return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)

@@ -1,0 +1,93 @@
+"""Stands in for the slow model: the engine's methods, graphs of a hundred bytes, and a hand on the brake."""
+
+import json
+import threading
+import time
+from typing import Any
+
+import tracer
+
+
+class FakeGraph:
+    def __init__(self, meta: dict[str, Any], size: int = 100) -> None:
+        self.meta = meta
+        self.size = size
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.meta).encode().ljust(self.size)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "FakeGraph":
+        try:
+            return cls(json.loads(data), len(data))
+        except ValueError as error:
+            raise tracer.TracerError("these bytes are no graph") from error
+
+
+class FakeModel:
+    vocab_size = 1000
+    model_fingerprint = "m" * 64
+    basis_fingerprint = "b" * 64
+
+    def __init__(self, name: str, engine: "FakeEngine") -> None:
+        self.name = name
+        self.model_fingerprint = name
+        self.engine = engine
+        self.me = self  # as real models do, it holds on to itself: only the collector frees it
+
+    def trace(self, prompt: str | None = None, *, tokens: list[int], progress: Any, **settings: Any) -> FakeGraph:
+        assert prompt is None
+        self.engine.traced.append(tuple(tokens))
+        self.engine.models.append(self.name)
+        for phase in ("record", "select", "sweep", "prune"):
+            progress(phase, 0.0)
+            if phase == "sweep":
+                self.engine.run_up_to_brake(progress, phase)
+                self.engine.fail_if_asked()
+            progress(phase, 1.0)
+        return FakeGraph({"tokens": tokens}, self.engine.graph_size)
+
+
+class FakeEngine:
+    """`load` is the engine's; the rest is for the test."""
+
+    def __init__(self) -> None:
+        self.brake = threading.Event()  # clear: the sweep goes on for ever, reporting progress
+        self.brake.set()
+        self.load_brake = threading.Event()
+        self.load_brake.set()
+        self.traced: list[tuple[int, ...]] = []
+        self.models: list[str] = []  # which one traced it
+        self.loads: list[str] = []
+        self.trouble: BaseException | None = None  # raised by the next trace, once
+        self.load_trouble: BaseException | None = None  # raised by the next load, once
+        self.graph_size = 100
+
+    def load(self, name: str, *, features: str, device: str, dtype: str, store: Any, progress: Any) -> FakeModel:
+        self.loads.append(name)
+        progress("assemble", 0.5)
+        while not self.load_brake.wait(0.01):
+            progress("convert", 0.5)
+        if self.load_trouble is not None:
+            trouble, self.load_trouble = self.load_trouble, None
+            raise trouble
+        progress("self-check", 1.0)
+        return FakeModel(name, self)
+
+    def run_up_to_brake(self, progress: Any, phase: str) -> None:
+        progress(phase, 0.5)
+        while not self.brake.wait(0.01):
+            progress(phase, 0.5)
+
+    def fail_if_asked(self) -> None:
+        if self.trouble is not None:
+            trouble, self.trouble = self.trouble, None
+            raise trouble
+
+
+def until(condition: Any, seconds: float = 10.0) -> None:
+    """Wait until it is true, or fail."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)

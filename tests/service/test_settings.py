@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from service import Settings, SettingsError
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ["CACHE", "CACHE_GB", "MODEL", "FEATURES", "DEVICE", "DTYPE", "MAX_TOKENS", "QUEUE"]:
+        monkeypatch.delenv(f"HYPOGRAPH_{name}", raising=False)
+    monkeypatch.setenv("HYPOGRAPH_HOME", str(tmp_path))
+
+
+def test_defaults(tmp_path: Path) -> None:
+    assert Settings.from_env() == Settings(
+        home=tmp_path,
+        cache=tmp_path / "cache",
+        cache_gb=5.0,
+        model="gemma-3-270m",
+        features="neurons",
+        device="auto",
+        dtype="auto",
+        max_tokens=512,
+        queue=32,
+    )
+
+
+def test_the_default_home_is_not_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYPOGRAPH_HOME")
+    home = Settings.from_env().home
+    assert home.is_absolute()
+    assert Path(__file__).parents[2] not in home.parents
+
+
+def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    values = {
+        "CACHE": str(tmp_path / "elsewhere"),
+        "CACHE_GB": "0.5",
+        "MODEL": "smollm2-135m-instruct",
+        "FEATURES": "/some/folder",
+        "DEVICE": "cuda:1",
+        "DTYPE": "bfloat16",
+        "MAX_TOKENS": "64",
+        "QUEUE": "3",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"HYPOGRAPH_{name}", value)
+    assert Settings.from_env() == Settings(
+        tmp_path, tmp_path / "elsewhere", 0.5, "smollm2-135m-instruct", "/some/folder", "cuda:1", "bfloat16", 64, 3
+    )
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CACHE_GB", "MODEL", "DEVICE", "DTYPE", "QUEUE"):
+        monkeypatch.setenv(f"HYPOGRAPH_{name}", "")
+    assert Settings.from_env().queue == 32
+    assert Settings.from_env().device == "auto"
+
+
+@pytest.mark.parametrize("folder", ["~/x", "x"])
+def test_the_cache_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setenv("HYPOGRAPH_CACHE", folder)
+    cache = Settings.from_env().cache
+    assert cache.is_absolute()
+    assert "~" not in str(cache)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("CACHE_GB", "lots", "0.01"),
+        ("CACHE_GB", "0", "0.01"),
+        ("CACHE_GB", "-1", "0.01"),
+        ("CACHE_GB", "inf", "0.01"),
+        ("CACHE_GB", "nan", "0.01"),
+        ("DTYPE", "int4", "bfloat16"),
+        ("DEVICE", "gpu", "cuda"),
+        ("MAX_TOKENS", "0", "at least 1"),
+        ("MAX_TOKENS", "1.5", "whole number"),
+        ("QUEUE", "many", "whole number"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str) -> None:
+    monkeypatch.setenv(f"HYPOGRAPH_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env()
+    message = str(caught.value)
+    assert message.startswith(f"HYPOGRAPH_{name} is '{value}'")
+    assert allowed in message
+    assert "\n" not in message

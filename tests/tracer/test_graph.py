@@ -1,0 +1,140 @@
+"""Influence, pruning and scores against circuit-tracer's figures; saving and loading."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from scipy import sparse
+
+from tests.helpers import PROMPT, replacement, tiny_llama
+from tracer import Graph, TracerError
+from tracer.graph.graph import Target
+from tracer.graph.influence import normalised
+from tracer.graph.layout import Layout
+from tracer.graph.prune import smallest_kept
+
+PARITY = Path(__file__).parent.parent / "fixtures" / "parity"
+CASES = sorted(path.stem for path in PARITY.glob("*.safetensors"))
+
+
+def parity_graph(case):
+    """circuit-tracer's matrix as a graph of ours, with empty bias columns."""
+    want = load_file(PARITY / f"{case}.safetensors")
+    layer, position, feature = want["active_features"][want["selected_features"]].T
+    n_tokens, probabilities = len(want["input_tokens"]), want["logit_probabilities"]
+    n = len(want["adjacency_matrix"])
+    n_layers = (n - len(layer) - n_tokens - len(probabilities)) // n_tokens
+    layout = Layout(layer, position, feature, n_layers, n_tokens, len(probabilities))
+    matrix = np.zeros((layout.n_nodes, layout.n_nodes), dtype=np.float32)
+    matrix[:n, :n] = want["adjacency_matrix"]
+    targets = [Target(str(i), int(i), float(p), float(p), 0.0) for i, p in enumerate(probabilities)]
+    meta = {"tokens": [str(i) for i in want["input_tokens"]]}
+    activation = want["activation_values"][want["selected_features"]]
+    graph = Graph(layout, activation, targets, sparse.csr_array(matrix), want["input_tokens"].tolist(), meta)
+    return graph, want, n
+
+
+def test_there_are_parity_cases():
+    assert len(CASES) >= 3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_influence_scores_and_pruning_match_circuit_tracer(case):
+    graph, want, n = parity_graph(case)
+    np.testing.assert_allclose(graph.influence[:n], want["node_influence"], atol=1e-5)
+    scores = graph.scores()
+    assert scores.replacement == pytest.approx(want["replacement_score"].item(), abs=1e-5)
+    assert scores.completeness == pytest.approx(want["completeness_score"].item(), abs=1e-5)
+    pruned = graph.prune(0.8, 0.98)
+    np.testing.assert_array_equal(pruned.node_mask[:n], want["node_mask"])
+    np.testing.assert_array_equal(pruned.edge_mask[:n, :n], want["edge_mask"])
+    np.testing.assert_allclose(pruned.cumulative_scores[:n], want["cumulative_scores"], atol=1e-5)
+
+
+def test_bias_columns_take_no_part():
+    graph, _, n = parity_graph(CASES[0])
+    before = graph.prune(0.8, 0.98)
+    matrix = graph.adjacency.tolil()
+    matrix[0 : graph.layout.n_features, n] = 7.0
+    other = Graph(graph.layout, graph.activation, graph.targets, sparse.csr_array(matrix), graph.token_ids, graph.meta)
+    after = other.prune(0.8, 0.98)
+    np.testing.assert_allclose(other.influence[:n], graph.influence[:n])
+    np.testing.assert_array_equal(before.node_mask, after.node_mask)
+    assert before.kept_edges.sum() == after.kept_edges.sum()
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.5, 0.8, 0.98, 1.0])
+@pytest.mark.parametrize("n", [7, 300_000])
+def test_smallest_kept_is_what_a_full_sort_gives(threshold, n):
+    values = np.random.default_rng(3).lognormal(0, 3, n)
+    ordered = np.sort(values)[::-1]
+    reached = np.searchsorted(ordered.cumsum() / ordered.sum(), threshold)
+    assert smallest_kept(values, threshold) == pytest.approx(ordered[min(reached, n - 1)], rel=1e-9)
+
+
+def test_smallest_kept_of_nothing_and_of_ties():
+    assert smallest_kept(np.zeros(5), 0.8) == np.inf
+    assert smallest_kept(np.ones(50_000), 0.5) == 1.0
+
+
+def test_normalised_rows_sum_to_one_without_bias():
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=50)
+    sums = normalised(graph.adjacency, graph.layout).sum(axis=1)
+    rows = np.diff(graph.adjacency.indptr) > 0
+    np.testing.assert_allclose(sums[rows], 1)
+    assert (sums[~rows] == 0).all()
+
+
+def test_save_and_load(tmp_path):
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=50)
+    graph.save(tmp_path / "g.safetensors")
+    again = Graph.load(tmp_path / "g.safetensors")
+    assert abs(graph.adjacency - again.adjacency).max() == 0
+    assert again.nodes.equals(graph.nodes)
+    assert (again.targets, again.meta, again.token_ids) == (graph.targets, graph.meta, graph.token_ids)
+    assert again.row_error == graph.row_error
+
+
+def test_spoiled_files_are_refused(tmp_path):
+    data = replacement(tiny_llama()).trace(PROMPT, max_nodes=50).to_bytes()
+    for spoiled in (b"", b"nonsense", data[:1000], data[:-10], data.replace(b'"F32"', b'"I32"'), b"\xff" * 64):
+        with pytest.raises(TracerError, match="graph"):
+            Graph.from_bytes(spoiled)
+    with pytest.raises(TracerError, match="can't read"):
+        Graph.load(tmp_path / "nowhere.safetensors")
+
+
+def test_thresholds_out_of_range():
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=20)
+    for node, edge in ((0, 0.9), (0.8, 1.1), (-1, 0.5), (float("nan"), 0.5)):
+        with pytest.raises(TracerError, match="threshold"):
+            graph.prune(node, edge)
+
+
+def test_lower_thresholds_keep_less_and_isolated_nodes_go():
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=80)
+    loose, tight = graph.prune(0.95, 0.98), graph.prune(0.5, 0.6)
+    assert tight.node_mask.sum() < loose.node_mask.sum()
+    rows, columns = tight.edges()
+    for node in np.flatnonzero(tight.node_mask[: graph.layout.n_features]):
+        assert node in rows and node in columns
+    assert tight.node_mask[rows].all() and tight.node_mask[columns].all()
+
+
+def test_nodes_table():
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=20)
+    nodes = graph.nodes
+    assert list(nodes.columns[:8]) == ["id", "kind", "layer", "position", "feature", "activation", "value", "influence"]
+    assert nodes.id.is_unique
+    counts = nodes.kind.value_counts()
+    layout = graph.layout
+    assert counts["feature"] == 20 and counts["embedding"] == 9 and counts["error"] == 27 and counts["bias"] == 5
+    assert counts["logit"] == layout.n_targets
+
+
+def test_dense_tensors_have_circuit_tracers_names():
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=20)
+    tensors = graph.tensors()
+    assert tensors["adjacency_matrix"].shape == (graph.layout.n_nodes,) * 2
+    assert tensors["active_features"].shape == (20, 3)

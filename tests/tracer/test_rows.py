@@ -1,0 +1,145 @@
+"""A row sums to its target, on every family, and the check can tell when it does not."""
+
+import pytest
+import torch
+
+from tests.helpers import FAMILIES, PROMPT, replacement, tiny_gemma3, tiny_llama
+from tracer import Difference
+from tracer.attribution import frozen
+from tracer.features.neurons import NeuronEncoding
+
+TOLERANCE = 1e-4  # of a row's absolute mass: float32, with rows of one source that nearly cancels within itself
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("bos", [True, False], ids=["position 0 excluded", "position 0 counts"])
+@pytest.mark.parametrize("max_nodes", [None, 60])
+def test_rows_sum_to_their_targets(family, bos, max_nodes):
+    model = replacement(FAMILIES[family]())
+    ids = model.token_ids(PROMPT)
+    graph = model.trace(tokens=ids if bos else ids[1:], max_nodes=max_nodes)
+    assert graph.meta["excluded"] == ([0] if bos else [])
+    assert graph.layout.n_features == (60 if max_nodes else graph.meta["n_active"])
+    assert graph.row_error < TOLERANCE
+
+
+def test_values_are_activations_and_demeaned_logits():
+    model = replacement(tiny_gemma3())
+    ids = model.token_ids(PROMPT)
+    graph = model.trace(tokens=ids, max_nodes=40)
+    logits = model.anatomy.model(torch.tensor([ids])).logits[0, -1].detach()
+    for target in graph.targets:
+        assert target.value == pytest.approx(float(logits[target.id] - logits.mean()), abs=1e-5)
+    held = {}
+    handles = [
+        layer.mlp.down_proj.register_forward_hook(lambda _m, i, _o, at=at: held.__setitem__(at, i[0][0]))
+        for at, layer in enumerate(model.anatomy.layers)
+    ]
+    model.anatomy.model(torch.tensor([ids]))
+    for handle in handles:
+        handle.remove()
+    layout = graph.layout
+    real = [float(held[a][b, c]) for a, b, c in zip(layout.layer, layout.position, layout.feature, strict=True)]
+    assert graph.activation == pytest.approx(real, abs=1e-5)
+
+
+def _no_scale(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
+    self.gain_in = torch.ones_like(self.gain_in)
+    return transpose(self, gradient, first)
+
+
+def _wrong_pattern(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
+    self.pattern = self.pattern.flip(0)
+    return transpose(self, gradient, first)
+
+
+def _wrong_sign(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
+    before, values = transpose(self, gradient, first)
+    return -before, values
+
+
+@pytest.mark.parametrize("broken", [_no_scale, _wrong_pattern, _wrong_sign])
+def test_a_broken_replay_is_noticed(broken, monkeypatch):
+    model = replacement(tiny_llama())
+    monkeypatch.setattr(frozen.FrozenAttention, "transpose", broken)
+    assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
+
+
+def test_a_whole_instead_of_a_half_of_the_gated_product_is_noticed(monkeypatch):
+    model = replacement(tiny_llama())
+
+    def doubled(self, layer, position, feature, read=NeuronEncoding.read):
+        vector, own = read(self, layer, position, feature)
+        return 2 * vector, own
+
+    monkeypatch.setattr(NeuronEncoding, "read", doubled)
+    assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
+
+
+def test_lost_first_position_is_noticed(monkeypatch):
+    """The streams of position 0 carry real mass: without them rows don't add up."""
+    model = replacement(tiny_llama())
+    original = frozen.FrozenAttention.transpose
+    monkeypatch.setattr(
+        frozen.FrozenAttention,
+        "transpose",
+        lambda s, g, first: (original(s, g, first)[0], 0 * original(s, g, first)[1]),
+    )
+    assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
+
+
+def test_sweeping_in_small_chunks_changes_nothing(monkeypatch):
+    model = replacement(tiny_gemma3())
+    whole = model.trace(PROMPT, max_nodes=100)
+    monkeypatch.setattr("tracer.attribution.sweep.GRADIENT_BYTES", 1)
+    pieces = model.trace(PROMPT, max_nodes=100)
+    assert abs(whole.adjacency - pieces.adjacency).max() < 1e-6
+    assert (whole.layout.feature == pieces.layout.feature).all()
+
+
+def test_many_sources_at_one_position_use_several_tiers(monkeypatch):
+    model = replacement(tiny_llama())
+    whole = model.trace(PROMPT, max_nodes=300)
+    monkeypatch.setattr("tracer.attribution.sweep.SLOTS", 3)
+    tiers = model.trace(PROMPT, max_nodes=300)
+    assert abs(whole.adjacency - tiers.adjacency).max() < 1e-6
+
+
+def test_one_token_prompt():
+    model = replacement(tiny_llama())
+    graph = model.trace(tokens=[0])
+    assert graph.layout.n_features == 0
+    assert graph.row_error < TOLERANCE
+
+
+def test_difference_is_the_difference_of_two_rows():
+    model = replacement(tiny_gemma3())
+    both = model.trace(PROMPT, targets=[5, "w7"], max_nodes=None)
+    ids = [model.token_id(5), model.token_id("w7")]
+    difference = model.trace(PROMPT, targets=Difference(5, "w7"), max_nodes=None)
+    a, b = (both.adjacency[both.layout.first_logit + k].toarray() for k in range(2))
+    row = difference.adjacency[difference.layout.first_logit].toarray()
+    n = both.layout.first_logit
+    assert both.targets[0].weight == both.targets[1].weight == 0.5
+    assert ids == [t.id for t in both.targets]
+    assert abs(row[:n] - (a - b)[:n]).max() < 1e-5
+    assert difference.targets[0].value == pytest.approx(both.targets[0].value - both.targets[1].value, abs=1e-5)
+
+
+def test_a_position_is_the_prompt_cut_after_it():
+    model = replacement(tiny_llama())
+    ids = model.token_ids(PROMPT)
+    cut = model.trace(tokens=ids[:5], max_nodes=50)
+    for position in (4, 4 - len(ids)):
+        at = model.trace(PROMPT, position=position, max_nodes=50)
+        assert at.token_ids == ids[:5]
+        assert abs(at.adjacency - cut.adjacency).max() == 0
+
+
+def test_auto_targets_reach_the_mass():
+    model = replacement(tiny_llama())
+    graph = model.trace(PROMPT, max_logits=50, logit_mass=0.6, max_nodes=20)
+    probabilities = [t.probability for t in graph.targets]
+    assert sum(probabilities) >= 0.6 > sum(probabilities[:-1])
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert len(model.trace(PROMPT, max_logits=3, logit_mass=1.0, max_nodes=20).targets) == 3

@@ -1,0 +1,39 @@
+"""How many operations a sweep needs: only those of the causal cone, a multiply-add counted as two.
+
+For estimates before a trace, and for the share of the machine's rate that `benchmarks/trace.py` reports.
+"""
+
+import numpy as np
+
+from tracer.graph.layout import Layout
+from tracer.model.anatomy import Anatomy
+
+
+def sweep_operations(anatomy: Anatomy, layout: Layout, first: int) -> float:
+    """Operations of the matrix products for these nodes; `first` is 1 where no gradient goes back through position 0.
+
+    A target at layer l and position P passes attentions l … 0 at positions first … P. At each: W_Oᵀ (2·D·H·d a
+    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position). An edge costs 2·D; so does an
+    error or an embedding.
+    """
+    part = anatomy.layers[0]
+    heads, values, d_model = part.n_heads * part.head_dim, part.n_kv_heads * part.head_dim, anatomy.d_model
+    layer = np.concatenate([layout.layer, np.full(layout.n_targets, layout.n_layers - 1)])
+    top = np.concatenate([layout.layer, np.full(layout.n_targets, layout.n_layers)])  # sources lie in layers below it
+    position = np.concatenate([layout.position, np.full(layout.n_targets, layout.n_tokens - 1)])
+    width = position + 1 - first
+    attention = (layer + 1) * (2 * d_model * (heads + values) * width + 2 * heads * width * (position + 1))
+    written = np.zeros(
+        (layout.n_layers + 1, layout.n_tokens + 1), dtype=np.int64
+    )  # features below a layer and position
+    np.add.at(written, (layout.layer + 1, layout.position + 1), 1)
+    visible = written.cumsum(0).cumsum(1)[top, position + 1]
+    reads = 2 * d_model * (visible + top * width + width)
+    return float(attention.sum() + reads.sum())
+
+
+def expected_layout(anatomy: Anatomy, n_tokens: int, n_features: int, n_targets: int) -> Layout:
+    """A layout as it may come out, features spread evenly: for an estimate before anything is traced."""
+    n_layers = len(anatomy.layers)
+    cells = np.linspace(0, n_layers * n_tokens - 1, n_features).astype(np.int64)
+    return Layout(cells // n_tokens, cells % n_tokens, np.zeros_like(cells), n_layers, n_tokens, n_targets)

@@ -1,0 +1,93 @@
+"""The attribution graph as a canvas: layers × tokens, drawn and explored in the browser.
+
+An inline Components-v2 component. The browser owns selection, hover, zoom and the keyboard; Python is told the
+selected node only, so a click costs about a kilobyte and hovering costs nothing. The graph is sent again only when
+`data` changes (a new `rev`, overlay or `select`). Knows nothing of models, graphs on disk or labels: pages hand it
+columns.
+"""
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+EMBEDDING, LOGIT = 2, 3  # of the kinds 0 feature, 1 error, 2 embedding, 3 logit, 4 bias
+_VISIBLE = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "\u00a0": "␣"}
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("graph_canvas_layout.js", "graph_canvas_draw.js", "graph_canvas.js")  # one module: the last one exports
+
+_component = st.components.v2.component(
+    "hypograph_graph_canvas",
+    js="\n".join((_FOLDER / name).read_text("utf-8") for name in _SCRIPTS),
+    css=(_FOLDER / "graph_canvas.css").read_text("utf-8"),
+)
+
+
+def pretty_token(text: str) -> str:
+    """A token with its outer spaces and all line breaks made visible: ' sport' → '␣sport', '\\n' → '⏎'.
+
+    Control characters, lone surrogates and the marks that turn the direction of writing become their code points;
+    spaces between letters stay as they are.
+    """
+    inner = text.strip(" ")
+    lead = len(text) - len(text.lstrip(" ")) if inner else len(text)
+    tail = len(text) - lead - len(inner)
+    return "␣" * lead + "".join(_visible(c) for c in inner) + "␣" * tail
+
+
+def _visible(character: str) -> str:
+    if character != " " and character in _VISIBLE:
+        return _VISIBLE[character]
+    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs") and character != "\u200d"  # U+200D joins emoji
+    return f"‹U+{ord(character):04X}›" if hidden else character
+
+
+def graph_canvas(
+    graph: dict[str, Any],
+    overlay: dict[str, Any] | None = None,
+    select: dict[str, Any] | None = None,
+    *,
+    key: str,
+    height: int = 560,
+) -> str | None:
+    """Draw `graph` and return the id of the node that is selected in the browser, or None.
+
+    Args:
+        graph: `rev` (str; the browser takes a new graph only with a new `rev`), `tokens` (T strings), `n_layers` (L),
+            `nodes` and `edges` as columns. Nodes: `id`, `kind` (0 feature, 1 error, 2 embedding, 3 logit, 4 bias),
+            `layer` (−1 for embeddings, 0…L−1, L for logits), `position` (0…T−1; −1 for bias nodes), `label` (may be
+            empty), `value` (activation), `influence` (share, 0…1), `probability` (logits, else None), optionally
+            `note` (one more line in the tooltip). Edges: `source`, `target` (indices into the nodes), `share` (signed
+            share of the target's absolute input).
+        overlay: `labels` ({id: text}, over the node's own), `pins` (ids, drawn with a ring).
+        select: `{"id": str | None, "nonce": int | str}`: a selection from outside (permalink, table, search), obeyed
+            once for each nonce; the browser's own clicks count again afterwards.
+        key: Streamlit's key of this canvas.
+        height: pixels, with the legend.
+
+    Returns:
+        An id among `graph["nodes"]["id"]`: a browser can send anything, so all else is None, and so is a selected node
+        that a new `rev` has dropped (the browser selects it again when it comes back).
+    """
+    nodes = graph["nodes"]
+    is_token = [kind in (EMBEDDING, LOGIT) for kind in nodes["kind"]]
+    label = [pretty_token(text) if token else text for text, token in zip(nodes["label"], is_token, strict=True)]
+    shown = graph | {"tokens": [pretty_token(token) for token in graph["tokens"]], "nodes": nodes | {"label": label}}
+    state = _component(
+        key=key,
+        height=height,
+        data={"key": key, "rev": graph["rev"], "graph": shown, "overlay": overlay, "select": select},
+        default={"selected": None},
+        on_selected_change=_rerun_only,
+    )
+    selected = state.get("selected")
+    if select is not None and st.session_state.get(f"{key}:nonce") != select["nonce"]:
+        # The browser will obey and report it; until then its last report is out of date.
+        st.session_state[f"{key}:nonce"] = select["nonce"]
+        selected = select["id"]
+    return selected if isinstance(selected, str) and selected in nodes["id"] else None
+
+
+def _rerun_only() -> None:
+    """Streamlit wants a callback for a state with a default; the rerun is all that a selection needs."""

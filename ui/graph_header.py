@@ -1,0 +1,38 @@
+"""Above a graph: its prompt, what it explains, and how much of that its nodes account for."""
+
+import streamlit as st
+
+from tracer import Graph
+from ui.graph_canvas import pretty_token
+from ui.sidebar import plain
+from ui.token_strip import token_strip
+
+SCORES = {
+    "Replacement": "Of what is traced back to the inputs, the share that reaches tokens through features and not errors."
+    " 1 would be a graph without errors.",
+    "Completeness": "The share of all nodes' inputs, weighted by influence, that is explained by something other than an"
+    " error.",
+    "Worst row": "The largest gap between a target and the sum of its inputs, as a share of those inputs: how exact the"
+    " graph is. Up to 0.01 % is accepted.",
+}
+
+
+def graph_header(graph: Graph) -> None:
+    st.title("Attribution graph")
+    left, right = st.columns([8, 5], gap="medium", vertical_alignment="center")
+    with left:
+        token_strip(graph.tokens, graph.token_ids, key="header", label="Prompt", special=graph.meta["excluded"])
+        explained = ", ".join(
+            pretty_token(t.token) + ("" if t.probability is None else f" {t.probability:.1%}")
+            for t in graph.targets[:4]
+        )
+        more = f" and {len(graph.targets) - 4} more" if len(graph.targets) > 4 else ""
+        meta = graph.meta
+        st.caption(
+            f"Explains **{plain(explained)}**{more} · {plain(meta['model'])}, {meta['features']} ·"
+            f" {graph.layout.n_features:,} of {meta['n_active']:,} active features selected"
+        )
+    scores = graph.scores()
+    values = (f"{scores.replacement:.3f}", f"{scores.completeness:.3f}", f"{graph.row_error:.0e}")
+    for column, (name, help_), value in zip(right.columns(3), SCORES.items(), values, strict=True):
+        column.metric(name, value, help=help_)

@@ -1,0 +1,77 @@
+"""From a graph and two thresholds to what the canvas draws. The strongest edges only: the card reads all of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from tracer import Graph
+from tracer.graph.prune import Pruned
+from ui.node_words import LOGIT, explanation, short_name
+
+MAX_EDGES = 10_000
+"""Drawn at most: as many as the canvas moves at 60 frames a second."""
+
+
+@dataclass
+class GraphView:
+    """A pruned graph, ready to draw."""
+
+    pruned: Pruned
+    canvas: dict[str, Any]
+    n_nodes: int
+    n_edges: int
+    n_drawn: int
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: float) -> GraphView:
+    pruned = _graph.prune(node_threshold, edge_threshold)
+    layout = _graph.layout
+    kept = np.flatnonzero(pruned.node_mask)
+    place = np.full(layout.n_nodes, -1)
+    place[kept] = np.arange(len(kept))
+    targets, sources = pruned.edges()
+    shares = _graph.adjacency.data[pruned.kept_edges] / _graph.mass[targets]
+    reach = _graph.influence[targets]
+    reach[targets >= layout.first_logit] += 1
+    strongest = np.argsort(-np.abs(shares) * reach, kind="stable")[:MAX_EDGES]
+    kinds = layout.kind[kept]
+    probability = [
+        _graph.targets[node - layout.first_logit].probability if kind == LOGIT else None
+        for node, kind in zip(kept, kinds, strict=True)
+    ]
+    nodes = {
+        "id": [_graph.ids[i] for i in kept],
+        "kind": kinds.tolist(),
+        "layer": layout.node_layer[kept].tolist(),
+        "position": layout.node_position[kept].tolist(),
+        "label": [_label(_graph, int(i)) for i in kept],
+        "value": [0.0 if np.isnan(v) else round(float(v), 4) for v in _graph.value[kept]],
+        "influence": np.round(_graph.influence[kept], 6).tolist(),
+        "probability": probability,
+        "note": [explanation(_graph, int(i)) if kind in (1, 2) else "" for i, kind in zip(kept, kinds, strict=True)],
+    }
+    edges = {
+        "source": place[sources[strongest]].tolist(),
+        "target": place[targets[strongest]].tolist(),
+        "share": np.round(shares[strongest].astype(float), 5).tolist(),
+    }
+    canvas = {
+        "rev": f"{key}/{node_threshold}/{edge_threshold}",
+        "tokens": _graph.tokens,
+        "n_layers": layout.n_layers,
+        "nodes": nodes,
+        "edges": edges,
+    }
+    return GraphView(pruned, canvas, len(kept), int(pruned.kept_edges.sum()), len(strongest))
+
+
+def _label(graph: Graph, node: int) -> str:
+    layout = graph.layout
+    if layout.kind[node] == LOGIT:
+        return graph.targets[node - layout.first_logit].token
+    if layout.first_embedding <= node < layout.first_logit:
+        return graph.tokens[node - layout.first_embedding]
+    return short_name(graph, node)

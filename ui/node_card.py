@@ -1,0 +1,170 @@
+"""The card of one node: what it is, its inputs and outputs, what it says, where it is active."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from service import Service
+from tracer import Graph, ReplacementModel
+from ui.graph_canvas import pretty_token
+from ui.graph_payload import GraphView
+from ui.node_words import EMBEDDING, FEATURE, LOGIT, explanation, short_name
+from ui.selection import Selection
+from ui.sidebar import plain
+from ui.token_strip import token_strip
+
+ROWS = 200  # of the inputs and outputs, the strongest
+
+
+def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection) -> None:
+    if selection.id is None:
+        st.markdown("**No node selected**")
+        st.caption(
+            "Click a node, or focus the graph and use the arrow keys and Enter. The card shows what feeds it,"
+            " what it feeds, and what it says."
+        )
+        return
+    node = graph.index[selection.id]
+    head, close = st.columns([6, 1], vertical_alignment="center")
+    head.markdown(f"**{plain(short_name(graph, node))}**")
+    if close.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
+        selection.choose(None)
+        st.rerun(scope="fragment")
+    if not view.pruned.node_mask[node]:
+        st.caption(":material/visibility_off: Hidden at this threshold: its influence is below the cut.")
+    st.caption(explanation(graph, node))
+    _facts(graph, node)
+    inputs, outputs = st.tabs(["Inputs", "Outputs"])
+    with inputs:
+        _edges(graph, view, node, selection, *graph.inputs(node), side="inputs")
+    with outputs:
+        _edges(graph, view, node, selection, *graph.outputs(node), side="outputs")
+    if graph.layout.kind[node] == FEATURE:
+        model = service.model
+        if model is None or model.model_fingerprint != graph.meta["model_fingerprint"]:
+            st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
+        else:
+            _activity(model, key, graph, node)
+            _says(model, graph, node)
+
+
+def _facts(graph: Graph, node: int) -> None:
+    layout = graph.layout
+    kind = layout.kind[node]
+    facts = []
+    if kind == FEATURE:
+        facts.append(("Activation", f"{graph.activation[node]:.3g}", "The neuron's activation at this token."))
+    if kind == LOGIT:
+        target = graph.targets[node - layout.first_logit]
+        if target.probability is not None:
+            facts.append(("Probability", f"{target.probability:.1%}", "What the model gives this token."))
+        facts.append(("Logit − mean", f"{target.value:.2f}", "What its inputs sum to, before any softcap."))
+    else:
+        rank = int((graph.influence > graph.influence[node]).sum()) + 1
+        share = "Share of the targets' explanation that passes through this node, over all paths."
+        facts.append(("Influence", f"{graph.influence[node]:.2%}", share))
+        facts.append(("Rank", f"{rank:,} of {layout.first_bias:,}", "By influence, among all nodes."))
+    if kind == EMBEDDING:
+        facts.append(("Token id", str(graph.token_ids[node - layout.first_embedding]), "In the model's vocabulary."))
+    for column, (name, value, help_) in zip(st.columns(len(facts)), facts, strict=True):
+        column.markdown(f"{name}  \n**{plain(value)}**", help=help_)
+
+
+def _edges(
+    graph: Graph,
+    view: GraphView,
+    node: int,
+    selection: Selection,
+    others: np.ndarray,
+    weights: np.ndarray,
+    side: str,
+) -> None:
+    if not len(others):
+        st.caption("It has none: it is where an explanation ends." if side == "inputs" else "It feeds no node here.")
+        return
+    of = graph.mass[node] if side == "inputs" else graph.mass[others]
+    shares = 100 * weights / of
+    strongest = np.argsort(-np.abs(shares), kind="stable")[:ROWS]
+    table = pd.DataFrame(
+        {
+            "node": [short_name(graph, int(i)) for i in others[strongest]],
+            "share": shares[strongest],
+            "effect": weights[strongest],
+            "drawn": view.pruned.node_mask[others[strongest]],
+        }
+    )
+    whose = "this node's" if side == "inputs" else "the target's"
+    event = st.dataframe(
+        table,
+        key=f"{side}_{selection.id}",
+        hide_index=True,
+        height=250,
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=f"{side} of {short_name(graph, node)}",
+        column_config={
+            "node": st.column_config.TextColumn(width="medium"),
+            "share": st.column_config.NumberColumn(
+                format="%+.1f %%", help=f"Signed share of {whose} absolute input.", width="small"
+            ),
+            "effect": st.column_config.NumberColumn(
+                format="%+.4g", help="Direct effect, in units of the target: activation or logit.", width="small"
+            ),
+            "drawn": st.column_config.CheckboxColumn(help="Shown at these thresholds.", width="small"),
+        },
+    )
+    if len(others) > ROWS:
+        st.caption(f"The {ROWS} strongest of {len(others):,}.")
+    if event["selection"]["rows"]:
+        selection.choose(graph.ids[int(others[strongest[event["selection"]["rows"][0]]])])
+        st.rerun(scope="fragment")
+
+
+def _activity(model: ReplacementModel, key: str, graph: Graph, node: int) -> None:
+    layout = graph.layout
+    st.markdown("**Activation at each token**")
+    values = _activations(key, model, tuple(graph.token_ids))[layout.layer[node], :, layout.feature[node]]
+    token_strip(
+        graph.tokens,
+        graph.token_ids,
+        key="activity",
+        label="Activation of this feature at each token",
+        special=graph.meta["excluded"],
+        values=values.tolist(),
+    )
+
+
+def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
+    layout = graph.layout
+    raised, lowered = _vocabulary(model.model_fingerprint, model, int(layout.layer[node]), int(layout.feature[node]))
+    sign = -1 if graph.activation[node] < 0 else 1
+    st.markdown(
+        "**What it says**",
+        help="Tokens whose logits its write vector raises and lowers most, through the unembedding: change of the"
+        " logit (less the mean) for each unit of activation, norm scales left out. A negative activation turns the"
+        " signs around.",
+    )
+    if sign < 0:
+        st.caption("Its activation here is negative: it pushes the other way.")
+    up, down = st.columns(2)
+    for column, name, rows in ((up, "raises", raised), (down, "lowers", lowered)):
+        table = pd.DataFrame({name: [pretty_token(t) for t, _ in rows], "by": [v for _, v in rows]})
+        column.dataframe(
+            table,
+            hide_index=True,
+            alt=f"tokens that it {name}",
+            column_config={"by": st.column_config.NumberColumn(format="%+.2f", width="small")},
+        )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _activations(key: str, _model: ReplacementModel, _ids: tuple[int, ...]) -> np.ndarray:
+    """(L, T, F) of the prompt of the graph `key`."""
+    return _model.activations(_ids).numpy()
+
+
+@st.cache_data(max_entries=5000, show_spinner=False)
+def _vocabulary(
+    fingerprint: str, _model: ReplacementModel, layer: int, feature: int
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    return _model.says(layer, feature)

@@ -1,0 +1,40 @@
+"""What a node is called, and what it is in words."""
+
+from tracer import Graph
+from ui.graph_canvas import pretty_token
+
+FEATURE, ERROR, EMBEDDING, LOGIT, BIAS = range(5)
+
+
+def short_name(graph: Graph, node: int) -> str:
+    """One line, for tables and tooltips."""
+    layout = graph.layout
+    kind, layer, position = layout.kind[node], int(layout.node_layer[node]), int(layout.node_position[node])
+    if kind == BIAS:
+        return "bias: " + ("embedding" if layer < 0 else "final" if layer == layout.n_layers else f"layer {layer}")
+    at = f"{pretty_token(graph.tokens[position])} ({position})"
+    if kind == FEATURE:
+        return f"L{layer} · {layout.feature[node]} @ {at}"
+    if kind == ERROR:
+        return f"L{layer} · error @ {at}"
+    if kind == EMBEDDING:
+        return f"token {at}"
+    return f"logit {pretty_token(graph.targets[node - layout.first_logit].token)}"
+
+
+def explanation(graph: Graph, node: int) -> str:
+    """What this kind of node stands for, in a sentence."""
+    layout = graph.layout
+    kind, layer = layout.kind[node], int(layout.node_layer[node])
+    if kind == FEATURE:
+        return f"An MLP neuron of layer {layer}: active here, and large enough in effect to be a node."
+    if kind == ERROR:
+        return (
+            f"What the MLP of layer {layer} writes at this token beyond the features chosen for the graph:"
+            " real, but not broken into parts."
+        )
+    if kind == EMBEDDING:
+        return "The token itself, as the model embeds it: where an explanation ends."
+    if kind == LOGIT:
+        return "The output that the graph explains: its logit less the mean logit over the vocabulary."
+    return "Constants: biases, and what the MLP writes at positions without features."

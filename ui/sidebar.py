@@ -1,0 +1,113 @@
+"""What is going on, on every page: the model, the queue, one's own jobs; a toast and the tab's title when one ends."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from service import JobState, JobView, Service
+from ui.session import person
+
+_title = st.components.v2.component(
+    "hypograph_page_title", js=(Path(__file__).parent / "page_title.js").read_text("utf-8")
+)
+PHASES = {
+    "": "waiting",
+    "wait": "another process is preparing the model",
+    "assemble": "joining the model's files",
+    "check": "checking the model's files",
+    "read": "reading the model (20–60 s)",
+    "convert": "converting the model, once",
+    "load": "loading the model",
+    "self-check": "checking that the engine replays it exactly",
+    "record": "running the prompt",
+    "select": "choosing features",
+    "sweep": "tracing direct effects",
+}
+
+
+def sidebar(service: Service, page: str) -> None:
+    """`page` is the title of the page that is shown."""
+    with st.sidebar:
+        _status(service, page)
+
+
+@st.fragment(run_every=1.0)
+def _status(service: Service, page: str) -> None:
+    state = service.model_state()
+    st.caption("MODEL")
+    if state.state == "ready" and service.model is not None:
+        st.markdown(f"**{state.name}**  \n{service.settings.features} · {service.model.device}")
+    elif state.state == "failed":
+        st.error(f"{state.name}: {state.error}")
+        st.button("Try again", on_click=service.retry_load, key="retry_load")
+    else:
+        st.markdown(f"**{state.name}**")
+        st.progress(state.fraction, text=PHASES.get(state.phase, state.phase))
+    jobs = [job for job in service.jobs() if person() in job.watchers or job.id in _known()]
+    active = [job for job in jobs if not job.over]
+    if active:
+        st.caption("JOBS")
+    for job in reversed(active):
+        job_progress(service, job, where="sidebar")
+    _announce(jobs)
+    _title(key="page_title", data={"title": _tab_title(page, active)})
+
+
+def job_progress(service: Service, job: JobView, where: str) -> None:
+    """One job's phase, fraction, time left or place in the queue, and a button to cancel it."""
+    with st.container(key=f"job_{where}_{job.id}"):
+        if where == "sidebar":
+            st.text(job.summary)
+        if job.state is JobState.QUEUED:
+            st.progress(0.0, text=f"queued, number {job.position}")
+        else:
+            left = "" if job.eta is None else f", about {max(1, round(job.eta))} s left"
+            doing = "stopping" if job.cancel_requested else PHASES.get(job.phase, job.phase)
+            st.progress(job.fraction, text=f"{doing}{left}")
+        st.button(
+            "Cancel",
+            key=f"cancel_{where}_{job.id}",
+            disabled=job.cancel_requested,
+            on_click=service.cancel,
+            args=(job.id, person()),
+        )
+
+
+def _known() -> dict[str, JobState]:
+    """Jobs that this tab has seen, by their last state."""
+    return st.session_state.setdefault("known_jobs", {})
+
+
+def _announce(jobs: list[JobView]) -> None:
+    """Say once in this tab that a job it has seen running is over."""
+    known = _known()
+    for job in jobs:
+        before = known.get(job.id)
+        if before is not None and before != job.state and job.over:
+            if job.state is JobState.DONE:
+                st.toast(f"Graph ready: {plain(job.summary)}", icon=":material/check_circle:")
+                st.session_state["finished_title"] = "✓ Graph ready"
+            elif job.state is JobState.FAILED:
+                st.toast(f"Failed: {plain(job.error or '')}", icon=":material/error:")
+                st.session_state["finished_title"] = "✗ Trace failed"
+        if before is not None or not job.over:
+            known[job.id] = job.state
+    for job in jobs:
+        if job.state is JobState.DONE and job.id in known and st.session_state.get("opened_graph") != job.key:
+            st.page_link("pages/graph.py", label=f"Open: {plain(job.summary)}", query_params={"graph": job.key})
+            break
+
+
+def _tab_title(page: str, active: list[JobView]) -> str:
+    running = next((job for job in active if job.state is JobState.RUNNING), None)
+    if running is not None:
+        return f"{running.fraction:.0%} · {page} · Hypograph"
+    if active:
+        return f"queued · {page} · Hypograph"
+    finished = st.session_state.get("finished_title")
+    return f"{finished} · {page} · Hypograph" if finished else f"{page} · Hypograph"
+
+
+def plain(text: str) -> str:
+    """Text as it is, where Streamlit would read Markdown."""
+    return "".join("\\" + c if c in "\\`*_{}[]()<>#+-.!|~:$" else c for c in text)

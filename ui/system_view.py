@@ -1,0 +1,113 @@
+"""The parts of the System page: each a small table."""
+
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import pandas as pd
+import psutil
+import streamlit as st
+import torch
+
+from cache import CacheError
+from service import Service
+from tracer import ENGINE_VERSION
+from tracer.presets import PRESETS
+
+PACKAGES = ("streamlit", "torch", "transformers", "scipy", "pandas", "altair", "diskcache", "safetensors", "gguf")
+
+
+def _facts(facts: Mapping[str, object], label: str) -> None:
+    table = pd.DataFrame({"what": list(facts), "value": [str(v) for v in facts.values()]})
+    st.dataframe(table, hide_index=True, alt=label, column_config={"what": st.column_config.TextColumn(width="small")})
+
+
+@st.fragment(run_every=2.0)
+def model_section(service: Service) -> None:
+    st.subheader("Model")
+    state, model = service.model_state(), service.model
+    facts: dict[str, object] = {"name": state.name, "state": state.state}
+    if state.error:
+        facts["error"] = state.error
+    if model is not None:
+        weights = sum(p.numel() * p.element_size() for p in model.anatomy.model.parameters())
+        facts |= {
+            "features": f"{model.basis.name} ({model.n_layers} layers × {model.anatomy.d_mlp:,})",
+            "device": model.device,
+            "weights": f"{str(model.dtype).removeprefix('torch.')}, {weights / 1e9:.2f} GB",
+            "arithmetic": "float32",
+            "fingerprint": model.model_fingerprint[:16],
+        }
+    jobs = service.jobs()
+    running = sum(1 for job in jobs if job.state == "running")
+    waiting = sum(1 for job in jobs if job.state == "queued")
+    facts["queue"] = f"{running} running, {waiting} waiting, at most {service.settings.queue}"
+    _facts(facts, "the loaded model")
+
+
+def machine() -> None:
+    st.subheader("Machine")
+    memory = psutil.virtual_memory()
+    own = psutil.Process().memory_info().rss
+    _facts(
+        {
+            "system": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, {torch.get_num_threads()} used",
+            "memory": f"{memory.available / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB",
+            "this process": f"{own / 1e9:.2f} GB",
+            "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        },
+        "the machine",
+    )
+
+
+def cache_section(service: Service) -> None:
+    st.subheader("Cache")
+    cache = service.cache
+    _facts(
+        {
+            "graphs": f"{len(cache):,}",
+            "size": f"{cache.volume() / 1e6:,.0f} MB of {cache.size_limit / 1e9:g} GB",
+            "folder": cache.folder,
+        },
+        "the cache of graphs",
+    )
+    with st.popover("Clear the cache"):
+        st.write("Removes every cached graph of this machine. They can be traced again.")
+        if st.button("Remove all graphs", type="primary"):
+            try:
+                st.toast(f"Removed {cache.clear():,} graphs.")
+            except CacheError as problem:
+                st.error(str(problem))
+
+
+def versions() -> None:
+    st.subheader("Versions")
+    facts: dict[str, object] = {"engine": ENGINE_VERSION, "Python": sys.version.split()[0]}
+    _facts(facts | {name: version(name) for name in PACKAGES}, "versions")
+
+
+def settings_section(service: Service) -> None:
+    st.subheader("Settings")
+    settings = service.settings
+    _facts(
+        {
+            "HYPOGRAPH_HOME": settings.home,
+            "HYPOGRAPH_CACHE": settings.cache,
+            "HYPOGRAPH_CACHE_GB": settings.cache_gb,
+            "HYPOGRAPH_MODEL": settings.model,
+            "HYPOGRAPH_DEVICE": settings.device,
+            "HYPOGRAPH_DTYPE": settings.dtype,
+            "HYPOGRAPH_MAX_TOKENS": settings.max_tokens,
+            "HYPOGRAPH_QUEUE": settings.queue,
+        },
+        "settings",
+    )
+
+
+def licences() -> None:
+    st.subheader("Models and their licences")
+    for preset in PRESETS.values():
+        origin = f" Weights: {preset.package.origin}." if preset.package else ""
+        st.markdown(f"**{preset.name}** ({preset.hub_id}): [{preset.licence}]({preset.licence_url}).{origin}")
+    st.caption("Gemma is provided under and subject to the Gemma Terms of Use. Hypograph itself: MIT.")
