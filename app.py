@@ -1,18 +1,23 @@
 """Hypograph: navigation, theme, and the sidebar. Everything else is in pages/."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from ui.session import get_service
 from ui.sidebar import sidebar
 
-# Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read.
-CONTRAST = (
-    '<style>[data-testid="stBaseButton-primary"], [data-testid="stBaseLinkButton-primary"],'
-    ' [data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}</style>'
-)
+# Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
+# layout leaves margins that a graph can use.
+STYLE = """<style>
+[data-testid="stBaseButton-primary"], [data-testid="stBaseLinkButton-primary"],
+[data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}
+[data-testid="stMainBlockContainer"] {padding-left: clamp(1rem, 2.5vw, 3rem); padding-right: clamp(1rem, 2.5vw, 3rem)}
+</style>"""
 
-st.set_page_config(page_title="Hypograph", layout="wide")
-st.html(CONTRAST)
+# a local icon: those of the pages would be fetched from a font server
+st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent / "ui" / "icon.svg"), layout="wide")
+st.html(STYLE)
 page = st.navigation(
     [
         st.Page("pages/trace.py", title="Trace", icon=":material/timeline:", default=True),

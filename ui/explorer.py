@@ -49,7 +49,7 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             view.canvas,
             select={"id": selection.id, "nonce": f"{key}:{selection.nonce}"},
             key="canvas",
-            height=600,
+            height=660,
         )
         selection.follow_canvas(reported, visible)
         _table(graph, view, selection)

@@ -2,7 +2,7 @@
 // shows has changed. The selection lives here and is told to Python. Labels and tokens are hostile until proven otherwise:
 // they reach the page through fillText and textContent alone.
 
-const HOVER_REACH = 14, DRAG_THRESHOLD = 4, MAX_ZOOM = 12, FIRST_SQUEEZE = 0.62, LEFT = 44, RIGHT = 10;
+const HOVER_REACH = 14, DRAG_THRESHOLD = 4, MAX_ZOOM = 12, FIRST_SQUEEZE = 0.32, LEFT = 44, RIGHT = 10;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
 const digits = (value) => (value === 0 ? "0" : Math.abs(value) >= 1000 ? value.toFixed(0) : String(+value.toPrecision(3)));

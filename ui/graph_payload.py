@@ -13,6 +13,9 @@ from ui.node_words import LOGIT, explanation, short_name
 MAX_EDGES = 10_000
 """Drawn at most: as many as the canvas moves at 60 frames a second."""
 
+EDGES_A_NODE = 5
+"""Of each node, so many inputs and outputs are drawn before any others."""
+
 
 @dataclass
 class GraphView:
@@ -36,7 +39,7 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
     shares = _graph.adjacency.data[pruned.kept_edges] / _graph.mass[targets]
     reach = _graph.influence[targets]
     reach[targets >= layout.first_logit] += 1
-    strongest = np.argsort(-np.abs(shares) * reach, kind="stable")[:MAX_EDGES]
+    strongest = _drawn(sources, targets, np.abs(shares), np.abs(shares) * reach)
     kinds = layout.kind[kept]
     probability = [
         _graph.targets[node - layout.first_logit].probability if kind == LOGIT else None
@@ -66,6 +69,21 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         "edges": edges,
     }
     return GraphView(pruned, canvas, len(kept), int(pruned.kept_edges.sum()), len(strongest))
+
+
+def _drawn(sources: np.ndarray, targets: np.ndarray, share: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Edges to draw: each node's strongest inputs and outputs first, then the strongest of all."""
+    near = (_rank(targets, share) < EDGES_A_NODE) | (_rank(sources, share) < EDGES_A_NODE)
+    return np.lexsort((-score, ~near))[:MAX_EDGES]
+
+
+def _rank(group: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The place of each value among those of its group, from the largest: 0, 1, …"""
+    order = np.lexsort((-value, group))
+    starts = np.searchsorted(group[order], group[order])
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - starts
+    return rank
 
 
 def _label(graph: Graph, node: int) -> str:

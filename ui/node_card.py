@@ -90,7 +90,7 @@ def _edges(
             "node": [short_name(graph, int(i)) for i in others[strongest]],
             "share": shares[strongest],
             "effect": weights[strongest],
-            "drawn": view.pruned.node_mask[others[strongest]],
+            "shown": view.pruned.node_mask[others[strongest]],
         }
     )
     whose = "this node's" if side == "inputs" else "the target's"
@@ -103,14 +103,13 @@ def _edges(
         selection_mode="single-row",
         alt=f"{side} of {short_name(graph, node)}",
         column_config={
-            "node": st.column_config.TextColumn(width="medium"),
             "share": st.column_config.NumberColumn(
-                format="%+.1f %%", help=f"Signed share of {whose} absolute input.", width="small"
+                format="%+.1f %%", help=f"Signed share of {whose} absolute input.", width=70
             ),
             "effect": st.column_config.NumberColumn(
-                format="%+.4g", help="Direct effect, in units of the target: activation or logit.", width="small"
+                format="%+.4g", help="Direct effect, in units of the target: activation or logit.", width=75
             ),
-            "drawn": st.column_config.CheckboxColumn(help="Shown at these thresholds.", width="small"),
+            "shown": st.column_config.CheckboxColumn(help="Shown at these thresholds.", width=55),
         },
     )
     if len(others) > ROWS:

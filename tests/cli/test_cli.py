@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -227,10 +228,10 @@ def test_all_nodes(cli: Cli) -> None:
 
 
 def test_report_for_people(cli: Cli) -> None:
-    shown = cli.text("trace", PROMPT, "--target", "w7")
+    shown = cli.text("trace", PROMPT, "--target", "w7", "--max-nodes", 100)
     assert "'w7'" in shown and "replacement 0." in shown and "cache miss" in shown
     assert len([line for line in shown.splitlines() if line.startswith("  layer")]) == 10
-    assert "cache hit" in cli.text("trace", PROMPT, "--target", "w7")
+    assert "cache hit" in cli.text("trace", PROMPT, "--target", "w7", "--max-nodes", 100)
     assert "w7 − w28" in cli.text("trace", PROMPT, "--target", "w7", "--minus", "w28")
 
 
@@ -400,10 +401,13 @@ def test_program_lists_models() -> None:
     assert "gemma-3-270m" in done.stdout
 
 
-def test_program_fails_in_one_line() -> None:
-    done = run("trace", PROMPT, "--position", "99")
+def test_program_fails_in_one_line(folder: Path, tmp_path: Path) -> None:
+    spoiled = shutil.copytree(folder, tmp_path / "spoiled")
+    config = json.loads((spoiled / "config.json").read_text())
+    (spoiled / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 4}))  # transformers prints a report
+    done = run("trace", PROMPT, "--model", str(spoiled))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("tracer: position 99") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"tracer: {spoiled} lacks") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.default_model
