@@ -10,7 +10,7 @@ from ui.session import get_service
 service = get_service()
 key = st.query_params.get("graph") or st.session_state.get("opened_graph")
 graph = service.graph(key) if key else None
-if graph is None:
+if key is None or graph is None:
     st.title("Graph")
     if key:
         st.error("This graph is not in this machine's cache (any more). Trace its prompt again to get it back.")

@@ -28,7 +28,8 @@ from tracer.attribution.targets import LogitTarget, Targets, resolve
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import FeatureSet
 from tracer.features.neurons import NeuronBasis
-from tracer.graph.graph import Graph, Target
+from tracer.graph.file import Target
+from tracer.graph.graph import Graph
 from tracer.graph.influence import influence, normalised
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record, record_forward

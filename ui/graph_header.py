@@ -8,10 +8,9 @@ from ui.sidebar import plain
 from ui.token_strip import token_strip
 
 SCORES = {
-    "Replacement": "Of what is traced back to the inputs, the share that reaches tokens through features and not errors."
+    "Replacement": "Of what is traced back to the inputs, the share that reaches tokens and not errors."
     " 1 would be a graph without errors.",
-    "Completeness": "The share of all nodes' inputs, weighted by influence, that is explained by something other than an"
-    " error.",
+    "Completeness": "The share of all nodes' inputs, weighted by influence, that comes from nodes and not from errors.",
     "Worst row": "The largest gap between a target and the sum of its inputs, as a share of those inputs: how exact the"
     " graph is. Up to 0.01 % is accepted.",
 }

@@ -68,9 +68,13 @@ def job_progress(service: Service, job: JobView, where: str) -> None:
             "Cancel",
             key=f"cancel_{where}_{job.id}",
             disabled=job.cancel_requested,
-            on_click=service.cancel,
-            args=(job.id, person()),
+            on_click=_cancel,
+            args=(service, job.id),
         )
+
+
+def _cancel(service: Service, job_id: str) -> None:
+    service.cancel(job_id, person())
 
 
 def _known() -> dict[str, JobState]:

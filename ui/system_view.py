@@ -52,7 +52,8 @@ def machine() -> None:
     own = psutil.Process().memory_info().rss
     _facts(
         {
-            "system": f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, {torch.get_num_threads()} used",
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": f"{psutil.cpu_count()}, {torch.get_num_threads()} used by the engine",
             "memory": f"{memory.available / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB",
             "this process": f"{own / 1e9:.2f} GB",
             "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

@@ -11,7 +11,7 @@ import tracer
 from cache import GraphCache
 from tests.cache.fake_graph import MB
 from tracer import Graph
-from tracer.graph.graph import Target
+from tracer.graph.file import Target
 from tracer.graph.layout import Layout
 
 
@@ -27,7 +27,15 @@ def graph(graph_class: None, monkeypatch: pytest.MonkeyPatch) -> Graph:
         targets=[Target(" yes", 3, 0.9, 1.0, 4.0)],
         adjacency=sparse.csr_array(np.tril(np.random.default_rng(0).random((n, n), dtype=np.float32))),
         token_ids=[2, 5],
-        meta={"tokens": ["<bos>", "é"], "model": "tiny"},
+        meta={
+            "prompt": "é",
+            "tokens": ["<bos>", "é"],
+            "model": "tiny",
+            "features": "neurons",
+            "model_fingerprint": "0" * 64,
+            "excluded": [0],
+            "n_active": 2,
+        },
     )
 
 

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from tests.helpers import PROMPT, replacement, tiny_llama
 from tracer import Graph, TracerError
-from tracer.graph.graph import Target
+from tracer.graph.file import Target
 from tracer.graph.influence import normalised
 from tracer.graph.layout import Layout
 from tracer.graph.prune import smallest_kept
@@ -101,6 +101,9 @@ def test_spoiled_files_are_refused(tmp_path):
     for spoiled in (b"", b"nonsense", data[:1000], data[:-10], data.replace(b'"F32"', b'"I32"'), b"\xff" * 64):
         with pytest.raises(TracerError, match="graph"):
             Graph.from_bytes(spoiled)
+    nested = b"[" * 200_000
+    with pytest.raises(TracerError, match="graph"):
+        Graph.from_bytes(len(nested).to_bytes(8, "little") + nested)
     with pytest.raises(TracerError, match="can't read"):
         Graph.load(tmp_path / "nowhere.safetensors")
 

@@ -4,7 +4,6 @@
 JSON header; loading one runs no code. Knows nothing of models.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,26 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from scipy import sparse
 
 from tracer.errors import TracerError
+from tracer.graph import file
+from tracer.graph.file import Target
 from tracer.graph.influence import influence, normalised
 from tracer.graph.layout import KINDS, Layout
 from tracer.graph.prune import Pruned, prune
 from tracer.graph.scores import Scores, scores
-
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Target:
-    token: str
-    id: int | None
-    probability: float | None
-    weight: float
-    value: float
 
 
 @dataclass
@@ -159,70 +147,13 @@ class Graph:
         }
 
     def to_bytes(self) -> bytes:
-        """Safetensors with everything else in its header as JSON."""
-        layout = self.layout
-        header = {
-            "format": FORMAT,
-            "meta": self.meta,
-            "targets": [vars(t) for t in self.targets],
-            "n_layers": layout.n_layers,
-        }
-        arrays = {
-            "layer": layout.layer.astype(np.int16),
-            "position": layout.position.astype(np.int32),
-            "feature": layout.feature.astype(np.int32),
-            "activation": self.activation,
-            "token_ids": np.array(self.token_ids, dtype=np.int32),
-            "indptr": self.adjacency.indptr.astype(np.int64),
-            "indices": self.adjacency.indices.astype(np.int32),
-            "data": self.adjacency.data,
-        }
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        return save(tensors, metadata={"hypograph": json.dumps(header)})
+        """Safetensors, with everything that is no array in its header."""
+        return file.to_bytes(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Graph":
         """Raises TracerError for data that isn't a whole graph of this format."""
-        try:
-            size = int.from_bytes(data[:8], "little")
-            header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["hypograph"])
-            arrays = {name: tensor.numpy() for name, tensor in load(data).items()}
-            return cls._from_parts(header, arrays)
-        except (SafetensorError, ValueError, KeyError, TypeError, IndexError, UnicodeDecodeError) as problem:
-            raise TracerError(f"this is not a readable graph file ({problem}); trace the prompt again") from problem
-
-    @classmethod
-    def _from_parts(cls, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Graph":
-        if header["format"] != FORMAT:
-            raise ValueError(f"format {header['format']}, expected {FORMAT}")
-        layout = Layout(
-            *(arrays[name].astype(np.int64) for name in ("layer", "position", "feature")),
-            n_layers=int(header["n_layers"]),
-            n_tokens=len(arrays["token_ids"]),
-            n_targets=len(header["targets"]),
-        )
-        shape = (layout.n_nodes, layout.n_nodes)
-        adjacency = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
-        adjacency.check_format(full_check=True)
-        graph = cls(
-            layout=layout,
-            activation=arrays["activation"],
-            targets=[Target(**t) for t in header["targets"]],
-            adjacency=adjacency,
-            token_ids=arrays["token_ids"].tolist(),
-            meta=header["meta"],
-        )
-        if len(graph.activation) != layout.n_features or len(graph.tokens) != layout.n_tokens:
-            raise ValueError("its parts have different lengths")
-        if graph.activation.dtype != np.float32 or adjacency.dtype != np.float32:
-            raise ValueError("its numbers are not float32")
-        for name, values, end in (
-            ("layer", layout.layer, layout.n_layers),
-            ("position", layout.position, layout.n_tokens),
-        ):
-            if len(values) and not 0 <= values.min() <= values.max() < end:
-                raise ValueError(f"a {name} is out of range")
-        return graph
+        return cls(**file.from_bytes(data))
 
     def save(self, path: str | Path) -> None:
         Path(path).write_bytes(self.to_bytes())

@@ -1,0 +1,113 @@
+"""A graph as a file: safetensors with a JSON header. Reading runs no code and believes nothing: files are anybody's."""
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from pydantic_core import from_json
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from scipy import sparse
+
+from tracer.errors import TracerError
+from tracer.graph.layout import Layout
+
+if TYPE_CHECKING:
+    from tracer.graph.graph import Graph
+
+
+@dataclass(frozen=True)
+class Target:
+    """A logit that a graph explains. `id` and `probability` are None for a difference."""
+
+    token: str
+    id: int | None
+    probability: float | None
+    weight: float  # in influence and scores
+    value: float  # what its row sums to
+
+
+class Meta(BaseModel):
+    """Where a graph comes from: what every reader relies on. More may be there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompt: str
+    tokens: list[str]
+    model: str
+    features: str
+    model_fingerprint: str
+    excluded: list[int]
+    n_active: int
+
+
+class Header(BaseModel):
+    format: Literal[1]
+    n_layers: int = Field(ge=1, le=1000)
+    targets: list[Target]
+    meta: Meta
+
+
+def to_bytes(graph: "Graph") -> bytes:
+    layout = graph.layout
+    header = {
+        "format": 1,
+        "n_layers": layout.n_layers,
+        "targets": [vars(t) for t in graph.targets],
+        "meta": graph.meta,
+    }
+    arrays = {
+        "layer": layout.layer.astype(np.int16),
+        "position": layout.position.astype(np.int32),
+        "feature": layout.feature.astype(np.int32),
+        "activation": graph.activation,
+        "token_ids": np.array(graph.token_ids, dtype=np.int32),
+        "indptr": graph.adjacency.indptr.astype(np.int64),
+        "indices": graph.adjacency.indices.astype(np.int32),
+        "data": graph.adjacency.data,
+    }
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return save(tensors, metadata={"hypograph": json.dumps(header)})
+
+
+def from_bytes(data: bytes) -> dict[str, Any]:
+    """The arguments of `Graph`. Raises TracerError for data that isn't a whole graph of this format."""
+    try:
+        size = int.from_bytes(data[:8], "little")
+        header = Header.model_validate_json(from_json(data[8 : 8 + size])["__metadata__"]["hypograph"])
+        return _parts(header, {name: tensor.numpy() for name, tensor in load(data).items()})
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as problem:
+        reason = (str(problem).splitlines() or [""])[0]
+        raise TracerError(f"this is not a readable graph file ({reason}); trace the prompt again") from problem
+
+
+def _parts(header: Header, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Raises ValueError where the parts don't fit together."""
+    layer, position, feature = (arrays[name].astype(np.int64) for name in ("layer", "position", "feature"))
+    n_tokens = len(arrays["token_ids"])
+    for name, values, end in (("layer", layer, header.n_layers), ("position", position, n_tokens)):
+        if len(values) and not 0 <= values.min() <= values.max() < end:
+            raise ValueError(f"a {name} is out of range")
+    if not len(layer) == len(position) == len(feature) == len(arrays["activation"]):
+        raise ValueError("its features have different lengths")
+    if not header.targets or len(header.meta.tokens) != n_tokens:
+        raise ValueError("its tokens or targets are missing")
+    if (np.lexsort((feature, position, layer)) != np.arange(len(layer))).any():
+        raise ValueError("its features are out of order")
+    layout = Layout(layer, position, feature, header.n_layers, n_tokens, len(header.targets))
+    shape = (layout.n_nodes, layout.n_nodes)
+    adjacency = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+    adjacency.check_format(full_check=True)
+    if not arrays["activation"].dtype == adjacency.dtype == np.float32 or not np.isfinite(adjacency.data).all():
+        raise ValueError("its numbers are not finite float32")
+    return {
+        "layout": layout,
+        "activation": arrays["activation"],
+        "targets": header.targets,
+        "adjacency": adjacency,
+        "token_ids": arrays["token_ids"].tolist(),
+        "meta": header.meta.model_dump(),
+    }
