@@ -3,13 +3,14 @@
 import streamlit as st
 
 from ui.session import get_service
-from ui.system_view import cache_section, licences, machine, model_section, settings_section, versions
+from ui.system_view import cache_section, licences, machine, model_section, model_switch, settings_section, versions
 
 service = get_service()
 st.title("System")
 left, right = st.columns(2, gap="large")
 with left:
     model_section(service)
+    model_switch(service)
     machine()
     cache_section(service)
 with right:

@@ -16,6 +16,8 @@ os.environ["HYPOGRAPH_HOME"] = _home.name  # nobody's own graphs and records are
 import platformdirs  # noqa: E402
 import pytest  # noqa: E402
 
+import tracer  # noqa: E402
+
 MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2")
 
 _chosen = os.environ.get("HYPOGRAPH_TEST_STORE")
@@ -28,6 +30,12 @@ STORE.mkdir(parents=True, exist_ok=True)
 def store() -> Path:
     """The folder of converted weights: HYPOGRAPH_TEST_STORE, or one in the user's cache that outlives the session."""
     return STORE
+
+
+@pytest.fixture(scope="session")
+def gemma(store: Path) -> tracer.ReplacementModel:
+    """The embedded default model, loaded once for all tests that need it."""
+    return tracer.load("gemma-3-270m", store=store, device="cpu")
 
 
 def in_ci() -> bool:

@@ -73,8 +73,13 @@ class ReplacementModel:
     # Tokens
 
     def token_ids(self, prompt: str) -> list[int]:
-        """As the model's tokenizer does it: nothing is added that it does not add."""
-        return self.tokenizer(prompt)["input_ids"]
+        """As the model's tokenizer does it: nothing is added that it does not add. Raises TracerError if that fails."""
+        if not prompt:
+            raise TracerError("the prompt is empty; type some text")
+        try:
+            return self.tokenizer(prompt)["input_ids"]
+        except (TypeError, UnicodeError) as problem:
+            raise TracerError("the prompt holds characters that are no Unicode text; type them anew") from problem
 
     def token_text(self, id: int) -> str:
         return self.tokenizer.decode([id])

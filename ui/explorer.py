@@ -1,5 +1,7 @@
 """The explorer of one graph: canvas, thresholds, card, table. One fragment, so that a click reruns this alone."""
 
+from urllib.parse import urlencode
+
 import pandas as pd
 import streamlit as st
 
@@ -41,7 +43,8 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             help="Prunes again: the fewest edges that hold this share of all edge scores.",
         )
         view = graph_view(key, graph, node_threshold, edge_threshold)
-        st.caption(_counts(graph, view))
+        counts, share = st.columns([6, 1], vertical_alignment="center")
+        counts.caption(_counts(graph, view))
         selection = selection_of(key)
         selection.follow_address(graph.index)
         visible = set(view.canvas["nodes"]["id"])
@@ -52,8 +55,11 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             height=660,
         )
         selection.follow_canvas(reported, visible)
+        with share.popover("Link", width="stretch"):
+            st.caption("Opens this graph with this selection and these thresholds, for whoever uses this server.")
+            st.code(f"{st.context.url}?{urlencode(st.query_params.to_dict())}", language=None, wrap_lines=True)
         _table(graph, view, selection)
-    with card_side, st.container(border=True):
+    with card_side, st.container(border=True, key="card"):
         node_card(service, key, graph, view, selection)
 
 

@@ -33,5 +33,5 @@ def graph_header(graph: Graph) -> None:
         )
     scores = graph.scores()
     values = (f"{scores.replacement:.3f}", f"{scores.completeness:.3f}", f"{graph.row_error:.0e}")
-    for column, (name, help_), value in zip(right.columns(3), SCORES.items(), values, strict=True):
+    for column, (name, help_), value in zip(right.columns(3, wrap=False), SCORES.items(), values, strict=True):
         column.metric(name, value, help=help_)

@@ -66,7 +66,7 @@ def _facts(graph: Graph, node: int) -> None:
         facts.append(("Rank", f"{rank:,} of {layout.first_bias:,}", "By influence, among all nodes."))
     if kind == EMBEDDING:
         facts.append(("Token id", str(graph.token_ids[node - layout.first_embedding]), "In the model's vocabulary."))
-    for column, (name, value, help_) in zip(st.columns(len(facts)), facts, strict=True):
+    for column, (name, value, help_) in zip(st.columns(len(facts), wrap=False), facts, strict=True):
         column.markdown(f"{name}  \n**{plain(value)}**", help=help_)
 
 

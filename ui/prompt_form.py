@@ -27,9 +27,13 @@ def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
             st.info("The model is being prepared: its progress is in the sidebar. You can type meanwhile.")
             _wait_for_model(service)
         return
-    ids = model.chat_ids(prompt) if chat else model.token_ids(prompt)
     if not prompt:
         st.caption("Type a prompt, or take one of the examples below.")
+        return
+    try:
+        ids = model.chat_ids(prompt) if chat else model.token_ids(prompt)
+    except TracerError as problem:
+        st.error(f"{plain(str(problem).capitalize())}.")
         return
     limit = service.settings.max_tokens
     _tokens(model, ids, limit)

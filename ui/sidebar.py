@@ -91,6 +91,8 @@ def _announce(jobs: list[JobView]) -> None:
             if job.state is JobState.DONE:
                 st.toast(f"Graph ready: {plain(job.summary)}", icon=":material/check_circle:")
                 st.session_state["finished_title"] = "✓ Graph ready"
+                if job.warning:
+                    st.toast(plain(job.warning), icon=":material/warning:")
             elif job.state is JobState.FAILED:
                 st.toast(f"Failed: {plain(job.error or '')}", icon=":material/error:")
                 st.session_state["finished_title"] = "✗ Trace failed"

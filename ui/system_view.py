@@ -13,6 +13,7 @@ import torch
 from cache import CacheError
 from service import Service
 from tracer import ENGINE_VERSION
+from tracer.model.packages import package_files
 from tracer.presets import PRESETS
 
 PACKAGES = ("streamlit", "torch", "transformers", "scipy", "pandas", "altair", "diskcache", "safetensors", "gguf")
@@ -44,6 +45,19 @@ def model_section(service: Service) -> None:
     waiting = sum(1 for job in jobs if job.state == "queued")
     facts["queue"] = f"{running} running, {waiting} waiting, at most {service.settings.queue}"
     _facts(facts, "the loaded model")
+
+
+def model_switch(service: Service) -> None:
+    """Serve another model, for everybody on this server."""
+    here = [p.name for p in PRESETS.values() if p.package is None or package_files(p.package)]
+    with st.popover("Switch the model"):
+        st.caption("For everybody on this server, once the queue is empty. Graphs of other models stay in the cache.")
+        name = st.selectbox(
+            "Model", here, accept_new_options=True, help="A preset, a folder on the server, or a Hub id."
+        )
+        if st.button("Load it", type="primary", disabled=not name) and name:
+            service.switch_model(name)
+            st.toast("The switch is under way; the sidebar shows how far it is.")
 
 
 def machine() -> None:

@@ -87,12 +87,13 @@ class Cli:
         assert (code, err) == (0, "")
         return out
 
-    def fails(self, *arguments: object) -> str:
-        """The one line of a command that fails."""
+    def fails(self, *arguments: object, bug: bool = False) -> str:
+        """The one line of a command that fails; it points at --debug only where the fault is ours."""
         code = main([*map(str, arguments)])
         out, err = self.capsys.readouterr()
         assert (code, out) == (1, "")
         assert err.startswith("tracer: ") and err.endswith("\n") and err.count("\n") == 1
+        assert ("--debug" in err) is bug
         return err
 
     def usage(self, *arguments: object) -> str:
@@ -204,6 +205,7 @@ def test_tokens_instead_of_a_prompt(cli: Cli) -> None:
 def test_position_cuts_the_prompt_after_it(cli: Cli, position: int, kept: int) -> None:
     result = cli.trace(PROMPT, "--position", position)
     assert result["tokens"] == ["<bos>", *PROMPT.split()][:kept]
+    assert result["prompt"] == PROMPT  # as typed
     assert result["targets"] == cli.trace("--tokens", ",".join(map(str, result["token_ids"])))["targets"]
 
 
@@ -276,6 +278,7 @@ def test_model_and_limits_come_from_the_settings(cli: Cli, monkeypatch: pytest.M
         ([PROMPT, "--max-logits", "0"], "max_logits"),
         ([PROMPT, "--max-nodes", "0"], "max_nodes"),
         ([PROMPT, "--max-nodes", "-3"], "max_nodes"),
+        ([PROMPT, "--max-nodes", "-3", "--model", "nonsense"], "max_nodes"),  # before anything is loaded
         ([PROMPT, "--graph", "no/such/folder/out.safetensors"], "choose another place"),
     ],
 )
@@ -342,7 +345,7 @@ def test_a_bug_is_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(tracer.ReplacementModel, "trace", broken)
     monkeypatch.setattr(tracer.ReplacementModel, "self_check", lambda *_, **__: None)
-    assert cli.fails("trace", PROMPT) == "tracer: ZeroDivisionError: first (--debug shows where)\n"
+    assert cli.fails("trace", PROMPT, bug=True) == "tracer: ZeroDivisionError: first (--debug shows where)\n"
     with pytest.raises(ZeroDivisionError):
         main(["trace", PROMPT, "--debug"])
 

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import tracer
 from tests.tracer.test_direct import check_direct
 
 pytestmark = pytest.mark.default_model
@@ -19,8 +18,8 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="session")
-def model(store):
-    return tracer.load("gemma-3-270m", store=store, device="cpu")
+def model(gemma):
+    return gemma
 
 
 @pytest.fixture(scope="session")

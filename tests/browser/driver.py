@@ -1,0 +1,110 @@
+"""What the browser tests do with the dashboard's pages: fill the prompt, trace, read and click the canvas."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+SPORT = "Michael Jordan plays the sport of"
+
+
+def prompt_field(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Prompt", exact=True)
+
+
+def type_prompt(page: Page, prompt: str, n_tokens: int) -> None:
+    """Fill the prompt and wait for its tokens."""
+    prompt_field(page).fill(prompt)
+    expect(main(page).get_by_text(re.compile(rf"^{n_tokens:,} tokens?[.;]"))).to_be_visible()
+
+
+def main(page: Page) -> Locator:
+    return page.get_by_test_id("stMain")
+
+
+def sidebar(page: Page) -> Locator:
+    return page.get_by_test_id("stSidebar")
+
+
+def chips(page: Page, label: str = "Tokens of the prompt") -> Locator:
+    return page.get_by_role("list", name=label, exact=True).get_by_role("listitem")
+
+
+def start_trace(page: Page) -> None:
+    page.get_by_role("button", name="Trace", exact=True).click()
+
+
+def wait_for_graph(page: Page, seconds: float = 90) -> str:
+    """The graph page has opened by itself and drawn its canvas; the graph's key."""
+    page.wait_for_url(re.compile(r"/graph\?"), timeout=1000 * seconds)
+    canvas_of(page).wait_for()
+    until(lambda: ask(page, "ids()"))
+    found = re.search(r"graph=([0-9a-f]+)", page.url)
+    assert found, page.url
+    return found[1]
+
+
+def trace(page: Page, prompt: str, n_tokens: int) -> str:
+    type_prompt(page, prompt, n_tokens)
+    start_trace(page)
+    return wait_for_graph(page)
+
+
+def canvas_of(page: Page) -> Locator:
+    return page.get_by_test_id("graph-canvas")
+
+
+def ask(page: Page, question: str, argument: Any = None) -> Any:
+    """Read the canvas's debug state: `ask(page, "selected()")`."""
+    return canvas_of(page).evaluate(f"(canvas, argument) => canvas.hypograph.{question}", argument)
+
+
+def click_node(page: Page, node: str) -> str:
+    """Click a node of the canvas. What its tooltip called it."""
+    place = ask(page, "position(argument)", node)
+    canvas_of(page).hover(position=place)
+    assert ask(page, "hovered()") == node
+    name = page.get_by_test_id("graph-tooltip").locator(".title").inner_text()
+    canvas_of(page).click(position=place)
+    return name
+
+
+def clear_nodes(page: Page, kind: str = "", apart: float = 12) -> list[str]:
+    """Ids of nodes that have no other node near, so that a click can mean them alone; of ids that begin with `kind`."""
+    return canvas_of(page).evaluate(
+        """(canvas, [kind, apart]) => {
+            const { ids, position } = canvas.hypograph;
+            const all = ids().map((id) => ({ id, ...position(id) }));
+            const { width, height } = canvas.getBoundingClientRect();
+            const alone = (a) => all.every((b) => b === a || Math.hypot(a.x - b.x, a.y - b.y) > apart);
+            const inside = (a) => a.x > 50 && a.y > 10 && a.x < width - 15 && a.y < height - 10;
+            return all.filter((a) => a.id.startsWith(kind) && inside(a) && alone(a)).map((a) => a.id);
+        }""",
+        [kind, apart],
+    )
+
+
+def card(page: Page) -> Locator:
+    """The card of the selected node."""
+    return page.locator(".st-key-card")
+
+
+def expect_card(page: Page, name: str) -> None:
+    expect(card(page).locator("strong").first).to_have_text(name)
+
+
+def counts(page: Page) -> Locator:
+    """How many nodes and edges are kept."""
+    return main(page).get_by_text(re.compile(r"nodes and .* edges kept"))
+
+
+def until(found: Callable[[], Any], seconds: float = 20) -> Any:
+    """What `found` gives once it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"it did not come true within {seconds} s")
