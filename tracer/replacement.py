@@ -243,9 +243,9 @@ class ReplacementModel:
         """Trace a short fixed prompt; raises TracerError naming the layer if its rows don't sum to their targets."""
         ids = [i % self.vocab_size for i in self.token_ids("The cat sat on the")][:8]
         graph = self.trace(tokens=ids, max_nodes=50, max_logits=3, progress=lambda _p, f: progress("self-check", f))
-        worst = int(graph.row_errors.argmax())
         if not graph.row_error <= ROW_ERROR_LIMIT:
-            layer = int(graph.layout.node_layer[worst])
+            failing = ~(graph.row_errors <= ROW_ERROR_LIMIT)
+            layer = int(graph.layout.node_layer[failing].min())  # those above inherit its fault
             where = "the logits" if layer == self.n_layers else f"layer {layer}"
             raise TracerError(
                 f"{self.name}: attribution rows at {where} miss their targets by {graph.row_error:.1e} of their mass"

@@ -32,8 +32,8 @@ def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
         return
     try:
         ids = model.chat_ids(prompt) if chat else model.token_ids(prompt)
-    except TracerError as problem:
-        st.error(f"{plain(str(problem).capitalize())}.")
+    except TracerError as refusal:
+        st.error(f"{plain(str(refusal).capitalize())}.")
         return
     limit = service.settings.max_tokens
     _tokens(model, ids, limit)

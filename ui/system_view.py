@@ -53,7 +53,7 @@ def model_switch(service: Service) -> None:
     with st.popover("Switch the model"):
         st.caption("For everybody on this server, once the queue is empty. Graphs of other models stay in the cache.")
         name = st.selectbox(
-            "Model", here, accept_new_options=True, help="A preset, a folder on the server, or a Hub id."
+            "Model", here, accept_new_options=True, help="A preset, a folder, or a Hub id."
         )
         if st.button("Load it", type="primary", disabled=not name) and name:
             service.switch_model(name)

@@ -8,6 +8,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 SPORT = "Michael Jordan plays the sport of"
+FEATURE = r"^\d"  # how a feature's id begins
 
 
 def prompt_field(page: Page) -> Locator:
@@ -71,18 +72,18 @@ def click_node(page: Page, node: str) -> str:
     return name
 
 
-def clear_nodes(page: Page, kind: str = "", apart: float = 12) -> list[str]:
-    """Ids of nodes that have no other node near, so that a click can mean them alone; of ids that begin with `kind`."""
+def clear_nodes(page: Page, kind: str = "") -> list[str]:
+    """Ids that match `kind` of nodes that lie in view and not on top of each other, so that a click means just one."""
     return canvas_of(page).evaluate(
-        """(canvas, [kind, apart]) => {
+        """(canvas, kind) => {
             const { ids, position } = canvas.hypograph;
             const all = ids().map((id) => ({ id, ...position(id) }));
             const { width, height } = canvas.getBoundingClientRect();
-            const alone = (a) => all.every((b) => b === a || Math.hypot(a.x - b.x, a.y - b.y) > apart);
+            const alone = (a) => all.every((b) => b === a || Math.hypot(a.x - b.x, a.y - b.y) > 6);
             const inside = (a) => a.x > 50 && a.y > 10 && a.x < width - 15 && a.y < height - 10;
-            return all.filter((a) => a.id.startsWith(kind) && inside(a) && alone(a)).map((a) => a.id);
+            return all.filter((a) => RegExp(kind).test(a.id) && inside(a) && alone(a)).map((a) => a.id);
         }""",
-        [kind, apart],
+        kind,
     )
 
 

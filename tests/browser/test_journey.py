@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server, Visit
 from tests.browser.driver import (
+    FEATURE,
     SPORT,
     ask,
     canvas_of,
@@ -99,7 +100,7 @@ def test_the_second_time_it_comes_from_the_cache(visit: Visit, graph: Page, reco
 
 def test_a_click_changes_the_card(graph: Page, record_property: Record) -> None:
     page = graph
-    name = click_node(page, clear_nodes(page, "f")[0])
+    name = click_node(page, clear_nodes(page, FEATURE)[0])
     expect_card(page, name)
     expect(card(page).get_by_role("tab", name="Inputs")).to_be_visible()
     expect(card(page).get_by_test_id("stDataFrame").first).to_be_visible()
@@ -176,7 +177,7 @@ def test_thresholds_prune_again(graph: Page) -> None:
         nodes.press("ArrowLeft")
     expect(counts(page)).not_to_have_text(text)
     fewer = until(lambda: len(ask(page, "ids()")) < n and len(ask(page, "ids()")))
-    expect(nodes).to_have_attribute("aria-valuenow", "0.7")
+    expect(nodes).to_have_value("0.7")
     assert f"{fewer:,} of" in counts(page).inner_text()
     for _ in range(15):
         nodes.press("ArrowRight")
@@ -195,7 +196,7 @@ def test_the_link_brings_it_back_in_another_browser(visit: Visit, graph: Page) -
     for _ in range(5):
         nodes.press("ArrowLeft")
     expect(page).to_have_url(re.compile(r"nodes=0\.75"))
-    name = click_node(page, clear_nodes(page, "f")[3])
+    name = click_node(page, clear_nodes(page, FEATURE)[3])
     expect_card(page, name)
     link, node, text = page.url, ask(page, "selected()"), counts(page).inner_text()
 
@@ -215,7 +216,7 @@ def test_the_link_brings_it_back_in_another_browser(visit: Visit, graph: Page) -
 
 def test_back_restores_the_previous_selection(graph: Page) -> None:
     page = graph
-    first, second = clear_nodes(page, "f")[2:4]
+    first, second = clear_nodes(page, FEATURE)[2:4]
     names = []
     for node in (first, second):
         names.append(click_node(page, node))

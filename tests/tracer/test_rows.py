@@ -76,6 +76,13 @@ def test_a_whole_instead_of_a_half_of_the_gated_product_is_noticed(monkeypatch):
     assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
 
 
+def test_a_row_that_is_no_number_is_noticed():
+    model = replacement(tiny_llama())
+    graph = model.trace(PROMPT, max_nodes=20)
+    graph.adjacency.data[3] = float("nan")
+    assert not graph.row_error < TOLERANCE
+
+
 def test_lost_first_position_is_noticed(monkeypatch):
     """The streams of position 0 carry real mass: without them rows don't add up."""
     model = replacement(tiny_llama())

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
-from pydantic_core import from_json
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from scipy import sparse
@@ -17,6 +16,9 @@ from tracer.graph.layout import Layout
 
 if TYPE_CHECKING:
     from tracer.graph.graph import Graph
+
+
+_ENVELOPE = TypeAdapter(dict[str, Any])  # the header of any safetensors file
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def from_bytes(data: bytes) -> dict[str, Any]:
     """The arguments of `Graph`. Raises TracerError for data that isn't a whole graph of this format."""
     try:
         size = int.from_bytes(data[:8], "little")
-        header = Header.model_validate_json(from_json(data[8 : 8 + size])["__metadata__"]["hypograph"])
+        header = Header.model_validate_json(_ENVELOPE.validate_json(data[8 : 8 + size])["__metadata__"]["hypograph"])
         return _parts(header, {name: tensor.numpy() for name, tensor in load(data).items()})
     except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as problem:
         reason = (str(problem).splitlines() or [""])[0]

@@ -82,7 +82,7 @@ class Graph:
     def row_errors(self) -> np.ndarray:
         """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
         gap = np.abs(np.asarray(self.adjacency.sum(axis=1, dtype=np.float64)) - self.value)
-        return np.where(np.isnan(gap), 0, gap / np.maximum(self.mass, 1e-12))
+        return np.where(np.isnan(self.value), 0, gap / np.maximum(self.mass, 1e-12))
 
     @property
     def row_error(self) -> float:

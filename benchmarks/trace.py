@@ -1,0 +1,280 @@
+"""How fast a trace is, how its time grows, and how much memory it takes, on this machine.
+
+    python benchmarks/trace.py            every table but the last, some minutes
+    python benchmarks/trace.py --worst    also the longest prompt allowed, some minutes more
+    python benchmarks/trace.py --quick    small sizes, once: does the script run?
+
+A share of the machine's rate and an exponent are ratios within one run; seconds are those of this machine. Run it on a
+machine that does nothing else: the load is printed.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, from wherever this is started
+
+import numpy as np
+import psutil
+import torch
+import transformers
+
+import tracer
+from tracer import ReplacementModel
+from tracer.attribution.cost import sweep_operations
+from tracer.attribution.selection import largest, n_candidates, total_attribution
+from tracer.attribution.sweep import first_position, make_layout, sweep
+from tracer.errors import silent
+
+PROMPT = "Michael Jordan plays the sport of"
+SEED = 0  # of the matrices that are multiplied to find the machine's rate
+REPEATS = 5
+TOKENS = (8, 16, 32, 64)
+TOKENS_NODES = 2000  # asked for; the sweep takes all candidates of the first stage
+NODES = (1000, 2000, 4000)
+MATRIX_ROWS = 4096  # gradient vectors in one product
+WORST = (512, 500)  # tokens, nodes
+QUICK_TOKENS, QUICK_NODES, QUICK_WORST = (4, 8), (10, 20), (12, 10)
+TEXT = (
+    "The old lighthouse stood at the end of a long stone pier, and every evening its keeper climbed the narrow stairs"
+    " with a lamp in one hand and a notebook in the other. He wrote down the weather, the ships that passed, and"
+    " whatever the gulls had stolen from the fishing boats that day. In the winter the sea froze near the shore, and"
+    " the harbour fell so quiet that he could hear the bells of the church across the bay. "
+)  # repeated until it is long enough
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure speed and memory of a trace.")
+    parser.add_argument("--model", default="gemma-3-270m", help="preset, folder or Hub id")
+    parser.add_argument("--store", type=Path, help="folder of converted weights (default: the tracer's own)")
+    parser.add_argument("--worst", action="store_true", help="also the longest prompt allowed")
+    parser.add_argument("--quick", action="store_true", help="small sizes, once")
+    parser.add_argument("--memory", nargs=2, type=int, metavar=("TOKENS", "NODES"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    model = tracer.load(arguments.model, store=arguments.store)
+    if arguments.memory:  # this is the fresh process that `memory_table` starts
+        print(json.dumps(peak_memory(model, *arguments.memory)))
+        return
+    tokens, nodes, worst = (QUICK_TOKENS, QUICK_NODES, QUICK_WORST) if arguments.quick else (TOKENS, NODES, WORST)
+    repeats = 1 if arguments.quick else REPEATS
+    few = min(repeats, 2)
+    print_machine(arguments.model)
+    print_default(model, repeats)
+    print_token_growth(model, tokens, max(nodes) if arguments.quick else TOKENS_NODES, few)
+    print_node_growth(model, nodes, few)
+    print_rate(model, tokens[-1], repeats)
+    print_memory(
+        arguments, [(worst[0], worst[1])] if arguments.quick else [(t, TOKENS_NODES) for t in (tokens[0], tokens[-1])]
+    )
+    if arguments.worst or arguments.quick:
+        print_worst(model, *worst)
+    print(f"\nload at the end {os.getloadavg()[0]:.1f}")
+
+
+def text_ids(model: ReplacementModel, n_tokens: int) -> list[int]:
+    ids = model.token_ids(TEXT)
+    while len(ids) < n_tokens:
+        ids += model.token_ids(TEXT)[len(model.excluded_positions(ids)) :]
+    return ids[:n_tokens]
+
+
+def print_machine(name: str) -> None:
+    print(f"{name}, {datetime.date.today()}: python {' '.join(sys.argv)}")
+    threads, gb = torch.get_num_threads(), psutil.virtual_memory().total / 1e9
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} torch threads, {gb:.0f} GB;"
+        f" load at the start {os.getloadavg()[0]:.1f}"
+    )
+    print(
+        f"python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__},"
+        f" numpy {np.__version__}"
+    )
+
+
+def print_default(model: ReplacementModel, repeats: int) -> None:
+    """Seconds of each phase of the default trace, after one that warms up."""
+    title(f"Default trace: {PROMPT!r}, auto nodes, {repeats} runs after a warm-up; seconds")
+    runs = []
+    for _ in range(repeats + 1):
+        graph = model.trace(PROMPT)
+        begin = time.perf_counter()
+        graph.prune()
+        seconds = graph.meta["seconds"] | {"prune": time.perf_counter() - begin}
+        runs.append(seconds | {"total": sum(seconds.values())})
+    table("phase", "median", "worst")
+    for phase in runs[0]:
+        values = [run[phase] for run in runs[1:]]
+        table(phase, f"{np.median(values):.3f}", f"{max(values):.3f}")
+
+
+def print_token_growth(model: ReplacementModel, sizes: tuple[int, ...], nodes: int, repeats: int) -> None:
+    title(f"Growth with tokens: whole trace of one text, cut; {nodes:,} nodes asked for; best of {repeats}")
+    table("tokens", "nodes swept", "seconds", "GFLOP")
+    totals = []
+    for n in sizes:
+        graphs = [model.trace(tokens=text_ids(model, n), max_nodes=nodes) for _ in range(repeats)]
+        totals.append(min(sum(graph.meta["seconds"].values()) for graph in graphs))
+        operations = graphs[0].meta["sweep_operations"]
+        table(n, f"{n_candidates(nodes):,}", f"{totals[-1]:.2f}", f"{operations / 1e9:,.0f}")
+    print(f"time ~ tokens^{exponent(sizes, totals):.2f}   (budget 1.3)")
+
+
+def print_node_growth(model: ReplacementModel, sizes: tuple[int, ...], repeats: int) -> None:
+    title(f"Growth with nodes: the sweep alone, default prompt; best of {repeats}")
+    table("nodes swept", "seconds", "GFLOP")
+    counts, seconds = [], []
+    for n in sizes:
+        run = prepared(model, model.token_ids(PROMPT), n)
+        counts.append(len(run["features"]))
+        seconds.append(best(lambda run=run: sweep(**run), repeats))
+        table(f"{counts[-1]:,}", f"{seconds[-1]:.3f}", f"{operations_of(model, run) / 1e9:,.0f}")
+    print(f"time ~ nodes^{exponent(counts, seconds):.2f}   (budget 1.1)")
+
+
+def print_rate(model: ReplacementModel, n_tokens: int, repeats: int) -> None:
+    """The sweep and the bare matrix products take turns, so that another process disturbs both alike."""
+    title(f"Share of the machine's matrix-product rate: the sweep alone, best of {repeats}, GFLOP a second")
+    print(
+        "Operations of the sweep (tracer.attribution.cost), a multiply-add counted as two. For each target at layer l\n"
+        "and position P, and each attention from l down to 0: 2·D·H·d + 2·G·d·D a position ≤ P (W_O, W_V) and 2·H·d a\n"
+        "pair of query and key; and 2·D for each feature, error and embedding that it can see. Position 0 is left out\n"
+        f"where no gradient goes there. The machine's rate: torch.matmul of {MATRIX_ROWS} rows with W_O and with W_V."
+    )
+    part, d_model = model.anatomy.layers[0], model.anatomy.d_model
+    heads, values = part.n_heads * part.head_dim, part.n_kv_heads * part.head_dim
+    generator = torch.Generator().manual_seed(SEED)
+    shapes = [((MATRIX_ROWS, d_model), (d_model, heads)), ((MATRIX_ROWS, values), (values, d_model))]
+    pairs = [[torch.randn(s, generator=generator) for s in pair] for pair in shapes]
+    operations = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in pairs)
+
+    def products() -> None:
+        for a, b in pairs:
+            torch.matmul(a, b)
+
+    table("tokens", "nodes swept", "sweep", "products", "share")
+    for ids, turns in ((model.token_ids(PROMPT), repeats), (text_ids(model, n_tokens), min(repeats, 2))):
+        run = prepared(model, ids, n_candidates(TOKENS_NODES))
+        fastest_sweep = fastest_products = np.inf
+        for _ in range(turns):
+            fastest_products = min(fastest_products, best(products, 10))
+            fastest_sweep = min(fastest_sweep, best(lambda run=run: sweep(**run), 1))
+            fastest_products = min(fastest_products, best(products, 10))
+        reached, rate = operations_of(model, run) / fastest_sweep, operations / fastest_products
+        rates = f"{reached / 1e9:.1f}", f"{rate / 1e9:.1f}"
+        table(len(ids), f"{len(run['features']):,}", *rates, f"{reached / rate:.0%}")
+
+
+def print_memory(arguments: argparse.Namespace, sizes: list[tuple[int, int]]) -> None:
+    title("Peak memory of a trace, each in a fresh process: resident MB, sampled every 5 ms")
+    table("tokens", "nodes", "loaded", "peak", "trace")
+    for n_tokens, nodes in sizes:
+        command = [sys.executable, __file__, "--model", arguments.model, "--memory", str(n_tokens), str(nodes)]
+        command += ["--store", str(arguments.store)] if arguments.store else []
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        loaded, peak = json.loads(done.stdout.splitlines()[-1])
+        table(n_tokens, f"{nodes:,}", *(f"{size / 1e6:,.0f}" for size in (loaded, peak, peak - loaded)))
+
+
+def print_worst(model: ReplacementModel, n_tokens: int, nodes: int) -> None:
+    title("The longest prompt, once")
+    loaded = psutil.Process().memory_info().rss
+    with PeakMemory() as memory:
+        graph = model.trace(tokens=text_ids(model, n_tokens), max_nodes=nodes)
+    seconds, operations = graph.meta["seconds"], graph.meta["sweep_operations"]
+    table("tokens", "nodes", "seconds", "GFLOP", "GFLOP/s", "trace MB", "row error")
+    table(
+        n_tokens,
+        f"{nodes:,}",
+        f"{sum(seconds.values()):.1f}",
+        f"{operations / 1e9:,.0f}",
+        f"{operations / seconds['sweep'] / 1e9:.1f}",
+        f"{(memory.peak - loaded) / 1e6:,.0f}",
+        f"{graph.row_error:.1e}",
+    )
+
+
+def peak_memory(model: ReplacementModel, n_tokens: int, nodes: int) -> tuple[int, int]:
+    """Resident bytes of the loaded model, and the most while tracing."""
+    loaded = psutil.Process().memory_info().rss
+    with PeakMemory() as memory:
+        model.trace(tokens=text_ids(model, n_tokens), max_nodes=nodes)
+    return loaded, memory.peak
+
+
+class PeakMemory:
+    """The most resident bytes seen in a with block. Sampled: the system's own peak would include loading."""
+
+    def __enter__(self) -> "PeakMemory":
+        self.peak = psutil.Process().memory_info().rss
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while not self._done.wait(0.005):
+            self.peak = max(self.peak, process.memory_info().rss)
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+@torch.no_grad()
+def prepared(model: ReplacementModel, ids: list[int], n_features: int) -> dict[str, Any]:
+    """What `sweep` takes, with the n_features of largest total attribution."""
+    record, excluded = model.record(ids), model.excluded_positions(ids)
+    encoding = model.basis.encode(record, excluded)
+    targets = model.resolve_targets(record, None)
+    scores = total_attribution(model.anatomy, record, encoding, targets, silent)
+    return {
+        "anatomy": model.anatomy,
+        "record": record,
+        "encoding": encoding,
+        "features": largest(scores, n_features),
+        "targets": targets,
+        "excluded": excluded,
+        "progress": silent,
+    }
+
+
+def operations_of(model: ReplacementModel, run: dict[str, Any]) -> float:
+    n_tokens = run["record"].n_tokens
+    layout = make_layout(run["features"], model.n_layers, n_tokens, len(run["targets"]))
+    return sweep_operations(model.anatomy, layout, first_position(run["excluded"], n_tokens))
+
+
+def best(work: Any, repeats: int) -> float:
+    """Seconds of the fastest of some runs."""
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def exponent(sizes: Any, seconds: Any) -> float:
+    """k in seconds ~ sizes^k, by least squares on the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def title(text: str) -> None:
+    print(f"\n{text}", flush=True)
+
+
+def table(*cells: object) -> None:
+    print("".join(f"{cell!s:>12}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
