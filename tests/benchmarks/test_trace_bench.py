@@ -1,6 +1,7 @@
 """The benchmark script runs from end to end on a tiny model, and fits exponents rightly."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "trace.py"
 def test_quick_run_prints_every_table(tmp_path):
     folder = saved(tiny_gemma3(), tmp_path / "tiny")
     command = [sys.executable, str(SCRIPT), "--quick", "--model", str(folder)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    env = os.environ | {"OMP_NUM_THREADS": "1"}  # so small that threads would only wait for each other
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     titles = ("Default", "Growth with tokens", "Growth with nodes", "Share of", "Peak memory", "The longest prompt")
     for heading in titles:

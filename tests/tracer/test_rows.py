@@ -95,21 +95,15 @@ def test_lost_first_position_is_noticed(monkeypatch):
     assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
 
 
-def test_sweeping_in_small_chunks_changes_nothing(monkeypatch):
-    model = replacement(tiny_gemma3())
-    whole = model.trace(PROMPT, max_nodes=100)
-    monkeypatch.setattr("tracer.attribution.sweep.GRADIENT_BYTES", 1)
-    pieces = model.trace(PROMPT, max_nodes=100)
-    assert abs(whole.adjacency - pieces.adjacency).max() < 1e-6
-    assert (whole.layout.feature == pieces.layout.feature).all()
-
-
-def test_many_sources_at_one_position_use_several_tiers(monkeypatch):
-    model = replacement(tiny_llama())
+@pytest.mark.parametrize("make", FAMILIES.values(), ids=FAMILIES.keys())
+@pytest.mark.parametrize("block", [1, 30])
+def test_the_size_of_a_group_changes_nothing(make, block, monkeypatch):
+    model = replacement(make())
     whole = model.trace(PROMPT, max_nodes=300)
-    monkeypatch.setattr("tracer.attribution.sweep.SLOTS", 3)
-    tiers = model.trace(PROMPT, max_nodes=300)
-    assert abs(whole.adjacency - tiers.adjacency).max() < 1e-6
+    monkeypatch.setattr("tracer.attribution.sweep.BLOCK", block)
+    pieces = model.trace(PROMPT, max_nodes=300)
+    assert abs(whole.adjacency - pieces.adjacency).max() < 1e-6 * whole.mass.max()
+    assert (whole.layout.feature == pieces.layout.feature).all()
 
 
 def test_one_token_prompt():

@@ -1,7 +1,8 @@
 """The linear replay: every direct effect between nodes, in one pass from the top layer down (DESIGN §3).
 
-Targets at the same position form a group: their gradients have one shape and never meet those of another group. A
-group's rows go from the top layer down, so that the targets present at any moment are its first ones.
+A group holds targets at one position, no more than the cache has room for, so that their gradients have one shape; it
+goes through all layers before the next one starts. Its rows go from the top layer down, so that the targets present at
+any moment are its first ones.
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,8 @@ from tracer.graph.layout import Layout
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
 
-GRADIENT_BYTES = 1 << 30
-"""Groups are swept together as long as their gradients fit in this much memory."""
-
-SLOTS = 16
-"""Sources a position in one batched product; positions with more take part in further ones."""
+BLOCK = 4096
+"""Gradient vectors of one group: few enough for the cache to hold what a layer makes of them."""
 
 
 @torch.no_grad()
@@ -42,23 +40,23 @@ def sweep(
     attentions = [FrozenAttention(anatomy, record, layer) for layer in range(n_layers)]
     first = first_position(excluded, record.n_tokens)
     streams = FirstPosition(attentions, record) if first else None
-    chunks = _chunks(layout, first, anatomy.d_model)
+    sources = [_sources(layer, record, encoding, features, first, excluded) for layer in range(n_layers)]
+    directions = torch.stack([t.direction for t in targets]) * record.final_gain
+    groups = _groups(layout, first)
+    work = np.cumsum([0] + [len(rows) * (position + 1) for position, rows in groups])
     pieces = []
-    for done, chunk in enumerate(chunks):
-        groups = [Group(layout, position, record.embedding.device, anatomy.d_model, first) for position in chunk]
-        if groups[-1].position == record.n_tokens - 1:
-            groups[-1].add(torch.stack([t.direction for t in targets]) * record.final_gain)
+    for i, (position, rows) in enumerate(groups):
+        group = Group(layout, position, rows, record.embedding.device, anatomy.d_model, first)
+        logits = group.entering(n_layers)
+        group.add(directions[logits - layout.first_logit])
         for layer in reversed(range(n_layers)):
-            sources = _sources(layer, record, encoding, features, first, excluded)
-            for group in groups:
-                _read_edges(group, sources)
-                _add_features(group, encoding, features, layer)
-                _through_attention(group, attentions[layer], streams, layer)
-                progress("sweep", (done + (n_layers - layer - 1) / n_layers) / len(chunks))
-        for group in groups:
-            group.edges[:, group.embeddings] = torch.einsum("npd,pd->np", group.gradient, record.embedding[group.reach])
-            pieces.append((group.rows, group.matrix(layout.n_nodes)))
-    progress("sweep", 1.0)
+            _read_edges(group, sources[layer])
+            _add_features(group, encoding, features, layer)
+            _through_attention(group, attentions[layer], streams, layer)
+            passed = work[i] + (n_layers - layer) / n_layers * (work[i + 1] - work[i])
+            progress("sweep", float(passed / work[-1]))
+        group.edges[:, group.embeddings] = _dot(group.gradient, record.embedding[group.reach])
+        pieces.append((group.rows, group.matrix(layout.n_nodes)))
     return _assemble(pieces, layout.n_nodes)
 
 
@@ -72,18 +70,31 @@ def make_layout(features: FeatureSet, n_layers: int, n_tokens: int, n_targets: i
     return Layout(layer, position, feature, n_layers, n_tokens, n_targets)
 
 
+def _groups(layout: Layout, first: int) -> list[tuple[int, np.ndarray]]:
+    """Positions, and at most BLOCK / width targets there, logits first, then from the top layer down."""
+    position = np.concatenate([layout.position, np.full(layout.n_targets, layout.n_tokens - 1)])
+    layer = np.concatenate([layout.layer, np.full(layout.n_targets, layout.n_layers)])
+    node = np.concatenate([np.arange(layout.n_features), layout.first_logit + np.arange(layout.n_targets)])
+    groups = []
+    for here in np.unique(position):
+        at = np.flatnonzero(position == here)
+        rows = node[at[np.argsort(-layer[at], kind="stable")]]
+        size = max(1, BLOCK // (int(here) + 1 - first))
+        groups += [(int(here), rows[start : start + size]) for start in range(0, len(rows), size)]
+    return groups
+
+
 class Group:
-    """The targets at one position, and their edges as they come in.
+    """Targets at one position, and their edges as they come in.
 
     Columns of `edges`: features at positions ≤ this one, errors (layer-major), embeddings, bias nodes.
     """
 
-    def __init__(self, layout: Layout, position: int, device: torch.device, d_model: int, first: int) -> None:
-        self.position, self.first = position, first
-        rows = np.flatnonzero(layout.position == position)
-        self.rows = rows[np.argsort(-layout.layer[rows], kind="stable")]
-        if position == layout.n_tokens - 1:
-            self.rows = np.concatenate([np.arange(layout.first_logit, layout.first_bias), self.rows])
+    def __init__(
+        self, layout: Layout, position: int, rows: np.ndarray, device: torch.device, d_model: int, first: int
+    ) -> None:
+        self.position, self.rows, self.first = position, rows, first
+        self.layers = layout.node_layer[rows]
         visible = layout.position <= position
         width = position + 1
         self.n_features = int(visible.sum())
@@ -96,9 +107,9 @@ class Group:
                 np.arange(layout.first_bias, layout.n_nodes),
             ]
         )
-        self.local = torch.from_numpy(np.cumsum(visible) - 1).to(device)  # feature node → column of `edges`
-        self.gradient = torch.zeros(len(self.rows), width - first, d_model, device=device)
-        self.edges = torch.zeros(len(self.rows), len(self.columns), device=device)
+        self.first_column = np.append(0, visible.cumsum())[layout.layer_starts]  # of each layer's features
+        self.gradient = torch.zeros(len(rows), width - first, d_model, device=device)
+        self.edges = torch.zeros(len(rows), len(self.columns), device=device)
         self.present = 0  # targets whose layer the sweep has passed
 
     @property
@@ -118,6 +129,10 @@ class Group:
         """−1: embed; L: final."""
         return self.first_embedding + self.position + 2 + layer
 
+    def entering(self, layer: int) -> np.ndarray:
+        """The nodes of the targets that read at this layer."""
+        return self.rows[self.layers == layer]
+
     def add(self, read: Tensor) -> slice:
         """Let further targets enter, with read vectors (n, D) at the stream. Returns their rows."""
         rows = slice(self.present, self.present + len(read))
@@ -131,30 +146,15 @@ class Group:
         return sparse.csr_array((own.data, self.columns[own.indices], own.indptr), shape=(len(self.rows), n_nodes))
 
 
-def _chunks(layout: Layout, first: int, d_model: int) -> list[list[int]]:
-    """Positions that have targets, cut where their gradients would pass the memory limit."""
-    counts = np.bincount(layout.position, minlength=layout.n_tokens)
-    counts[-1] += layout.n_targets
-    chunks: list[list[int]] = []
-    filled = GRADIENT_BYTES
-    for position in np.flatnonzero(counts):
-        size = 4 * int(counts[position]) * (int(position) + 1 - first) * d_model
-        if filled + size > GRADIENT_BYTES:
-            chunks.append([])
-            filled = 0
-        chunks[-1].append(int(position))
-        filled += size
-    return chunks
-
-
 @dataclass
 class Sources:
     """What the MLP of one layer writes, at the stream."""
 
-    tiers: list[tuple[Tensor, Tensor, Tensor]]  # positions (m,), vectors (m, D, SLOTS), feature nodes or −1 (m, SLOTS)
+    layer: int
+    held: list[tuple[int, slice]]  # positions with features, and where those lie in `vectors`
+    vectors: Tensor  # (m, D), of this layer's features: write vector × activation
     errors: Tensor  # (T, D), zero at excluded positions
     constant: Tensor | None  # (T, D): b_dec, and the whole output at excluded positions
-    layer: int
 
 
 def _sources(
@@ -170,18 +170,10 @@ def _sources(
     if outside:
         constant = torch.zeros_like(output) if constant is None else constant.clone()
         constant[outside] = output[outside]
-    node = torch.arange(span.start, span.stop, device=position.device)
-    rank = node - span.start - torch.searchsorted(position, position)  # within a layer, positions are sorted
-    tiers = []
-    for low in range(0, int(rank.max()) + 1 if len(rank) else 0, SLOTS):
-        inside = (rank >= low) & (rank < low + SLOTS)
-        held, row = torch.unique_consecutive(position[inside], return_inverse=True)
-        block = vectors.new_zeros(len(held), SLOTS, vectors.shape[1])
-        index = node.new_full((len(held), SLOTS), -1)
-        block[row, rank[inside] - low] = vectors[inside]
-        index[row, rank[inside] - low] = node[inside]
-        tiers.append((held, block.transpose(1, 2).contiguous(), index))
-    return Sources(tiers, errors, constant, layer)
+    held, counts = torch.unique_consecutive(position, return_counts=True)  # within a layer, positions are sorted
+    ends = counts.cumsum(0).tolist()
+    spans = [slice(end - n, end) for end, n in zip(ends, counts.tolist(), strict=True)]
+    return Sources(layer, list(zip(held.tolist(), spans, strict=True)), vectors, errors, constant)
 
 
 def _read_edges(group: Group, sources: Sources) -> None:
@@ -189,25 +181,26 @@ def _read_edges(group: Group, sources: Sources) -> None:
     if not group.present:
         return
     gradient, edges = group.gradient[: group.present], group.edges[: group.present]
-    for held, vectors, node in sources.tiers:
-        m = int((held <= group.position).sum())
-        if m:
-            at = gradient if m == gradient.shape[1] else gradient[:, held[:m] - group.first]
-            products = torch.bmm(at.transpose(0, 1), vectors[:m]).transpose(0, 1).reshape(len(edges), -1)
-            used = node[:m].reshape(-1)
-            real = used >= 0
-            edges[:, group.local[used[real]]] = products[:, real]
-    edges[:, group.errors(sources.layer)] = torch.einsum("npd,pd->np", gradient, sources.errors[group.reach])
+    column = group.first_column[sources.layer]
+    for position, span in sources.held:
+        if position <= group.position:
+            products = gradient[:, position - group.first] @ sources.vectors[span].T
+            edges[:, column + span.start : column + span.stop] = products
+    edges[:, group.errors(sources.layer)] = _dot(gradient, sources.errors[group.reach])
     if sources.constant is not None:
-        edges[:, group.bias(sources.layer)] += torch.einsum("npd,pd->n", gradient, sources.constant[group.reach])
+        edges[:, group.bias(sources.layer)] += _dot(gradient, sources.constant[group.reach]).sum(1)
+
+
+def _dot(gradient: Tensor, written: Tensor) -> Tensor:
+    """(n, positions, D) · (positions, D) → (n, positions)."""
+    return (gradient * written).sum(-1)
 
 
 def _add_features(group: Group, encoding: Encoding, features: FeatureSet, layer: int) -> None:
     """Only now, after reading off: a feature doesn't see what its own layer writes."""
-    span = features.span(layer)
-    here = features.position[span] == group.position
-    if here.any():
-        read, own = encoding.read(layer, features.position[span][here], features.feature[span][here])
+    nodes = torch.from_numpy(group.entering(layer)).to(group.edges.device)
+    if len(nodes):
+        read, own = encoding.read(layer, features.position[nodes], features.feature[nodes])
         rows = group.add(read)
         group.edges[rows, group.bias(layer)] += own
 
@@ -218,7 +211,7 @@ def _through_attention(group: Group, attention: FrozenAttention, streams: FirstP
     gradient, edges = group.gradient[: group.present], group.edges[: group.present]
     constant = attention.written_constant(group.reach)
     if constant is not None:
-        edges[:, group.bias(layer)] += torch.einsum("npd,pd->n", gradient, constant)
+        edges[:, group.bias(layer)] += _dot(gradient, constant).sum(1)
     branch, at_first = attention.transpose(gradient, group.first)
     gradient += branch
     if streams is not None:
