@@ -24,7 +24,7 @@ from tracer.attribution.selection import (
     total_attribution,
 )
 from tracer.attribution.sweep import first_position, make_layout, sweep
-from tracer.attribution.targets import LogitTarget, Targets, resolve
+from tracer.attribution.targets import Difference, LogitTarget, Targets, resolve
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import FeatureSet
 from tracer.features.neurons import NeuronBasis
@@ -96,6 +96,23 @@ class ReplacementModel:
                 f"{token!r} is {len(ids)} tokens ({pieces}); give a string of exactly one token, or an id"
             )
         return ids[0]
+
+    def prompt_text(self, token_ids: Sequence[int]) -> str:
+        """A text that gives these tokens, without what the tokenizer adds by itself where it can be left out."""
+        ids = list(token_ids)
+        for start in (len(self.excluded_positions(ids)), 0):
+            text = self.tokenizer.decode(ids[start:])
+            if text and self.token_ids(text) == ids:
+                return text
+        return self.tokenizer.decode(ids)
+
+    def _target_texts(self, targets: Targets) -> list[str] | dict[str, str] | None:
+        """Chosen targets as JSON: None, token texts, or the two of a difference."""
+        if targets is None:
+            return None
+        if isinstance(targets, Difference):
+            return {side: self.token_text(self.token_id(getattr(targets, side))) for side in ("a", "b")}
+        return [self.token_text(self.token_id(t)) for t in targets]
 
     @property
     def has_chat_template(self) -> bool:
@@ -205,7 +222,7 @@ class ReplacementModel:
             adjacency=adjacency,
             token_ids=ids,
             meta={
-                "prompt": prompt if prompt is not None else self.tokenizer.decode(ids[len(excluded) :]),
+                "prompt": self.prompt_text(ids),
                 "tokens": [self.token_text(i) for i in ids],
                 "model": self.name,
                 "features": self.basis.name,
@@ -214,7 +231,12 @@ class ReplacementModel:
                 "engine": ENGINE_VERSION,
                 "device": str(self.device),
                 "dtype": str(self.dtype).removeprefix("torch."),
-                "settings": {"max_logits": max_logits, "logit_mass": logit_mass, "max_nodes": max_nodes},
+                "settings": {
+                    "max_logits": max_logits,
+                    "logit_mass": logit_mass,
+                    "max_nodes": max_nodes,
+                    "targets": self._target_texts(targets),
+                },
                 "excluded": excluded,
                 "explains": [t.token for t in found],
                 "n_active": encoding.n_active,

@@ -152,9 +152,10 @@ def _targets(
     options = [t.token for t in preview]
     try:
         if kind == "Chosen tokens":
+            typed = [t for t in st.session_state.get("target_tokens", []) if t not in options]
             texts = st.multiselect(
                 "Tokens",
-                options,
+                options + typed,
                 key="target_tokens",
                 format_func=pretty_token,
                 accept_new_options=True,
@@ -196,7 +197,7 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             "Prediction after token",
             range(len(ids)),
             index=last,
-            key=f"position_{len(ids)}",
+            key=f"position_{hash(tuple(ids))}",  # a new prompt starts at its own end
             format_func=name,
             help="The graph explains what the model predicts after this token; the prompt is cut there.",
         )

@@ -1,11 +1,13 @@
 """The graphs traced lately: open one, or take its prompt and settings to change them."""
 
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 
 from cache import Entry
 from service import Service
+from tracer.replacement import AUTO_NODES
 from ui.sidebar import plain
 
 SHOWN = 8
@@ -38,13 +40,21 @@ def _row(entry: Entry) -> None:
     )
 
 
-def _take(meta: dict) -> None:
-    st.session_state["prompt"] = str(meta.get("prompt", ""))
-    st.session_state["several_lines"] = "\n" in st.session_state["prompt"]
-    st.session_state["mode"] = "Plain"
-    settings = meta.get("settings", {})
+def _take(meta: dict[str, Any]) -> None:
+    """Fill the form above with a graph's prompt and settings."""
+    state, settings = st.session_state, meta.get("settings", {})
+    state["prompt"] = str(meta.get("prompt", ""))
+    state["several_lines"] = "\n" in state["prompt"]
+    state["mode"] = "Plain"
     for name in ("max_logits", "logit_mass"):
         if name in settings:
-            st.session_state[name] = settings[name]
+            state[name] = settings[name]
     nodes = settings.get("max_nodes", "auto")
-    st.session_state["max_nodes"] = nodes if isinstance(nodes, int) else 2000
+    state["max_nodes"] = nodes if isinstance(nodes, int) else AUTO_NODES
+    targets = settings.get("targets")
+    if isinstance(targets, dict):
+        state["target_kind"], state["target_a"], state["target_b"] = "Difference", targets["a"], targets["b"]
+    elif targets:
+        state["target_kind"], state["target_tokens"] = "Chosen tokens", targets
+    else:
+        state["target_kind"] = "Most likely"

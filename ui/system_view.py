@@ -52,9 +52,7 @@ def model_switch(service: Service) -> None:
     here = [p.name for p in PRESETS.values() if p.package is None or package_files(p.package)]
     with st.popover("Switch the model"):
         st.caption("For everybody on this server, once the queue is empty. Graphs of other models stay in the cache.")
-        name = st.selectbox(
-            "Model", here, accept_new_options=True, help="A preset, a folder, or a Hub id."
-        )
+        name = st.selectbox("Model", here, accept_new_options=True, help="A preset, a folder, or a Hub id.")
         if st.button("Load it", type="primary", disabled=not name) and name:
             service.switch_model(name)
             st.toast("The switch is under way; the sidebar shows how far it is.")

@@ -41,3 +41,8 @@ def test_chat_puts_the_prompt_into_the_template(model):
     assert model.excluded_positions(ids) == [0]
     graph = model.trace(tokens=ids, max_nodes=200)
     assert graph.row_error < 1e-4
+
+
+def test_a_chat_prompt_comes_back_as_text(model):
+    ids = model.chat_ids("Hi")
+    assert model.token_ids(model.prompt_text(ids)) == ids
