@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui.explorer import explorer
 from ui.graph_header import graph_header
+from ui.job_panel import graph_is_open
 from ui.recent import recent_graphs
 from ui.session import get_service
 
@@ -23,5 +24,6 @@ if st.query_params.get("graph") != key:
     st.query_params["graph"] = key
 st.session_state["opened_graph"] = key
 st.session_state.pop("finished_title", None)
+graph_is_open(service, key)
 graph_header(graph)
 explorer(service, key, graph)

@@ -6,7 +6,7 @@ Knows nothing of Streamlit, caches or databases.
 import os
 
 # Before torch is imported: threads that wait for each other sleep instead of spinning. On cores that others use too (a
-# second job, a browser) a trace takes half as long so; on free cores it makes no difference.
+# second job, a browser) a trace takes two thirds of the time so; on free cores a tenth more.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tracer.attribution.targets import Difference

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from tracer import Graph
-from ui.graph_canvas import pretty_token
+from ui.node_words import target_name
 from ui.sidebar import plain
 from ui.token_strip import token_strip
 
@@ -22,8 +22,7 @@ def graph_header(graph: Graph) -> None:
     with left:
         token_strip(graph.tokens, graph.token_ids, key="header", label="Prompt", special=graph.meta["excluded"])
         explained = ", ".join(
-            pretty_token(t.token) + ("" if t.probability is None else f" {t.probability:.1%}")
-            for t in graph.targets[:4]
+            target_name(t) + ("" if t.probability is None else f" {t.probability:.1%}") for t in graph.targets[:4]
         )
         more = f" and {len(graph.targets) - 4} more" if len(graph.targets) > 4 else ""
         meta = graph.meta

@@ -8,7 +8,7 @@ import streamlit as st
 
 from tracer import Graph
 from tracer.graph.prune import Pruned
-from ui.node_words import LOGIT, explanation, short_name
+from ui.node_words import LOGIT, explanation, short_name, target_name
 
 MAX_EDGES = 10_000
 """Drawn at most: as many as the canvas moves at 60 frames a second."""
@@ -89,7 +89,7 @@ def _rank(group: np.ndarray, value: np.ndarray) -> np.ndarray:
 def _label(graph: Graph, node: int) -> str:
     layout = graph.layout
     if layout.kind[node] == LOGIT:
-        return graph.targets[node - layout.first_logit].token
+        return target_name(graph.targets[node - layout.first_logit])
     if layout.first_embedding <= node < layout.first_logit:
         return graph.tokens[node - layout.first_embedding]
     return short_name(graph, node)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from service import JobState, Refused, Service, TraceRequest
 from ui.session import person
-from ui.sidebar import job_progress
+from ui.sidebar import job_progress, plain
 
 
 def submit(service: Service, request: TraceRequest) -> None:
@@ -35,11 +35,20 @@ def open_finished_graph() -> None:
         st.switch_page("pages/graph.py", query_params={"graph": key})
 
 
+def graph_is_open(service: Service, key: str) -> None:
+    """The job that made the graph on the screen has been shown: the Trace page doesn't lead to it once more."""
+    job = service.job(st.session_state.get("job", ""))
+    if job is not None and job.key == key:
+        st.session_state["shown_job"] = st.session_state.pop("job")
+
+
 def job_panel(service: Service) -> None:
     if refused := st.session_state.get("refused"):
-        st.error(f"Not traced: {refused}.")
+        st.error(f"Not traced: {plain(refused)}.")
     job_id = st.session_state.get("job") or st.query_params.get("job")
     if job_id:
+        if st.query_params.get("job") != job_id:  # back from another page, which has no job in its address
+            st.query_params["job"] = job_id
         _watch(service, job_id)
 
 
@@ -59,4 +68,4 @@ def _watch(service: Service, job_id: str) -> None:
     elif job.state is JobState.CANCELLED:
         st.info("Cancelled. Nothing was kept; trace again when you like.")
     else:
-        st.error(f"The trace failed: {job.error}.")
+        st.error(f"The trace failed: {plain(job.error or '')}.")

@@ -1,6 +1,7 @@
 """What a node is called, and what it is in words."""
 
 from tracer import Graph
+from tracer.graph.file import Target
 from ui.graph_canvas import pretty_token
 
 FEATURE, ERROR, EMBEDDING, LOGIT, BIAS = range(5)
@@ -19,7 +20,13 @@ def short_name(graph: Graph, node: int) -> str:
         return f"L{layer} · error @ {at}"
     if kind == EMBEDDING:
         return f"token {at}"
-    return f"logit {pretty_token(graph.targets[node - layout.first_logit].token)}"
+    return f"logit {target_name(graph.targets[node - layout.first_logit])}"
+
+
+def target_name(target: Target) -> str:
+    """A target's token; of a difference, which has no probability, both."""
+    parts = [target.token] if target.probability is not None else target.token.split(" − ")
+    return " − ".join(pretty_token(part) for part in parts)
 
 
 def explanation(graph: Graph, node: int) -> str:

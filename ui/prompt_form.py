@@ -16,10 +16,20 @@ from ui.sidebar import plain
 from ui.token_strip import token_strip
 
 KINDS = ["Most likely", "Chosen tokens", "Difference"]
+START = {
+    "prompt": "",
+    "several_lines": False,
+    "mode": "Plain",
+    "target_kind": KINDS[0],
+    "max_nodes": AUTO_NODES,
+    "max_logits": 10,
+    "logit_mass": 0.95,
+}
 
 
 def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
     """Draws the form; the preview goes into `preview_in`."""
+    _keep()
     model = service.model
     prompt, chat = _prompt_input(model)
     if model is None:
@@ -60,10 +70,21 @@ def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
     estimate.caption(_estimate(service, model, len(cut), settings["max_nodes"]))
 
 
+def _keep() -> None:
+    """Set all fields as they were, or to start with: Streamlit forgets those that another page does not show."""
+    state = st.session_state
+    for key, value in (START | state.get("form", {})).items():
+        state.setdefault(key, value)
+    state["form"] = {key: state[key] for key in (*START, "target_tokens", "target_a", "target_b") if key in state}
+
+
+def _same_prompt() -> None:
+    """Into the other field for it, which Streamlit would start empty."""
+    st.session_state["prompt"] = st.session_state["form"]["prompt"]
+
+
 def _prompt_input(model: ReplacementModel | None) -> tuple[str, bool]:
-    several = st.session_state.get("several_lines", False)
-    st.session_state.setdefault("prompt", "")
-    if several:
+    if st.session_state["several_lines"]:
         prompt = st.text_area("Prompt", key="prompt", height=140, help="Ctrl+Enter updates the tokens.")
     else:
         prompt = st.text_input(
@@ -77,13 +98,12 @@ def _prompt_input(model: ReplacementModel | None) -> tuple[str, bool]:
                 "How the prompt is put",
                 ["Plain", "Chat"],
                 key="mode",
-                default="Plain",
                 label_visibility="collapsed",
                 help="Plain: the text as it is. Chat: as a user's message in the model's template.",
             )
         chat = mode == "Chat"
     with switches:
-        st.toggle("Several lines", key="several_lines")
+        st.toggle("Several lines", key="several_lines", on_change=_same_prompt)
     return prompt or "", chat
 
 
@@ -144,7 +164,6 @@ def _targets(
         "Explain",
         KINDS,
         key="target_kind",
-        default=None if "target_kind" in st.session_state else KINDS[0],
         required=True,
         help="Most likely: the top tokens, weighted by probability. Chosen tokens: these, equally."
         " Difference: the logit of A minus that of B.",
@@ -205,7 +224,6 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             "Nodes",
             min_value=10,
             max_value=20_000,
-            value=AUTO_NODES,
             step=100,
             key="max_nodes",
             help="How many features the graph may have. More explain more and take longer; the rest stays in errors.",
@@ -214,7 +232,6 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             "Most targets",
             min_value=1,
             max_value=50,
-            value=10,
             key="max_logits",
             help="For the most likely tokens: at most so many are explained together.",
         )
@@ -222,8 +239,7 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             "Probability reached",
             0.1,
             1.0,
-            0.95,
-            0.01,
+            step=0.01,
             key="logit_mass",
             help="For the most likely tokens: as many as are needed to reach this probability together.",
         )

@@ -4,6 +4,7 @@ import getpass
 import os
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from cache import CacheError
 from service import Service, Settings, SettingsError
@@ -18,11 +19,20 @@ def _service() -> Service:
 
 def get_service() -> Service:
     """The service, started with the server's first page. Stops the page with one line if it can't be."""
+    _through_app()
     try:
         return _service()
     except (CacheError, SettingsError) as problem:
         st.error(f"Hypograph can't start: {problem}.")
         st.stop()
+
+
+def _through_app() -> None:
+    """Before app.py has called st.navigation once, Streamlit takes the folder pages/ for its older kind of app, and runs
+    a page that is asked for by its link without app.py: no sidebar, no style. End that, and run again."""
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def person() -> str:

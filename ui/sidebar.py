@@ -38,7 +38,7 @@ def _status(service: Service, page: str) -> None:
     if state.state == "ready" and service.model is not None:
         st.markdown(f"**{state.name}**  \n{service.settings.features} · {service.model.device}")
     elif state.state == "failed":
-        st.error(f"{state.name}: {state.error}")
+        st.error(plain(f"{state.name}: {state.error}"))
         st.button("Try again", on_click=service.retry_load, key="retry_load")
     else:
         st.markdown(f"**{state.name}**")
