@@ -28,8 +28,11 @@ def get_service() -> Service:
 
 
 def _through_app() -> None:
-    """Before app.py has called st.navigation once, Streamlit takes the folder pages/ for its older kind of app, and runs
-    a page that is asked for by its link without app.py: no sidebar, no style. End that, and run again."""
+    """Bring back app.py where Streamlit has left it out.
+
+    Until it has called st.navigation once, the folder pages/ makes this an older kind of app to Streamlit, which runs a
+    page that is asked for by its link alone: no sidebar, no style. End that, and run again.
+    """
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()

@@ -68,8 +68,8 @@ def test_two_tabs_trace_at_once(visit: Visit) -> None:
 
 def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context: BrowserContext) -> None:
     page = visit(context=context)
-    prompt = words(47, first="cat")
-    type_prompt(page, prompt, 48)
+    prompt = words(39, first="cat")
+    type_prompt(page, prompt, 40)
     start_trace(page)
     expect(page).to_have_url(re.compile("job="))
     sidebar(page).get_by_role("link", name="System").click()
@@ -189,7 +189,7 @@ def test_chosen_tokens_must_be_tokens(visit: Visit) -> None:
 
 def test_an_example_fills_the_prompt(visit: Visit) -> None:
     page = visit()
-    page.get_by_role("button", name="Use").nth(1).click()
+    page.locator("[class*=st-key-example_Hecho]").get_by_role("button", name="Use").click()
     expect(prompt_field(page)).to_have_value("Hecho: Michael Jordan juega al")
     expect(page.get_by_test_id("stVegaLiteChart")).to_contain_text("␣baloncesto")
 
@@ -198,10 +198,6 @@ def test_links_that_lead_nowhere(visit: Visit) -> None:
     page = visit(f"/graph?graph={NEVER}")
     expect(main(page)).to_contain_text("This graph is not in this machine's cache (any more)")
     expect(main(page).get_by_role("link", name="Trace a prompt")).to_be_visible()
-    page = visit("/graph?graph=../../etc/passwd")
-    expect(main(page)).to_contain_text("This graph is not in this machine's cache (any more)")
-    page = visit("/graph")
-    expect(main(page)).to_contain_text("No graph is open")
     page = visit("/?job=nothing")
     expect(main(page)).to_contain_text("The job in this link is over and no longer listed")
 
@@ -232,10 +228,9 @@ def key(server: Server, chromium: Any) -> str:
         return trace(page, HOT, 6)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_narrow_screens_do_not_scroll_sideways(visit: Visit, key: str, theme: str) -> None:
+def test_narrow_screens_do_not_scroll_sideways(visit: Visit, key: str) -> None:
     for path in ("/", f"/graph?graph={key}&select=E_4", "/system"):
-        page = visit(path, theme=theme, width=390, height=844)
+        page = visit(path, width=390, height=844)
         if path == "/":
             type_prompt(page, HOT, 6)
             expect(page.get_by_test_id("stVegaLiteChart")).to_be_visible()
@@ -266,6 +261,7 @@ def test_axe_finds_no_serious_violation(visit: Visit, key: str, axe: str, theme:
     type_prompt(page, HOT + " ", 7)
     expect(main(page)).to_contain_text("ends with a space")
     expect(page.get_by_test_id("stVegaLiteChart")).to_be_visible()
+    assert faint(page) == [], "axe does not look at the texts of a chart"
     found += violations(page, axe, "trace")
     page = visit(f"/graph?graph={key}&select=E_4", theme=theme)
     until(lambda: ask(page, "ids()"))
@@ -277,6 +273,22 @@ def test_axe_finds_no_serious_violation(visit: Visit, key: str, axe: str, theme:
     page = visit("/system", theme=theme)
     found += violations(page, axe, "system")
     assert found == []
+
+
+def faint(page: Page) -> list[str]:
+    """Texts of charts that have too little contrast with the page."""
+    return page.evaluate("""() => {
+        const light = (colour) => {
+            const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => c / 255)
+                .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+        };
+        const page = light(getComputedStyle(document.querySelector('.stApp')).backgroundColor);
+        return [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg text')].filter((text) => {
+            const own = light(getComputedStyle(text).fill);
+            return Math.max(own, page) / Math.min(own, page) < 3;
+        }).map((text) => text.textContent);
+    }""")
 
 
 # Streamlit's own markup, which we can't change: rule → what of it.
@@ -294,7 +306,5 @@ def violations(page: Page, axe: str, where: str) -> list[str]:
         for node in rule["nodes"]:
             html = node["html"][:300]
             if not re.search(NOT_OURS.get(rule["id"], "$^"), html):
-                found.append(
-                    f"{where}: {rule['id']} ({rule['impact']}) {node['target']} {html}: {node['failureSummary']}"
-                )
+                found.append(f"{where}: {rule['id']} {node['target']} {html}: {node['failureSummary']}")
     return found

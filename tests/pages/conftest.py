@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 import tracer
 import ui.session
-from service import Service
+from service import Service, TraceRequest
 from tests.helpers import saved, tiny_llama, tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,11 +135,8 @@ def traced(prompt: str = "w4 w9 w2") -> str:
     """Trace behind the page's back; the key of the graph."""
     service = ready()
     assert service.model is not None
-    from service import TraceRequest
-
-    job = service.submit(
-        TraceRequest(tokens=tuple(service.model.token_ids(prompt)), prompt=prompt), ui.session.person()
-    )
+    request = TraceRequest(tokens=tuple(service.model.token_ids(prompt)), prompt=prompt)
+    job = service.submit(request, ui.session.person())
     over = service.wait(job.id, 30)
     assert over is not None and over.error is None
     return job.key
