@@ -144,7 +144,9 @@ def _show_preview(preview: list[TokenProbability], prompt: str, chat: bool) -> N
         x=alt.X("probability:Q", title=None, axis=None, scale=alt.Scale(domain=[0, 1.15 * table.probability.max()])),
         tooltip=["token", alt.Tooltip("probability", format=".4f")],
     )
-    labels = base.mark_text(align="left", dx=4, color="currentColor").encode(text=alt.Text("probability:Q", format=".1%"))
+    labels = base.mark_text(align="left", dx=4, color="currentColor").encode(
+        text=alt.Text("probability:Q", format=".1%")
+    )
     st.altair_chart(base.mark_bar(color="#1b7f79", height=11) + labels, height=230)
     if not chat and prompt.endswith(" "):
         st.warning(

@@ -21,7 +21,13 @@ PACKAGES = ("streamlit", "torch", "transformers", "scipy", "pandas", "altair", "
 
 def _facts(facts: Mapping[str, object], label: str) -> None:
     table = pd.DataFrame({"what": list(facts), "value": [str(v) for v in facts.values()]})
-    st.dataframe(table, hide_index=True, height="content", alt=label, column_config={"what": st.column_config.TextColumn(width="small")})
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        alt=label,
+        column_config={"what": st.column_config.TextColumn(width="small")},
+    )
 
 
 @st.fragment(run_every=2.0)
