@@ -58,9 +58,11 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
         with share.popover("Link", width="stretch"):
             st.caption("Opens this graph with this selection and these thresholds, for whoever uses this server.")
             st.code(f"{st.context.url}?{urlencode(st.query_params.to_dict())}", language=None, wrap_lines=True)
-        _table(graph, view, selection)
+        below = st.container()
     with card_side, st.container(border=True, key="card"):
         node_card(service, key, graph, view, selection)
+    with below:  # after the card, which is waited for
+        _table(graph, view, selection)
 
 
 def _counts(graph: Graph, view: GraphView) -> str:

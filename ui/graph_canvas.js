@@ -84,7 +84,7 @@ class GraphCanvas {
     this.theme = theme;
     if (newGraph) {
       this.rev = data.rev;
-      this.index = indexGraph(data.graph);
+      this.index = indexGraph(JSON.parse(data.graph));
       this.hovered = -1;
       this.tooltip.hidden = true;
       this.biasItem.hidden = !this.index.hasBias;

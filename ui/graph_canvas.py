@@ -6,6 +6,7 @@ selected node only, so a click costs about a kilobyte and hovering costs nothing
 columns.
 """
 
+import json
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -70,14 +71,13 @@ def graph_canvas(
         An id among `graph["nodes"]["id"]`: a browser can send anything, so all else is None, and so is a selected node
         that a new `rev` has dropped (the browser selects it again when it comes back).
     """
-    nodes = graph["nodes"]
-    is_token = [kind in (EMBEDDING, LOGIT) for kind in nodes["kind"]]
-    label = [pretty_token(text) if token else text for text, token in zip(nodes["label"], is_token, strict=True)]
-    shown = graph | {"tokens": [pretty_token(token) for token in graph["tokens"]], "nodes": nodes | {"label": label}}
+    sent = st.session_state.get(f"{key}:sent")
+    if sent is None or sent[0] is not graph:  # once a graph: 10,000 edges take 20 ms, a string of them 1
+        sent = st.session_state[f"{key}:sent"] = (graph, _encoded(graph))
     state = _component(
         key=key,
         height=height,
-        data={"key": key, "rev": graph["rev"], "graph": shown, "overlay": overlay, "select": select},
+        data={"key": key, "rev": graph["rev"], "graph": sent[1], "overlay": overlay, "select": select},
         default={"selected": None},
         on_selected_change=_rerun_only,
     )
@@ -86,7 +86,16 @@ def graph_canvas(
         # The browser will obey and report it; until then its last report is out of date.
         st.session_state[f"{key}:nonce"] = select["nonce"]
         selected = select["id"]
-    return selected if isinstance(selected, str) and selected in nodes["id"] else None
+    return selected if isinstance(selected, str) and selected in graph["nodes"]["id"] else None
+
+
+def _encoded(graph: dict[str, Any]) -> str:
+    """The graph as JSON, its tokens made visible."""
+    nodes = graph["nodes"]
+    is_token = [kind in (EMBEDDING, LOGIT) for kind in nodes["kind"]]
+    label = [pretty_token(text) if token else text for text, token in zip(nodes["label"], is_token, strict=True)]
+    tokens = [pretty_token(token) for token in graph["tokens"]]
+    return json.dumps(graph | {"tokens": tokens, "nodes": nodes | {"label": label}})
 
 
 def _rerun_only() -> None:

@@ -145,15 +145,18 @@ def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
     )
     if sign < 0:
         st.caption("Its activation here is negative: it pushes the other way.")
-    up, down = st.columns(2)
-    for column, name, rows in ((up, "raises", raised), (down, "lowers", lowered)):
-        table = pd.DataFrame({name: [pretty_token(t) for t, _ in rows], "by": [v for _, v in rows]})
-        column.dataframe(
-            table,
-            hide_index=True,
-            alt=f"tokens that it {name}",
-            column_config={"by": st.column_config.NumberColumn(format="%+.2f", width="small")},
-        )
+    table = pd.DataFrame(
+        {
+            "raises": [pretty_token(t) for t, _ in raised],
+            "by": [v for _, v in raised],
+            "lowers": [pretty_token(t) for t, _ in lowered],
+            "by ": [v for _, v in lowered],
+        }
+    )
+    value = st.column_config.NumberColumn(format="%+.2f", width=70)
+    st.dataframe(
+        table, hide_index=True, alt="tokens that it raises and lowers", column_config={"by": value, "by ": value}
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
