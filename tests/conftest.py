@@ -5,6 +5,7 @@ these, so a skip there means that something is broken.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,14 @@ STORE.mkdir(parents=True, exist_ok=True)
 def store() -> Path:
     """The folder of converted weights: HYPOGRAPH_TEST_STORE, or one in the user's cache that outlives the session."""
     return STORE
+
+
+@pytest.fixture(autouse=True)
+def own_main() -> Iterator[None]:
+    """Streamlit's AppTest leaves the tested page as `__main__`, which new processes of later tests would then run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")

@@ -64,11 +64,15 @@ def ask(page: Page, question: str, argument: Any = None) -> Any:
 
 def click_node(page: Page, node: str) -> str:
     """Click a node of the canvas. What its tooltip called it."""
-    place = ask(page, "position(argument)", node)
-    canvas_of(page).hover(position=place)
-    assert ask(page, "hovered()") == node
+
+    def hovered() -> bool:  # again if the canvas was laid out anew under the pointer
+        page.mouse.move(1, 1)
+        canvas_of(page).hover(position=ask(page, "position(argument)", node))
+        return ask(page, "hovered()") == node
+
+    until(hovered)
     name = page.get_by_test_id("graph-tooltip").locator(".title").inner_text()
-    canvas_of(page).click(position=place)
+    canvas_of(page).click(position=ask(page, "position(argument)", node))
     return name
 
 

@@ -68,8 +68,8 @@ def test_two_tabs_trace_at_once(visit: Visit) -> None:
 
 def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context: BrowserContext) -> None:
     page = visit(context=context)
-    prompt = words(39, first="cat")
-    type_prompt(page, prompt, 40)
+    prompt = words(63, first="cat")
+    type_prompt(page, prompt, 64)
     start_trace(page)
     expect(page).to_have_url(re.compile("job="))
     sidebar(page).get_by_role("link", name="System").click()
@@ -89,7 +89,7 @@ def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context:
     expect(sidebar(other)).to_contain_text("cat dog dog")
     assert jobs(other) == 1, "the trace should still be running: make the prompt longer"
     link = sidebar(other).get_by_role("link", name=re.compile("Open: cat dog"))
-    expect(link).to_be_visible(timeout=120_000)
+    expect(link).to_be_visible(timeout=240_000)
     other.reload()
     expect(main(other).get_by_text(prompt[:60])).to_be_visible()  # in the recent graphs
 
