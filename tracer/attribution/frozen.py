@@ -8,6 +8,7 @@ positions only through the streams of `FirstPosition`, and no gradient need go b
 import torch
 from torch import Tensor
 
+from tracer.attribution.sources import Sources
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
 
@@ -18,11 +19,12 @@ class FrozenAttention:
     def __init__(self, anatomy: Anatomy, record: Record, layer: int) -> None:
         parts = anatomy.layers[layer]
         self.n_heads, self.n_kv, self.head_dim = parts.n_heads, parts.n_kv_heads, parts.head_dim
-        self.w_o, self.w_v = parts.output_projection(), parts.value_projection()
+        self.w_o, self.w_v = parts.output.weight.float(), parts.value.weight.float()
         self.pattern = record.patterns[layer].float()
         self.gain_in = record.ln1[layer]
         self.gain_out = record.post_attention[layer]
-        self.constant = parts.attention_constant()  # (D,) or None
+        self.constant = anatomy.attention_constant(parts)  # (D,) or None
+        self.centred = anatomy.centred
 
     def transpose(self, gradient: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """Gradients (n, P+1−first, D) after this attention → those before it, of its own branch alone.
@@ -42,7 +44,7 @@ class FrozenAttention:
         values = torch.matmul(mix[:, None], queries)  # (G, n, keys, d)
         values = values.permute(1, 2, 0, 3).reshape(n, last, -1)
         before = (values[:, first:].reshape(n * width, -1) @ self.w_v).view(n, width, -1)
-        return before.mul_(self.gain_in[first:last]), values[:, 0]
+        return self.centred(before.mul_(self.gain_in[first:last])), values[:, 0]
 
     def written_constant(self, positions: slice) -> Tensor | None:
         """(positions, D): what this attention writes to the stream whatever it reads; None if nothing."""
@@ -54,7 +56,7 @@ class FrozenAttention:
 
     def forward_at_first(self, stream: Tensor) -> tuple[Tensor, Tensor]:
         """What streams (s, D) at position 0 give: their values (s, G·d), and this attention's output there (s, D)."""
-        values = (stream * self.gain_in[0]) @ self.w_v.T
+        values = (self.centred(stream) * self.gain_in[0]) @ self.w_v.T
         heads = values.view(-1, self.n_kv, 1, self.head_dim).expand(-1, -1, self.n_heads // self.n_kv, -1)
         heads = heads * self.pattern[:, 0, 0].view(1, self.n_kv, -1, 1)
         out = heads.reshape(len(stream), -1) @ self.w_o.T
@@ -64,16 +66,20 @@ class FrozenAttention:
 class FirstPosition:
     """The separate sources at an excluded position 0, each carried forward once, layer by layer.
 
-    Stream 0 is the token's embedding, stream 1 + l the constants of layer l. `values[l]` (1 + l, G·d) is what the
-    streams present before attention l offer to be attended to.
+    Stream 0 is the token's embedding, stream 1 what its learned position adds, stream 2 + l the constants of layer l.
+    `values[l]` (2 + l, G·d) is what the streams present before attention l offer to be attended to.
     """
 
-    def __init__(self, attentions: list[FrozenAttention], record: Record) -> None:
-        streams = record.embedding[0][None]
+    def __init__(self, attentions: list[FrozenAttention], record: Record, mlps: list[Sources]) -> None:
+        token = record.embedding[0]
+        streams = torch.stack([token, torch.zeros_like(token) if record.positions is None else record.positions[0]])
         self.values: list[Tensor] = []
-        for layer, attention in enumerate(attentions):
+        for attention, mlp in zip(attentions, mlps, strict=True):
             values, out = attention.forward_at_first(streams)
             self.values.append(values)
-            constant = record.mlp_output[layer][:1]
             written = attention.written_constant(slice(0, 1))
-            streams = torch.cat([streams + out, constant if written is None else constant + written])
+            streams = torch.cat([streams + out, torch.zeros_like(token)[None] if written is None else written])
+            if mlp.skip is not None:
+                streams = streams + mlp.skip.forward(streams, 0)
+            if mlp.constant is not None:
+                streams[-1] += mlp.constant[0]

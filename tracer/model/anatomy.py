@@ -10,57 +10,69 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from tracer.errors import TracerError
 
 
 @dataclass(frozen=True)
 class Family:
-    """Module paths of one `model_type`; those of a layer are relative to the layer."""
+    """Module paths of one `model_type`; those of a layer, of its attention and of its MLP are relative to these."""
 
-    embed: str
-    layers: str
-    final_norm: str
-    unembed: str
-    ln1: str  # before attention
-    attention: str
-    post_attention_norm: str | None  # between attention and the residual stream (Gemma)
-    ln2: str  # before the MLP
-    mlp: str
-    post_mlp_norm: str | None  # between the MLP and the residual stream (Gemma)
-    norm_offset: float  # the gain is (offset + weight)
+    embed: str = "model.embed_tokens"
+    positions: str | None = None  # learned positional embeddings, added to those of the tokens
+    layers: str = "model.layers"
+    final_norm: str = "model.norm"
+    unembed: str = "lm_head"
+    ln1: str = "input_layernorm"  # before attention
+    attention: str = "self_attn"
+    value: str = "v_proj"
+    fused_values: bool = False  # `value` names queries, keys and values in one matrix; values come last
+    output: str = "o_proj"
+    post_attention_norm: str | None = None  # between attention and the residual stream (Gemma)
+    ln2: str = "post_attention_layernorm"  # before the MLP
+    mlp: str = "mlp"
+    gate: str | None = "gate_proj"  # None: an ungated MLP
+    up: str = "up_proj"
+    down: str = "down_proj"
+    post_mlp_norm: str | None = None  # between the MLP and the residual stream (Gemma)
+    norm_offset: float = 0.0  # the gain is (offset + weight)
+    centred_norms: bool = False  # LayerNorm: the mean is taken off first
 
 
-_LLAMA = Family(
-    embed="model.embed_tokens",
-    layers="model.layers",
-    final_norm="model.norm",
-    unembed="lm_head",
-    ln1="input_layernorm",
-    attention="self_attn",
-    post_attention_norm=None,
-    ln2="post_attention_layernorm",
-    mlp="mlp",
-    post_mlp_norm=None,
-    norm_offset=0.0,
-)
-
-_GEMMA3 = Family(
-    embed="model.embed_tokens",
-    layers="model.layers",
-    final_norm="model.norm",
-    unembed="lm_head",
-    ln1="input_layernorm",
-    attention="self_attn",
+_LLAMA = Family()
+_GEMMA = Family(
     post_attention_norm="post_attention_layernorm",
     ln2="pre_feedforward_layernorm",
-    mlp="mlp",
     post_mlp_norm="post_feedforward_layernorm",
     norm_offset=1.0,
 )
+_GPT2 = Family(
+    embed="transformer.wte",
+    positions="transformer.wpe",
+    layers="transformer.h",
+    final_norm="transformer.ln_f",
+    ln1="ln_1",
+    attention="attn",
+    value="c_attn",
+    fused_values=True,
+    output="c_proj",
+    ln2="ln_2",
+    gate=None,
+    up="c_fc",
+    down="c_proj",
+    centred_norms=True,
+)
 
-FAMILIES = {"llama": _LLAMA, "gemma3_text": _GEMMA3}
-"""By `config.model_type`: Llama and SmolLM2; Gemma 3 (text)."""
+FAMILIES = {
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "gemma2": _GEMMA,
+    "gemma3_text": _GEMMA,
+    "gpt2": _GPT2,
+}
+"""By `config.model_type`. Biases, q/k norms, softcaps and windows need no entry: patterns hold what acts on them."""
 
 
 def _sigmoid_gate(g: Tensor) -> Tensor:
@@ -83,9 +95,38 @@ ACTIVATION_GATES: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": _sigmoid_gate,
     "gelu": _gelu_gate,
     "gelu_pytorch_tanh": _gelu_tanh_gate,
+    "gelu_new": _gelu_tanh_gate,
     "relu": _relu_gate,
 }
 """c(g) with act(g) = c(g)·g, free of division, by the name in the model's config."""
+
+
+@dataclass
+class Linear:
+    """y = W x + b. `weight` (out, in) and `bias` (out,) are views of the model's own parameters, in their dtype."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.linear(x, self.weight.float(), None if self.bias is None else self.bias.float())
+
+    def rows(self, index: Tensor) -> Tensor:
+        """(n, in), float32."""
+        return self.weight[index].float()
+
+    def columns(self, index: Tensor) -> Tensor:
+        """(n, out), float32."""
+        return self.weight[:, index].float().T
+
+    def bias_at(self, index: Tensor) -> Tensor | float:
+        return 0.0 if self.bias is None else self.bias[index].float()
+
+
+def _linear(module: nn.Module) -> Linear:
+    weight = module.weight.detach()
+    bias = None if module.bias is None else module.bias.detach()
+    return Linear(weight.T if isinstance(module, Conv1D) else weight, bias)  # GPT-2 keeps its matrices transposed
 
 
 @dataclass
@@ -93,37 +134,47 @@ class Layer:
     """The modules of one transformer layer, under one naming for all families."""
 
     module: nn.Module
-    ln1: nn.Module
-    attention: nn.Module
-    post_attention_norm: nn.Module | None
-    ln2: nn.Module
-    mlp: nn.Module
-    post_mlp_norm: nn.Module | None
+    family: Family
     n_heads: int
     n_kv_heads: int
     head_dim: int
 
-    def output_projection(self) -> Tensor:
-        """W_O, (D, H·d_head), float32."""
-        return self.attention.o_proj.weight.detach().float()
+    def __post_init__(self) -> None:
+        self.ln1: nn.Module = getattr(self.module, self.family.ln1)
+        self.attention: nn.Module = getattr(self.module, self.family.attention)
+        self.post_attention_norm = _optional(self.module, self.family.post_attention_norm)
+        self.ln2: nn.Module = getattr(self.module, self.family.ln2)
+        self.mlp: nn.Module = getattr(self.module, self.family.mlp)
+        self.post_mlp_norm = _optional(self.module, self.family.post_mlp_norm)
 
-    def value_projection(self) -> Tensor:
-        """W_V, (H_kv·d_head, D), float32."""
-        return self.attention.v_proj.weight.detach().float()
+    @property
+    def output(self) -> Linear:
+        """W_O (D, H·d_head) and b_O."""
+        return _linear(getattr(self.attention, self.family.output))
 
-    def attention_constant(self) -> Tensor | None:
-        """b_O + W_O b_V (D,): added whatever attention reads, as every pattern sums to one; None without biases."""
-        b_o, b_v = self.attention.o_proj.bias, self.attention.v_proj.bias
-        if b_o is None and b_v is None:
-            return None
-        constant = torch.zeros(self.attention.o_proj.weight.shape[0], device=self.attention.o_proj.weight.device)
-        if b_o is not None:
-            constant = constant + b_o.detach().float()
-        if b_v is not None:
-            groups = self.n_heads // self.n_kv_heads
-            per_head = b_v.detach().float().view(self.n_kv_heads, 1, -1).expand(-1, groups, -1).reshape(-1)
-            constant = constant + self.output_projection() @ per_head
-        return constant
+    @property
+    def value(self) -> Linear:
+        """W_V (H_kv·d_head, D) and b_V."""
+        whole = _linear(getattr(self.attention, self.family.value))
+        if not self.family.fused_values:
+            return whole
+        size = self.n_kv_heads * self.head_dim
+        return Linear(whole.weight[-size:], None if whole.bias is None else whole.bias[-size:])
+
+    @property
+    def gate(self) -> Linear | None:
+        """W_gate (F, D) and its bias; None for an ungated MLP."""
+        return None if self.family.gate is None else _linear(getattr(self.mlp, self.family.gate))
+
+    @property
+    def up(self) -> Linear:
+        """W_up (F, D) and its bias: of an ungated MLP its only input matrix."""
+        return _linear(getattr(self.mlp, self.family.up))
+
+    @property
+    def down(self) -> Linear:
+        """W_down (D, F) and its bias."""
+        return _linear(getattr(self.mlp, self.family.down))
 
 
 class Anatomy:
@@ -142,39 +193,64 @@ class Anatomy:
         self.family = family
         self.model = model
         self.embed: nn.Module = attrgetter(family.embed)(model)
+        self.positions: nn.Module | None = None if family.positions is None else attrgetter(family.positions)(model)
         self.final_norm: nn.Module = attrgetter(family.final_norm)(model)
         self.unembed: nn.Module = attrgetter(family.unembed)(model)
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        n_heads = config.num_attention_heads
         self.layers = [
             Layer(
                 module=module,
-                ln1=getattr(module, family.ln1),
-                attention=getattr(module, family.attention),
-                post_attention_norm=_optional(module, family.post_attention_norm),
-                ln2=getattr(module, family.ln2),
-                mlp=getattr(module, family.mlp),
-                post_mlp_norm=_optional(module, family.post_mlp_norm),
-                n_heads=config.num_attention_heads,
-                n_kv_heads=config.num_key_value_heads,
-                head_dim=head_dim,
+                family=family,
+                n_heads=n_heads,
+                n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
+                head_dim=getattr(config, "head_dim", None) or config.hidden_size // n_heads,
             )
             for module in attrgetter(family.layers)(model)
         ]
         self.d_model: int = config.hidden_size
-        self.d_mlp: int = config.intermediate_size
+        self.d_mlp: int = self.layers[0].down.weight.shape[1]
         self.vocab_size: int = self.unembed.weight.shape[0]
-        self.activation: str = getattr(config, "hidden_activation", None) or config.hidden_act
+        names = ("hidden_activation", "hidden_act", "activation_function")
+        self.activation: str = next(filter(None, (getattr(config, name, None) for name in names)))
         self.final_softcap: float | None = getattr(config, "final_logit_softcapping", None)
 
-    def norm_gain(self, norm: nn.Module, x: Tensor) -> Tensor:
-        """The factor by which an RMS norm multiplies x (…, D) elementwise: weight / rms(x), float32."""
-        eps = getattr(norm, "eps", None) or norm.variance_epsilon
-        x = x.float()
-        return torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * self.norm_weight(norm)
+    def norm_scale(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """(…, 1), float32: one over the root of the mean square of x (…, D), of LayerNorm of its deviation."""
+        eps = next(filter(None, (getattr(norm, name, None) for name in ("eps", "variance_epsilon"))))
+        return torch.rsqrt(self.centred(x.float()).pow(2).mean(-1, keepdim=True) + eps)
 
     def norm_weight(self, norm: nn.Module) -> Tensor:
         """(D,), float32."""
         return self.family.norm_offset + norm.weight.detach().float()
+
+    def norm_gain(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """The factor by which a norm multiplies x (…, D), centred where it centres, elementwise. Float32."""
+        return self.norm_scale(norm, x) * self.norm_weight(norm)
+
+    def norm_bias(self, norm: nn.Module) -> Tensor | None:
+        """(D,), float32: LayerNorm's."""
+        bias = getattr(norm, "bias", None)
+        return None if bias is None else bias.detach().float()
+
+    def centred(self, x: Tensor) -> Tensor:
+        """x (…, D) less its mean where the family's norms take it off. Its own transpose."""
+        return x - x.mean(-1, keepdim=True) if self.family.centred_norms else x
+
+    def attention_constant(self, layer: Layer) -> Tensor | None:
+        """b_O + W_O (b_V + W_V b_ln1) (D,): added whatever attention reads, as every pattern sums to one.
+
+        None where there are no biases.
+        """
+        value, output, norm_bias = layer.value, layer.output, self.norm_bias(layer.ln1)
+        at_values = None if value.bias is None else value.bias.float()
+        if norm_bias is not None:
+            at_values = (0 if at_values is None else at_values) + value.weight.float() @ norm_bias
+        constant = None if output.bias is None else output.bias.float()
+        if at_values is None:
+            return constant
+        groups = layer.n_heads // layer.n_kv_heads
+        per_head = at_values.view(layer.n_kv_heads, 1, -1).expand(-1, groups, -1).reshape(-1)
+        return output.weight.float() @ per_head + (0 if constant is None else constant)
 
 
 def _optional(module: nn.Module, path: str | None) -> nn.Module | None:

@@ -15,18 +15,24 @@ from tracer.model.anatomy import Anatomy
 
 @dataclass
 class Record:
-    """Float32 throughout. A norm gain is weight / rms(x): what the norm multiplies by when its scale is held."""
+    """Float32 throughout.
+
+    A norm gain is weight / rms(x): what a norm multiplies its input by (centred, where it centres) when its scale is held.
+    """
 
     token_ids: list[int]
     embedding: Tensor  # (T, D) as the model made it (Gemma's √D included)
     logits: Tensor  # (V,) of the last position, as the model gives them (after its softcap)
     raw_logits: Tensor  # (V,) before the softcap: what the rows of a graph explain
     final_gain: Tensor  # (D,) of the last position
+    positions: Tensor | None = None  # (T, D), learned positional embeddings
     patterns: list[Tensor] = field(default_factory=list)  # a layer: (H, T, T), [head, query, key]
     ln1: list[Tensor] = field(default_factory=list)  # a layer: gain (T, D)
     post_attention: list[Tensor | None] = field(default_factory=list)
     ln2: list[Tensor] = field(default_factory=list)
     post_mlp: list[Tensor | None] = field(default_factory=list)
+    mlp_stream: list[Tensor] = field(default_factory=list)  # a layer: (T, D), the stream before ln2
+    ln2_scale: list[Tensor] = field(default_factory=list)  # a layer: (T, 1), ln2's gain without its weight
     mlp_input: list[Tensor] = field(default_factory=list)  # a layer: (T, D), what the MLP module receives
     mlp_output: list[Tensor] = field(default_factory=list)  # a layer: (T, D), what is added to the residual stream
 
@@ -45,12 +51,24 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
     device = anatomy.unembed.weight.device
     parts: dict[str, list] = {
         name: [None] * len(anatomy.layers)
-        for name in ("patterns", "ln1", "post_attention", "ln2", "post_mlp", "mlp_input", "mlp_output")
+        for name in (
+            "patterns",
+            "ln1",
+            "post_attention",
+            "mlp_stream",
+            "ln2",
+            "ln2_scale",
+            "post_mlp",
+            "mlp_input",
+            "mlp_output",
+        )
     }
     ends: dict[str, Tensor] = {}
 
     with _hooks() as hook, _float32(anatomy):
         hook(anatomy.embed, lambda _m, _i, out: ends.__setitem__("embedding", out[0]))
+        if anatomy.positions is not None:
+            hook(anatomy.positions, lambda _m, _i, out: ends.__setitem__("positions", out.reshape(len(token_ids), -1)))
         hook(anatomy.final_norm, lambda m, i, _o: ends.__setitem__("gain", anatomy.norm_gain(m, i[0][0, -1])))
         hook(anatomy.unembed, lambda _m, _i, out: ends.__setitem__("raw_logits", out[0, -1]))
         for index, layer in enumerate(anatomy.layers):
@@ -64,6 +82,8 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
             hook(layer.attention, keep("patterns", lambda _m, _i, o: o[1][0]))
             hook(layer.ln1, keep("ln1", gain))
             hook(layer.ln2, keep("ln2", gain))
+            hook(layer.ln2, keep("ln2_scale", lambda m, i, _o: anatomy.norm_scale(m, i[0][0])))
+            hook(layer.ln2, keep("mlp_stream", lambda _m, i, _o: i[0][0]))
             hook(layer.mlp, keep("mlp_input", lambda _m, i, _o: i[0][0]))
             if layer.post_attention_norm is not None:
                 hook(layer.post_attention_norm, keep("post_attention", gain))
@@ -80,6 +100,7 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
         logits=out.logits[0, -1].float(),
         raw_logits=ends["raw_logits"].float(),
         final_gain=ends["gain"],
+        positions=ends.get("positions"),
         **parts,
     )
 
@@ -120,7 +141,8 @@ def _float32(anatomy: Anatomy) -> Iterator[None]:
             parameter.data = lowered.pop(parameter)
 
     # the embedding is raised only in its output: one row a token, not the whole table
-    handles.append(anatomy.embed.register_forward_hook(lambda _m, _i, out: out.float()))
+    for embedding in filter(None, (anatomy.embed, anatomy.positions)):
+        handles.append(embedding.register_forward_hook(lambda _m, _i, out: out.float()))
     for module in [layer.module for layer in anatomy.layers] + [anatomy.final_norm, anatomy.unembed]:
         handles.append(module.register_forward_pre_hook(raise_))
         handles.append(module.register_forward_hook(lower))

@@ -1,0 +1,70 @@
+"""Where a transcoder reads and writes, between the residual stream and its own tensors (study/circuit-tracer.md §2).
+
+The stream here is the one before the norm of the MLP (reads), or the one that the layer adds to (writes). Norm scales are
+held, so both ways are linear; what a norm's bias adds is kept apart.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tracer.model.anatomy import Anatomy
+from tracer.model.record import Record
+
+READ_HOOKS = ("hook_resid_mid", "ln2.hook_normalized", "mlp.hook_in")
+WRITE_HOOKS = ("mlp.hook_out", "hook_mlp_out")
+
+
+@dataclass
+class ReadPoint:
+    """One layer's feature input: `values` = centred(stream) · gain + bias, of one record."""
+
+    values: Tensor  # (T, D)
+    gain: Tensor | None  # (T, D) or (T, 1); None at the stream itself
+    bias: Tensor | None  # (D,), of LayerNorm
+    centred: Callable[[Tensor], Tensor]
+
+    def forward(self, stream: Tensor, position: int | slice | Tensor) -> Tensor:
+        """(…, D) at the stream → at the feature input, without the bias."""
+        return stream if self.gain is None else self.centred(stream) * self.gain[position]
+
+    def transpose(self, gradient: Tensor, position: int | slice | Tensor) -> Tensor:
+        """(…, D) at the feature input → at the stream."""
+        return gradient if self.gain is None else self.centred(gradient * self.gain[position])
+
+
+def read_point(anatomy: Anatomy, record: Record, layer: int, hook: str) -> ReadPoint:
+    """`hook` is one of READ_HOOKS: the stream, the normalised stream before the norm's weight, or the MLP's input."""
+    stream = record.mlp_stream[layer]
+    if hook == "hook_resid_mid":
+        return ReadPoint(stream, None, None, anatomy.centred)
+    if hook == "ln2.hook_normalized":
+        scale = record.ln2_scale[layer]
+        return ReadPoint(anatomy.centred(stream) * scale, scale, None, anatomy.centred)
+    bias = anatomy.norm_bias(anatomy.layers[layer].ln2)
+    return ReadPoint(record.mlp_input[layer], record.ln2[layer], bias, anatomy.centred)
+
+
+def write_gain(record: Record, layer: int, hook: str) -> Tensor | None:
+    """(T, D): from the write point to the stream; None where they are the same. `hook` is one of WRITE_HOOKS."""
+    return record.post_mlp[layer] if hook == "mlp.hook_out" else None
+
+
+@dataclass
+class Skip:
+    """A transcoder's linear skip, out = in @ matrix, from stream to stream."""
+
+    read: ReadPoint
+    matrix: Tensor  # (D, D)
+    gain: Tensor | None  # (T, D), of the write point
+
+    def forward(self, stream: Tensor, position: int | slice) -> Tensor:
+        """(…, D) before the MLP → what the skip adds."""
+        out = self.read.forward(stream, position) @ self.matrix
+        return out if self.gain is None else out * self.gain[position]
+
+    def transpose(self, gradient: Tensor, position: slice) -> Tensor:
+        """(n, positions, D) after the MLP → what the skip adds to it before the MLP."""
+        out = gradient if self.gain is None else gradient * self.gain[position]
+        return self.read.transpose(out @ self.matrix.T, position)
