@@ -1,4 +1,4 @@
-"""The head of the node card: it changes in the browser as soon as the canvas is clicked, before the server has answered."""
+"""The head of the node card: it follows the canvas in the browser, before the server has answered a click."""
 
 from pathlib import Path
 

@@ -141,7 +141,8 @@ def test_a_click_changes_the_card(graph: Page, record_property: Record) -> None:
 # rest. The head is a component in a shadow root; what the server draws is the rest of the card.
 CLOCK = """() => {
     const card = document.querySelector('.st-key-card');
-    const head = [...card.querySelectorAll('*')].map((e) => e.shadowRoot?.querySelector('[data-testid=card-head]')).find(Boolean);
+    const inside = (e) => e.shadowRoot?.querySelector('[data-testid=card-head]');
+    const head = [...card.querySelectorAll('*')].map(inside).find(Boolean);
     const name = () => head.querySelector('strong').textContent;
     const before = name();
     let start, shown, last;
