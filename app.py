@@ -8,10 +8,11 @@ from ui.session import get_service
 from ui.sidebar import sidebar
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
-# layout leaves margins that a graph can use.
+# layout leaves margins that a graph can use. What the card shows of the node before is faint (ui/card_head.js).
 STYLE = """<style>
 [data-testid="stBaseButton-primary"], [data-testid="stBaseLinkButton-primary"],
 [data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}
+.st-key-card[data-waiting] > :not(:first-child) {opacity: 0.45}
 [data-testid="stMainBlockContainer"] {padding-left: clamp(1rem, 2.5vw, 3rem); padding-right: clamp(1rem, 2.5vw, 3rem)}
 </style>"""
 

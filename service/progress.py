@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-TRACE_PHASES = {"record": 0.1, "select": 0.25, "sweep": 0.55, "prune": 0.1}
+TRACE_PHASES = {"record": 0.05, "select": 0.05, "sweep": 0.9}
 LOAD_PHASES = {"assemble": 0.1, "check": 0.05, "read": 0.15, "convert": 0.5, "load": 0.15, "self-check": 0.05}
 
 _MEMORY = 8  # runs

@@ -117,6 +117,16 @@ class GraphCanvas {
     return (Object.hasOwn(this.labels, id[node]) && this.labels[id[node]]) || label[node] || id[node];
   };
 
+  textOf = (node) => this.index.texts?.[this.index.nodes.text?.[node]] ?? "";
+
+  /** What the card's head shows of a node; the id alone of one that is not drawn. */
+  headOf(id) {
+    const node = this.index.byId.get(id), { nodes, figure_names } = this.index;
+    if (node === undefined || !nodes.name) return { id };
+    const figures = nodes.figures[node].map(([name, value]) => [figure_names[name], value]);
+    return { id, name: nodes.name[node], text: this.textOf(node), figures };
+  }
+
   // --- geometry ---
 
   resize() {
@@ -234,6 +244,7 @@ class GraphCanvas {
     if (id !== this.selectedId) {
       this.selectedId = id;
       this.paint();
+      window.dispatchEvent(new CustomEvent("hypograph-select", { detail: this.headOf(id) }));
       const node = this.index.byId.get(id);
       this.live.textContent = node === undefined ? "Selection cleared" : `Selected: ${this.facts(node).join(", ")}`;
       if (node !== undefined && this.view) this.reveal(node);
@@ -253,9 +264,9 @@ class GraphCanvas {
     this.showTooltip(node);
   }
 
-  /** What is known of a node, line by line: label, what it is and where, numbers, the caller's note. */
+  /** What is known of a node, line by line: label, what it is and where, numbers, what errors and embeddings are. */
   facts(node) {
-    const { kind, layer, position, value, influence, probability, note } = this.index.nodes;
+    const { kind, layer, position, value, influence, probability } = this.index.nodes;
     const isLayer = layer[node] >= 0 && layer[node] < this.index.n_layers;
     const token = this.index.tokens[position[node]];
     const where = [KIND_NAMES[kind[node]], isLayer ? `layer ${layer[node]}` : "",
@@ -263,7 +274,8 @@ class GraphCanvas {
     const numbers = kind[node] === LOGIT && probability[node] != null
       ? [`probability ${percent(probability[node])}`] : [`activation ${digits(value[node])}`];
     numbers.push(`influence ${percent(influence[node])}`);
-    return [this.labelOf(node), where.filter(Boolean).join(" · "), numbers.join(" · "), note?.[node]].filter(Boolean);
+    const note = kind[node] === ERROR || kind[node] === EMBEDDING ? this.textOf(node) : "";
+    return [this.labelOf(node), where.filter(Boolean).join(" · "), numbers.join(" · "), note].filter(Boolean);
   }
 
   showTooltip(node) {

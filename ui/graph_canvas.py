@@ -58,9 +58,10 @@ def graph_canvas(
         graph: `rev` (str; the browser takes a new graph only with a new `rev`), `tokens` (T strings), `n_layers` (L),
             `nodes` and `edges` as columns. Nodes: `id`, `kind` (0 feature, 1 error, 2 embedding, 3 logit, 4 bias),
             `layer` (−1 for embeddings, 0…L−1, L for logits), `position` (0…T−1; −1 for bias nodes), `label` (may be
-            empty), `value` (activation), `influence` (share, 0…1), `probability` (logits, else None), optionally
-            `note` (one more line in the tooltip). Edges: `source`, `target` (indices into the nodes), `share` (signed
-            share of the target's absolute input).
+            empty), `value` (activation), `influence` (share, 0…1), `probability` (logits, else None). Edges: `source`,
+            `target` (indices into the nodes), `share` (signed share of the target's absolute input). For the card's
+            head, all or none: `texts` and `figure_names`, and of each node `name`, `text` (index into the texts) and
+            `figures` (pairs of an index into the names and a value).
         overlay: `labels` ({id: text}, over the node's own), `pins` (ids, drawn with a ring).
         select: `{"id": str | None, "nonce": int | str}`: a selection from outside (permalink, table, search), obeyed
             once for each nonce; the browser's own clicks count again afterwards.

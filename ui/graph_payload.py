@@ -8,7 +8,7 @@ import streamlit as st
 
 from tracer import Graph
 from tracer.graph.prune import Pruned
-from ui.node_words import LOGIT, explanation, short_name, target_name
+from ui.node_words import FIGURE_HELP, LOGIT, explanation, figures, short_name, target_name
 
 MAX_EDGES = 10_000
 """Drawn at most: as many as the canvas moves at 60 frames a second."""
@@ -45,6 +45,8 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         _graph.targets[node - layout.first_logit].probability if kind == LOGIT else None
         for node, kind in zip(kept, kinds, strict=True)
     ]
+    texts: dict[str, int] = {}  # by its number: a few sentences serve all nodes
+    names = list(FIGURE_HELP)
     nodes = {
         "id": [_graph.ids[i] for i in kept],
         "kind": kinds.tolist(),
@@ -54,7 +56,9 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         "value": [0.0 if np.isnan(v) else round(float(v), 4) for v in _graph.value[kept]],
         "influence": np.round(_graph.influence[kept], 6).tolist(),
         "probability": probability,
-        "note": [explanation(_graph, int(i)) if kind in (1, 2) else "" for i, kind in zip(kept, kinds, strict=True)],
+        "name": [short_name(_graph, int(i)) for i in kept],
+        "text": [texts.setdefault(explanation(_graph, int(i)), len(texts)) for i in kept],
+        "figures": [[(names.index(name), value) for name, value in figures(_graph, int(i))] for i in kept],
     }
     edges = {
         "source": place[sources[strongest]].tolist(),
@@ -65,6 +69,8 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         "rev": f"{key}/{node_threshold}/{edge_threshold}",
         "tokens": _graph.tokens,
         "n_layers": layout.n_layers,
+        "texts": list(texts),
+        "figure_names": names,
         "nodes": nodes,
         "edges": edges,
     }

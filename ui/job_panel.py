@@ -52,7 +52,7 @@ def job_panel(service: Service) -> None:
         _watch(service, job_id)
 
 
-@st.fragment(run_every=0.3)
+@st.fragment(run_every=0.5)
 def _watch(service: Service, job_id: str) -> None:
     job = service.job(job_id)
     if job is None:

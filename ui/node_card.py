@@ -6,34 +6,28 @@ import streamlit as st
 
 from service import Service
 from tracer import Graph, ReplacementModel
+from ui.card_head import card_head
 from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
-from ui.node_words import EMBEDDING, FEATURE, LOGIT, explanation, short_name
+from ui.node_words import FEATURE, short_name
 from ui.selection import Selection
-from ui.sidebar import plain
 from ui.token_strip import token_strip
 
 ROWS = 200  # of the inputs and outputs, the strongest
 
 
 def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection) -> None:
-    if selection.id is None:
-        st.markdown("**No node selected**")
-        st.caption(
-            "Click a node, or focus the graph and use the arrow keys and Enter. The card shows what feeds it,"
-            " what it feeds, and what it says."
-        )
+    node = None if selection.id is None else graph.index[selection.id]
+    head, close = st.columns([6, 1])
+    with head:
+        card_head(graph, node, heard=selection.reported)
+    if node is None:
         return
-    node = graph.index[selection.id]
-    head, close = st.columns([6, 1], vertical_alignment="center")
-    head.markdown(f"**{plain(short_name(graph, node))}**")
     if close.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
         selection.choose(None)
         st.rerun(scope="fragment")
     if not view.pruned.node_mask[node]:
         st.caption(":material/visibility_off: Hidden at this threshold: its influence is below the cut.")
-    st.caption(explanation(graph, node))
-    _facts(graph, node)
     inputs, outputs = st.tabs(["Inputs", "Outputs"])
     with inputs:
         _edges(graph, view, node, selection, *graph.inputs(node), side="inputs")
@@ -46,28 +40,6 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         else:
             _activity(model, key, graph, node)
             _says(model, graph, node)
-
-
-def _facts(graph: Graph, node: int) -> None:
-    layout = graph.layout
-    kind = layout.kind[node]
-    facts = []
-    if kind == FEATURE:
-        facts.append(("Activation", f"{graph.activation[node]:.3g}", "The neuron's activation at this token."))
-    if kind == LOGIT:
-        target = graph.targets[node - layout.first_logit]
-        if target.probability is not None:
-            facts.append(("Probability", f"{target.probability:.1%}", "What the model gives this token."))
-        facts.append(("Logit − mean", f"{target.value:.2f}", "What its inputs sum to, before any softcap."))
-    else:
-        rank = int((graph.influence > graph.influence[node]).sum()) + 1
-        share = "Share of the targets' explanation that passes through this node, over all paths."
-        facts.append(("Influence", f"{graph.influence[node]:.2%}", share))
-        facts.append(("Rank", f"{rank:,} of {layout.first_bias:,}", "By influence, among all nodes."))
-    if kind == EMBEDDING:
-        facts.append(("Token id", str(graph.token_ids[node - layout.first_embedding]), "In the model's vocabulary."))
-    for column, (name, value, help_) in zip(st.columns(len(facts), wrap=False), facts, strict=True):
-        column.markdown(f"{name}  \n**{plain(value)}**", help=help_)
 
 
 def _edges(

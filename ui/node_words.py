@@ -6,6 +6,15 @@ from ui.graph_canvas import pretty_token
 
 FEATURE, ERROR, EMBEDDING, LOGIT, BIAS = range(5)
 
+FIGURE_HELP = {
+    "Activation": "The neuron's activation at this token.",
+    "Probability": "What the model gives this token.",
+    "Logit − mean": "What its inputs sum to, before any softcap.",
+    "Influence": "Share of the targets' explanation that passes through this node, over all paths.",
+    "Rank": "By influence, among all nodes.",
+    "Token id": "In the model's vocabulary.",
+}
+
 
 def short_name(graph: Graph, node: int) -> str:
     """One line, for tables and tooltips."""
@@ -45,3 +54,19 @@ def explanation(graph: Graph, node: int) -> str:
     if kind == LOGIT:
         return "The output that the graph explains: its logit less the mean logit over the vocabulary."
     return "Constants: biases, and what the MLP writes at positions without features."
+
+
+def figures(graph: Graph, node: int) -> list[tuple[str, str]]:
+    """The numbers of a node, each with its name in FIGURE_HELP."""
+    layout = graph.layout
+    kind = layout.kind[node]
+    if kind == LOGIT:
+        target = graph.targets[node - layout.first_logit]
+        chance = [] if target.probability is None else [("Probability", f"{target.probability:.1%}")]
+        return [*chance, ("Logit − mean", f"{target.value:.2f}")]
+    found = [("Activation", f"{graph.activation[node]:.3g}")] if kind == FEATURE else []
+    found += [
+        ("Influence", f"{graph.influence[node]:.2%}"),
+        ("Rank", f"{graph.rank[node]:,} of {layout.first_bias:,}"),
+    ]
+    return [*found, ("Token id", str(graph.token_ids[node - layout.first_embedding]))] if kind == EMBEDDING else found

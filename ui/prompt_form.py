@@ -53,7 +53,8 @@ def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
     preview = _preview(model.model_fingerprint, tuple(ids), model)
     with preview_in:
         _show_preview(preview, prompt, chat)
-    targets, problem = _targets(model, preview)
+    with st.container():  # one place whatever it holds: a button that moved would be there twice until the run ends
+        targets, problem = _targets(model, preview)
     position, settings = _settings(model, ids)
     cut = tuple(ids[: position + 1])
     request = TraceRequest(tokens=cut, prompt=prompt, targets=targets, **settings)

@@ -96,8 +96,14 @@ def card(page: Page) -> Locator:
     return page.locator(".st-key-card")
 
 
+def card_name(page: Page) -> Locator:
+    return card(page).get_by_test_id("card-head").locator("strong")
+
+
 def expect_card(page: Page, name: str) -> None:
-    expect(card(page).locator("strong").first).to_have_text(name)
+    """The head has changed, in the browser, and then the rest of the card, from the server."""
+    expect(card_name(page)).to_have_text(name)
+    expect(page.locator(".st-key-card:not([data-waiting])")).to_have_count(1)
 
 
 def counts(page: Page) -> Locator:

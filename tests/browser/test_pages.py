@@ -14,6 +14,7 @@ from tests.browser.driver import (
     FEATURE,
     ask,
     card,
+    card_name,
     chips,
     clear_nodes,
     click_node,
@@ -132,7 +133,7 @@ def test_done_on_another_page_and_a_hostile_prompt_is_text_everywhere(visit: Vis
     expect(chips(page, "Prompt")).to_contain_text(["onerror"])
     for node in clear_nodes(page, "^E_")[:4]:
         name = click_node(page, node)
-        expect(card(page).locator("strong").first).to_contain_text(name)
+        expect(card_name(page)).to_contain_text(name)
     sidebar(page).get_by_role("link", name="Trace", exact=True).click()
     expect(main(page).get_by_role("heading", name="Trace a prompt")).to_be_visible()
     expect(prompt_field(page)).to_have_value(HOSTILE)

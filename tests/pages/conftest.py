@@ -1,6 +1,7 @@
 """The pages without a browser: the whole app in Streamlit's AppTest, with a real service on a tiny random model."""
 
 import functools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -114,7 +115,11 @@ def sound(app: AppTest) -> AppTest:
 def texts(app: AppTest) -> str:
     """All that page and sidebar say, one element a line; without the backslashes that keep text from being Markdown."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "text", "error", "warning", "info", "success")
-    return "\n".join(str(element.value) for kind in kinds for element in getattr(app, kind)).replace("\\", "")
+    said = [str(element.value) for kind in kinds for element in getattr(app, kind)]
+    components = [element.proto for element in app.get("bidi_component")]
+    heads = [json.loads(c.json)["shown"] for c in components if c.component_name == "hypograph_card_head"]
+    said += [" ".join([head["name"], head["text"], *map(str, head["figures"])]) for head in heads]
+    return "\n".join(said).replace("\\", "")
 
 
 def button(app: AppTest, label: str) -> Any:

@@ -79,6 +79,11 @@ class Graph:
         return self.by_source.indices[span], self.by_source.data[span]
 
     @cached_property
+    def rank(self) -> np.ndarray:
+        """(n,): place by influence among all nodes, 1 the most influential; equals share a place."""
+        return np.searchsorted(np.sort(-self.influence), -self.influence) + 1
+
+    @cached_property
     def row_errors(self) -> np.ndarray:
         """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
         gap = np.abs(np.asarray(self.adjacency.sum(axis=1, dtype=np.float64)) - self.value)
