@@ -1,6 +1,7 @@
 """The head of the node card: it follows the canvas in the browser, before the server has answered a click."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -14,7 +15,7 @@ _component = st.components.v2.component(
     css=(_FOLDER / "card_head.css").read_text("utf-8"),
 )
 
-NOTHING = {
+NOTHING: dict[str, Any] = {
     "id": None,
     "name": "No node selected",
     "text": "Click a node, or focus the graph and use the arrow keys and Enter. The card shows what feeds it, what it"
