@@ -15,29 +15,21 @@ import psutil
 import torch
 from torch import Tensor
 
-from tracer.attribution.cost import sweep_operations
-from tracer.attribution.selection import (
-    all_active,
-    keep_most_influential,
-    largest,
-    n_candidates,
-    total_attribution,
-)
-from tracer.attribution.sweep import first_position, make_layout, sweep
-from tracer.attribution.targets import Difference, LogitTarget, Targets, resolve
+from tracer.attribution.selection import greedy, largest, most_influential, n_candidates, total_attribution
+from tracer.attribution.sweep import Sweep
+from tracer.attribution.targets import Difference, LogitTarget, Targets, Unembedding, resolve
 from tracer.errors import Progress, TracerError, silent
-from tracer.features.basis import FeatureSet
-from tracer.features.neurons import NeuronBasis
+from tracer.features.basis import Basis, FeatureSet
+from tracer.features.neurons import NeuronEncoding
 from tracer.graph.file import Target
 from tracer.graph.graph import Graph
-from tracer.graph.influence import influence, normalised
 from tracer.model.anatomy import Anatomy
+from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Part of every cache key: raised when the same request would give another graph."""
 
-AUTO_NODES = 2000
 ROW_ERROR_LIMIT = 1e-4
 
 
@@ -49,18 +41,29 @@ class TokenProbability:
 
 
 class ReplacementModel:
-    def __init__(self, model: Any, tokenizer: Any, name: str, model_fingerprint: str) -> None:
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        basis: Basis,
+        tokenizer: Any,
+        name: str,
+        model_fingerprint: str,
+        prefix: Prefix = PLAIN,
+    ) -> None:
         self.name = name
         self.tokenizer = tokenizer
-        self.anatomy = Anatomy(model.eval().requires_grad_(False))
-        self.basis = NeuronBasis(self.anatomy)
+        self.anatomy, self.basis, self.prefix = anatomy, basis, prefix
         self.model_fingerprint = model_fingerprint
-        self.basis_fingerprint = self.basis.name
+        self.basis_fingerprint = basis.fingerprint
         self.n_layers = len(self.anatomy.layers)
         self.vocab_size = self.anatomy.vocab_size
         self._forward = threading.Lock()
-        unembedding = self.anatomy.unembed.weight
-        self._mean_row = unembedding.detach().mean(0, dtype=torch.float32)
+        bias = getattr(anatomy.unembed, "bias", None)
+        self._unembedding = Unembedding(
+            anatomy.unembed.weight.detach(),
+            None if bias is None else bias.detach(),
+            anatomy.norm_bias(anatomy.final_norm),
+        )
 
     @property
     def device(self) -> torch.device:
@@ -73,11 +76,11 @@ class ReplacementModel:
     # Tokens
 
     def token_ids(self, prompt: str) -> list[int]:
-        """As the model's tokenizer does it: nothing is added that it does not add. Raises TracerError if that fails."""
+        """As the model's tokenizer does it, and the preset's prefix rule. Raises TracerError if that fails."""
         if not prompt:
             raise TracerError("the prompt is empty; type some text")
         try:
-            return self.tokenizer(prompt)["input_ids"]
+            return self.prefix.ids(self.tokenizer, prompt)
         except (TypeError, UnicodeError) as problem:
             raise TracerError("the prompt holds characters that are no Unicode text; type them anew") from problem
 
@@ -124,8 +127,8 @@ class ReplacementModel:
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
 
     def excluded_positions(self, token_ids: Sequence[int]) -> list[int]:
-        """Position 0 when it is a special token: nothing there counts as a feature."""
-        return [0] if token_ids[0] in self.tokenizer.all_special_ids else []
+        """Position 0 when it is a special token, or a preset's longer prefix: nothing there counts as a feature."""
+        return self.prefix.excluded(self.tokenizer, token_ids)
 
     # Forward passes
 
@@ -143,9 +146,9 @@ class ReplacementModel:
         pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
         return [TokenProbability(id, self.token_text(id), p) for id, p in pairs]
 
-    def activations(self, token_ids: Sequence[int]) -> Tensor:
-        """(L, T, F) of every neuron on a prompt, CPU."""
-        return torch.stack(self.basis.encode(self.record(token_ids), []).h).cpu()
+    def activations(self, record: Record, layer: int, feature: int) -> Tensor:
+        """(T,) of one feature at each token of a recorded prompt, CPU."""
+        return self.basis.activations(record, layer, feature).cpu()
 
     @torch.no_grad()
     def says(self, layer: int, feature: int, n: int = 8) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
@@ -156,7 +159,7 @@ class ReplacementModel:
         """
         direction = self.basis.output_direction(layer, feature) * self.anatomy.norm_weight(self.anatomy.final_norm)
         weight = self.anatomy.unembed.weight
-        effect = (weight @ direction.to(weight.dtype)).float() - self._mean_row @ direction
+        effect = (weight @ direction.to(weight.dtype)).float() - self._unembedding.mean_row @ direction
         top, bottom = torch.topk(effect, n), torch.topk(-effect, n)
         return (
             [(self.token_text(i), v) for i, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)],
@@ -175,13 +178,15 @@ class ReplacementModel:
         max_logits: int = 10,
         logit_mass: float = 0.95,
         max_nodes: int | str | None = "auto",
+        rerank_every: int = 1024,
         progress: Progress = silent,
     ) -> Graph:
         """Trace the attribution graph of one prompt.
 
         Give `prompt` or `tokens`. `position` P traces the prediction after token P: the prompt cut there; negative
-        counts from the end. `max_nodes`: "auto" (2,000), a number, or None for every active feature. Raises
-        TracerError with one line that says what to do, and whatever `progress` raises.
+        counts from the end. `max_nodes`: "auto" (neurons 2,000, transcoders 7,500), a number, or None for every active
+        feature. `rerank_every`: size of a round in the selection of transcoder features. Raises TracerError with one
+        line that says what to do, and whatever `progress` raises.
         """
         if (prompt is None) == (tokens is None):
             raise TracerError("give a prompt or token ids, one of the two")
@@ -196,30 +201,30 @@ class ReplacementModel:
         with torch.no_grad():
             encoding = self.basis.encode(record, excluded)
         found = self.resolve_targets(record, targets, max_logits, logit_mass)
-        wanted = encoding.n_active if max_nodes is None else AUTO_NODES if max_nodes == "auto" else int(max_nodes)
+        wanted = encoding.n_active if max_nodes is None else int(max_nodes) if max_nodes != "auto" else None
+        wanted = self.basis.default_nodes if wanted is None else wanted
         if max_nodes is None:
             self._check_memory(wanted, len(ids))
-            candidates = all_active(encoding)
+        weights = np.array([t.weight for t in found])
+
+        def prepare(features: FeatureSet) -> Sweep:
+            clock.lap("select")
+            return Sweep(self.anatomy, record, encoding, features, found, excluded)
+
+        if not self.basis.selects_by_attribution:
+            selected = greedy(prepare(encoding.active()), weights, wanted, rerank_every, progress)
+        elif max_nodes is None:
+            selected = most_influential(prepare(encoding.active()), weights, wanted, progress)
         else:
             scores = total_attribution(self.anatomy, record, encoding, found, progress)
-            candidates = largest(scores, n_candidates(wanted))
-        clock.lap("select")
-        adjacency = sweep(self.anatomy, record, encoding, candidates, found, excluded, progress)
-        layout = make_layout(candidates, self.n_layers, len(ids), len(found))
-        operations = sweep_operations(self.anatomy, layout, first_position(excluded, len(ids)))
-        weights = np.array([t.weight for t in found])
-        if wanted < len(candidates):
-            by_influence = influence(normalised(adjacency, layout), layout, weights)
-            kept, adjacency = keep_most_influential(adjacency, layout, by_influence, wanted)
-            chosen = torch.from_numpy(kept).to(candidates.layer.device)
-            candidates = FeatureSet(candidates.layer[chosen], candidates.position[chosen], candidates.feature[chosen])
-            layout = make_layout(candidates, self.n_layers, len(ids), len(found))
+            selected = most_influential(prepare(largest(scores, n_candidates(wanted))), weights, wanted, progress)
         clock.lap("sweep")
         return Graph(
-            layout=layout,
-            activation=encoding.activation(candidates).float().cpu().numpy(),
+            layout=selected.layout,
+            activation=encoding.activation(selected.features).float().cpu().numpy(),
             targets=[_plain(t) for t in found],
-            adjacency=adjacency,
+            adjacency=selected.adjacency,
+            dropped=selected.dropped,
             token_ids=ids,
             meta={
                 "prompt": self.prompt_text(ids),
@@ -235,12 +240,14 @@ class ReplacementModel:
                     "max_logits": max_logits,
                     "logit_mass": logit_mass,
                     "max_nodes": max_nodes,
+                    "rerank_every": rerank_every,
                     "targets": self._target_texts(targets),
                 },
                 "excluded": excluded,
                 "explains": [t.token for t in found],
                 "n_active": encoding.n_active,
-                "sweep_operations": operations,
+                "dropped_mass": selected.dropped_mass,
+                "sweep_operations": selected.operations,
                 "seconds": clock.seconds,
             },
         )
@@ -253,8 +260,7 @@ class ReplacementModel:
             targets,
             record.logits,
             record.raw_logits,
-            self.anatomy.unembed.weight.detach(),
-            self._mean_row,
+            self._unembedding,
             self.token_id,
             self.token_text,
             max_logits,

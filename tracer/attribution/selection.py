@@ -1,8 +1,11 @@
-"""Which neurons become nodes: those with the largest total attribution, then those with the largest influence.
+"""Which active features become nodes, and what becomes of the others.
 
-Total attribution is h·∂target/∂h through everything below the target (attention, norms and MLPs, by RelP's rules), for
-all neurons by one backward pass. What is not chosen stays in the error node of its layer and position.
+Neurons are chosen by total attribution, then by influence; what is not chosen stays in the error node of its layer and
+position. Transcoder features are chosen by circuit-tracer's greedy: rounds of those with the largest influence over the
+rows so far (study/circuit-tracer.md §1.7); what is not chosen is kept apart, as `dropped`.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,13 +13,27 @@ from scipy import sparse
 from torch import Tensor
 
 from tracer.attribution.frozen import FrozenAttention
+from tracer.attribution.sweep import Sweep, make_layout
 from tracer.attribution.targets import LogitTarget
 from tracer.errors import Progress
 from tracer.features.basis import FeatureSet
 from tracer.features.neurons import NeuronEncoding
+from tracer.graph.influence import influence, normalised
 from tracer.graph.layout import Layout
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
+
+
+@dataclass
+class Selected:
+    """The chosen features and their graph. `dropped` (n, L·T): what a target owes to the others, by layer and position."""
+
+    features: FeatureSet
+    layout: Layout
+    adjacency: sparse.csr_array  # (n, n)
+    dropped: sparse.csr_array | None = None
+    dropped_mass: float = 0.0  # Σ|edge| of those edges, each by itself
+    operations: float = 0.0  # of the sweeps, without selection's own
 
 
 def n_candidates(wanted: int) -> int:
@@ -28,11 +45,11 @@ def n_candidates(wanted: int) -> int:
 def total_attribution(
     anatomy: Anatomy, record: Record, encoding: NeuronEncoding, targets: list[LogitTarget], progress: Progress
 ) -> Tensor:
-    """Σ_k w_k·|attribution to target k|, (L, T, F)."""
+    """Σ_k w_k·|attribution to target k|, (L, T, F): h·∂target/∂h through attention, norms and MLPs, by RelP's rules."""
     n_layers, n_tokens = len(anatomy.layers), record.n_tokens
     weights = torch.tensor([t.weight for t in targets], device=record.embedding.device)
     gradient = record.embedding.new_zeros(len(targets), n_tokens, anatomy.d_model)
-    gradient[:, -1] = torch.stack([t.direction for t in targets]) * record.final_gain
+    gradient[:, -1] = anatomy.centred(torch.stack([t.direction for t in targets]) * record.final_gain)
     scores: list[Tensor] = []
     for layer in reversed(range(n_layers)):
         at_neurons, before = encoding.through(layer, gradient)
@@ -44,13 +61,6 @@ def total_attribution(
     return torch.stack(scores[::-1])
 
 
-def all_active(encoding: NeuronEncoding) -> FeatureSet:
-    """Every neuron with an activation at a position that is not excluded."""
-    active = torch.stack(encoding.h) != 0
-    active[:, encoding.excluded] = False
-    return FeatureSet(*(x.contiguous() for x in active.nonzero(as_tuple=True)))
-
-
 def largest(scores: Tensor, n: int) -> FeatureSet:
     """The features with the n largest scores that are not zero."""
     flat = scores.flatten()
@@ -59,23 +69,52 @@ def largest(scores: Tensor, n: int) -> FeatureSet:
     return FeatureSet(layer, position, feature)
 
 
-def keep_most_influential(
-    adjacency: sparse.csr_array, layout: Layout, influence: np.ndarray, n: int
-) -> tuple[np.ndarray, sparse.csr_array]:
-    """Reduce a graph to its n most influential features; what the others wrote joins the error of their layer and
-    position.
-
-    Returns the indices of the kept features, ascending, and the smaller matrix.
-    """
-    order = np.argsort(-influence[: layout.n_features], kind="stable")[:n]
-    kept = np.sort(order)
-    shift = layout.n_features - len(kept)
-    column = np.arange(layout.n_nodes) - shift
-    column[: layout.n_features] = layout.error(layout.layer, layout.position) - shift
+def most_influential(sweep: Sweep, weights: np.ndarray, wanted: int, progress: Progress) -> Selected:
+    """All rows, then the `wanted` features of largest influence; what the others wrote joins the errors."""
+    adjacency, layout = sweep.all_rows(progress), sweep.layout
+    if wanted >= layout.n_features:
+        return Selected(sweep.features, layout, adjacency, operations=sweep.operations)
+    score = influence(normalised(adjacency, layout), layout, weights)[: layout.n_features]
+    kept = np.sort(np.argsort(-score, kind="stable")[:wanted])
+    chosen, small = _keep(sweep, kept)
+    column = np.arange(layout.n_nodes) - (layout.n_features - len(kept))
+    column[: layout.n_features] = small.error(layout.layer, layout.position)
     column[kept] = np.arange(len(kept))
-    rows = np.concatenate([kept, np.arange(layout.first_error, layout.n_nodes)])
-    short = adjacency[rows]
-    n_nodes = layout.n_nodes - shift
-    folded = sparse.csr_array((short.data, column[short.indices].astype(np.int32), short.indptr), (n_nodes, n_nodes))
+    rows = adjacency[np.concatenate([kept, np.arange(layout.first_error, layout.n_nodes)])]
+    folded = sparse.csr_array((rows.data, column[rows.indices].astype(np.int32), rows.indptr), (small.n_nodes,) * 2)
     folded.sum_duplicates()
-    return kept, folded
+    return Selected(chosen, small, folded, operations=sweep.operations)
+
+
+def greedy(sweep: Sweep, weights: np.ndarray, wanted: int, rerank_every: int, progress: Progress) -> Selected:
+    """Rounds of `rerank_every` features, those of largest influence over the rows so far, until `wanted` have a row."""
+    layout = sweep.layout
+    if wanted >= layout.n_features:
+        return Selected(sweep.features, layout, sweep.all_rows(progress), operations=sweep.operations)
+    visited = np.zeros(layout.n_features, dtype=bool)
+    adjacency = sweep.rows(np.arange(layout.first_logit, layout.first_bias), lambda _phase, _fraction: None)
+    while (done := int(visited.sum())) < wanted:
+        score = influence(normalised(adjacency, layout), layout, weights)[: layout.n_features]
+        score[visited] = -np.inf
+        chosen = np.sort(np.argsort(-score, kind="stable")[: min(rerank_every, wanted - done)])
+        visited[chosen] = True
+
+        def report(phase: str, fraction: float, done: int = done, n: int = len(chosen)) -> None:
+            progress(phase, (done + fraction * n) / wanted)
+
+        adjacency = adjacency + sweep.rows(chosen, report)
+    kept = np.flatnonzero(visited)
+    features, small = _keep(sweep, kept)
+    inner = np.concatenate([kept, np.arange(layout.first_error, layout.n_nodes)])
+    rows = adjacency[inner]
+    others = rows[:, np.flatnonzero(~visited)]
+    cell = (layout.layer * layout.n_tokens + layout.position)[~visited]
+    shape = (small.n_nodes, layout.n_layers * layout.n_tokens)
+    dropped = sparse.csr_array((others.data, cell[others.indices].astype(np.int32), others.indptr), shape, copy=True)
+    dropped.sum_duplicates()
+    return Selected(features, small, rows[:, inner], dropped, float(abs(others).sum()), sweep.operations)
+
+
+def _keep(sweep: Sweep, kept: np.ndarray) -> tuple[FeatureSet, Layout]:
+    features = sweep.features[torch.from_numpy(kept).to(sweep.features.layer.device)]
+    return features, make_layout(features, sweep.n_layers, sweep.layout.n_tokens, sweep.layout.n_targets)

@@ -14,6 +14,7 @@ from tracer.model.record import Record
 class Sources:
     """`vectors` (m, D) of the features that write here, sorted by position; `columns` (m,) which features those are."""
 
+    layer: int
     vectors: Tensor
     columns: Tensor
     held: list[tuple[int, slice]]  # positions with features, and where those lie in `vectors`
@@ -50,4 +51,4 @@ def _sources(
     held, counts = torch.unique_consecutive(position, return_counts=True)
     ends = counts.cumsum(0).tolist()
     spans = [slice(end - n, end) for end, n in zip(ends, counts.tolist(), strict=True)]
-    return Sources(vectors, columns, list(zip(held.tolist(), spans, strict=True)), errors, constant, skip)
+    return Sources(layer, vectors, columns, list(zip(held.tolist(), spans, strict=True)), errors, constant, skip)

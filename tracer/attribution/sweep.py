@@ -5,14 +5,14 @@ goes through all layers before the next one starts. Its rows go from the top lay
 any moment are its first ones.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
 
+from tracer.attribution.cost import sweep_operations
 from tracer.attribution.frozen import FirstPosition, FrozenAttention
+from tracer.attribution.sources import Sources, all_sources
 from tracer.attribution.targets import LogitTarget
 from tracer.errors import Progress
 from tracer.features.basis import Encoding, FeatureSet
@@ -24,40 +24,64 @@ BLOCK = 4096
 """Gradient vectors of one group: few enough for the cache to hold what a layer makes of them."""
 
 
-@torch.no_grad()
-def sweep(
-    anatomy: Anatomy,
-    record: Record,
-    encoding: Encoding,
-    features: FeatureSet,
-    targets: list[LogitTarget],
-    excluded: list[int],
-    progress: Progress,
-) -> sparse.csr_array:
-    """The adjacency matrix (n, n) of these features, float32: row = target, column = source, in `Layout` order."""
-    n_layers = len(anatomy.layers)
-    layout = make_layout(features, n_layers, record.n_tokens, len(targets))
-    attentions = [FrozenAttention(anatomy, record, layer) for layer in range(n_layers)]
-    first = first_position(excluded, record.n_tokens)
-    streams = FirstPosition(attentions, record) if first else None
-    sources = [_sources(layer, record, encoding, features, first, excluded) for layer in range(n_layers)]
-    directions = torch.stack([t.direction for t in targets]) * record.final_gain
-    groups = _groups(layout, first)
-    work = np.cumsum([0] + [len(rows) * (position + 1) for position, rows in groups])
-    pieces = []
-    for i, (position, rows) in enumerate(groups):
-        group = Group(layout, position, rows, record.embedding.device, anatomy.d_model, first)
-        logits = group.entering(n_layers)
-        group.add(directions[logits - layout.first_logit])
-        for layer in reversed(range(n_layers)):
-            _read_edges(group, sources[layer])
-            _add_features(group, encoding, features, layer)
-            _through_attention(group, attentions[layer], streams, layer)
-            passed = work[i] + (n_layers - layer) / n_layers * (work[i + 1] - work[i])
-            progress("sweep", float(passed / work[-1]))
-        group.edges[:, group.embeddings] = _dot(group.gradient, record.embedding[group.reach])
-        pieces.append((group.rows, group.matrix(layout.n_nodes)))
-    return _assemble(pieces, layout.n_nodes)
+class Sweep:
+    """Prepared once for a prompt: all that its features, errors, tokens and constants write. Then rows, of any targets."""
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        record: Record,
+        encoding: Encoding,
+        features: FeatureSet,
+        targets: list[LogitTarget],
+        excluded: list[int],
+    ) -> None:
+        self.n_layers = len(anatomy.layers)
+        self.anatomy, self.record, self.encoding, self.features = anatomy, record, encoding, features
+        self.layout = make_layout(features, self.n_layers, record.n_tokens, len(targets))
+        self.attentions = [FrozenAttention(anatomy, record, layer) for layer in range(self.n_layers)]
+        self.sources = all_sources(record, encoding, features, excluded)
+        self.first = first_position(excluded, record.n_tokens)
+        self.streams = FirstPosition(self.attentions, record, self.sources) if self.first else None
+        directions = torch.stack([t.direction for t in targets])
+        self.directions = anatomy.centred(directions * record.final_gain)
+        self.operations = 0.0  # of the rows so far
+        self.final = torch.tensor([t.constant for t in targets], device=directions.device)
+
+    @torch.no_grad()
+    def rows(self, nodes: np.ndarray, progress: Progress) -> sparse.csr_array:
+        """(n, n), float32: the rows of these nodes (features, logits) filled, all others empty. Row = target."""
+        skips = any(sources.skip is not None for sources in self.sources)
+        self.operations += sweep_operations(
+            self.anatomy, self.layout, self.first, nodes, self.encoding.cross_layer, skips
+        )
+        groups = _groups(self.layout, nodes, self.first)
+        work = np.cumsum([0] + [len(rows) * (position + 1) for position, rows in groups])
+        pieces = []
+        for i, (position, rows) in enumerate(groups):
+            group = Group(self.layout, position, rows, self.record.embedding.device, self.anatomy.d_model, self.first)
+            logits = group.entering(self.n_layers) - self.layout.first_logit
+            own = group.add(self.directions[logits])
+            group.edges[own, group.bias(self.n_layers)] = self.final[logits]
+            for layer in reversed(range(self.n_layers)):
+                sources = self.sources[layer]
+                _read_edges(group, sources)
+                _through_skip(group, sources)
+                _add_features(group, self.encoding, self.features, layer)
+                _through_attention(group, self.attentions[layer], self.streams, layer)
+                passed = work[i] + (self.n_layers - layer) / self.n_layers * (work[i + 1] - work[i])
+                progress("sweep", float(passed / work[-1]))
+            group.edges[:, group.embeddings] = _dot(group.gradient, self.record.embedding[group.reach])
+            if self.record.positions is not None:
+                group.edges[:, group.bias(-1)] += _dot(group.gradient, self.record.positions[group.reach]).sum(1)
+            pieces.append((group.rows, group.matrix(self.layout.n_nodes)))
+        return _assemble(pieces, self.layout.n_nodes)
+
+    def all_rows(self, progress: Progress) -> sparse.csr_array:
+        """The whole adjacency matrix (n, n)."""
+        logits = np.arange(self.layout.first_logit, self.layout.first_bias)
+        return self.rows(np.concatenate([np.arange(self.layout.n_features), logits]), progress)
 
 
 def first_position(excluded: list[int], n_tokens: int) -> int:
@@ -70,15 +94,13 @@ def make_layout(features: FeatureSet, n_layers: int, n_tokens: int, n_targets: i
     return Layout(layer, position, feature, n_layers, n_tokens, n_targets)
 
 
-def _groups(layout: Layout, first: int) -> list[tuple[int, np.ndarray]]:
+def _groups(layout: Layout, nodes: np.ndarray, first: int) -> list[tuple[int, np.ndarray]]:
     """Positions, and at most BLOCK / width targets there, logits first, then from the top layer down."""
-    position = np.concatenate([layout.position, np.full(layout.n_targets, layout.n_tokens - 1)])
-    layer = np.concatenate([layout.layer, np.full(layout.n_targets, layout.n_layers)])
-    node = np.concatenate([np.arange(layout.n_features), layout.first_logit + np.arange(layout.n_targets)])
+    position, layer = layout.node_position[nodes], layout.node_layer[nodes]
     groups = []
     for here in np.unique(position):
         at = np.flatnonzero(position == here)
-        rows = node[at[np.argsort(-layer[at], kind="stable")]]
+        rows = nodes[at[np.argsort(-layer[at], kind="stable")]]
         size = max(1, BLOCK // (int(here) + 1 - first))
         groups += [(int(here), rows[start : start + size]) for start in range(0, len(rows), size)]
     return groups
@@ -107,7 +129,7 @@ class Group:
                 np.arange(layout.first_bias, layout.n_nodes),
             ]
         )
-        self.first_column = np.append(0, visible.cumsum())[layout.layer_starts]  # of each layer's features
+        self.column_of = torch.from_numpy(visible.cumsum() - 1).to(device)  # of each feature that is visible
         self.gradient = torch.zeros(len(rows), width - first, d_model, device=device)
         self.edges = torch.zeros(len(rows), len(self.columns), device=device)
         self.present = 0  # targets whose layer the sweep has passed
@@ -146,49 +168,25 @@ class Group:
         return sparse.csr_array((own.data, self.columns[own.indices], own.indptr), shape=(len(self.rows), n_nodes))
 
 
-@dataclass
-class Sources:
-    """What the MLP of one layer writes, at the stream."""
-
-    layer: int
-    held: list[tuple[int, slice]]  # positions with features, and where those lie in `vectors`
-    vectors: Tensor  # (m, D), of this layer's features: write vector × activation
-    errors: Tensor  # (T, D), zero at excluded positions
-    constant: Tensor | None  # (T, D): b_dec, and the whole output at excluded positions
-
-
-def _sources(
-    layer: int, record: Record, encoding: Encoding, features: FeatureSet, first: int, excluded: list[int]
-) -> Sources:
-    span = features.span(layer)
-    position = features.position[span]
-    vectors = encoding.write(layer, position, features.feature[span])
-    output, constant = record.mlp_output[layer], encoding.constant(layer)
-    errors = (output if constant is None else output - constant).index_add(0, position, vectors, alpha=-1)
-    errors[excluded] = 0
-    outside = [p for p in excluded if p >= first]
-    if outside:
-        constant = torch.zeros_like(output) if constant is None else constant.clone()
-        constant[outside] = output[outside]
-    held, counts = torch.unique_consecutive(position, return_counts=True)  # within a layer, positions are sorted
-    ends = counts.cumsum(0).tolist()
-    spans = [slice(end - n, end) for end, n in zip(ends, counts.tolist(), strict=True)]
-    return Sources(layer, list(zip(held.tolist(), spans, strict=True)), vectors, errors, constant)
-
-
 def _read_edges(group: Group, sources: Sources) -> None:
     """An edge is the target's gradient at the source's write point · write vector × activation."""
     if not group.present:
         return
     gradient, edges = group.gradient[: group.present], group.edges[: group.present]
-    column = group.first_column[sources.layer]
     for position, span in sources.held:
-        if position <= group.position:
+        if group.first <= position <= group.position:
             products = gradient[:, position - group.first] @ sources.vectors[span].T
-            edges[:, column + span.start : column + span.stop] = products
+            edges.index_add_(1, group.column_of[sources.columns[span]], products)
     edges[:, group.errors(sources.layer)] = _dot(gradient, sources.errors[group.reach])
     if sources.constant is not None:
         edges[:, group.bias(sources.layer)] += _dot(gradient, sources.constant[group.reach]).sum(1)
+
+
+def _through_skip(group: Group, sources: Sources) -> None:
+    """A linear skip is no source: targets above see through it."""
+    if sources.skip is not None and group.present:
+        gradient = group.gradient[: group.present]
+        gradient += sources.skip.transpose(gradient, group.reach)
 
 
 def _dot(gradient: Tensor, written: Tensor) -> Tensor:
@@ -217,7 +215,7 @@ def _through_attention(group: Group, attention: FrozenAttention, streams: FirstP
     if streams is not None:
         offered = at_first @ streams.values[layer].T
         edges[:, group.first_embedding] += offered[:, 0]
-        edges[:, group.bias(0) : group.bias(layer)] += offered[:, 1:]
+        edges[:, group.bias(-1) : group.bias(layer)] += offered[:, 1:]
 
 
 def _assemble(groups: list[tuple[np.ndarray, sparse.csr_array]], n_nodes: int) -> sparse.csr_array:

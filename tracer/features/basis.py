@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from tracer.features.points import Skip
 from tracer.model.record import Record
 
 
@@ -24,6 +25,9 @@ class FeatureSet:
     def __len__(self) -> int:
         return len(self.layer)
 
+    def __getitem__(self, index: Tensor | slice) -> "FeatureSet":
+        return FeatureSet(self.layer[index], self.position[index], self.feature[index])
+
     def span(self, layer: int) -> slice:
         """Where the features of one layer lie."""
         first = int((self.layer < layer).sum())
@@ -34,25 +38,48 @@ class Encoding(Protocol):
     """One prompt seen through a basis."""
 
     n_active: int  # features with an activation at a position that is not excluded
+    cross_layer: bool  # do features write to later layers too
+
+    def active(self) -> FeatureSet:
+        """All of them."""
+        ...
 
     def activation(self, features: FeatureSet) -> Tensor:
-        """(n,)"""
+        """(n,): also what a feature's row sums to. Of a transcoder it equals the pre-activation, as it is active."""
         ...
 
     def read(self, layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Read vectors (n, D) at the stream before the MLP, and what a target owes to its own biases (n,)."""
         ...
 
-    def write(self, layer: int, position: Tensor, feature: Tensor) -> Tensor:
-        """Write vectors × activations (n, D), at the stream after the MLP of `layer`."""
+    def written(self, features: FeatureSet) -> list[Tensor]:
+        """For each layer what is written there, (m, D) at the stream after its MLP: write vectors × activations.
+
+        m are the features of this layer; if they write across layers, all up to the end of this layer.
+        """
         ...
 
     def constant(self, layer: int) -> Tensor | None:
         """(T, D): what the MLP of `layer` writes whatever it reads (b_dec), at the stream; None where it is zero."""
         ...
 
+    def skip(self, layer: int) -> Skip | None:
+        """The linear skip of a layer's transcoder, if it has one."""
+        ...
+
 
 class Basis(Protocol):
-    name: str
+    name: str  # "neurons", or the reference of a transcoder set
+    fingerprint: str
+    selects_by_attribution: bool  # by one backward pass of total attribution; else greedily, by influence so far
+    default_nodes: int
 
     def encode(self, record: Record, excluded: list[int]) -> Encoding: ...
+
+    def activations(self, record: Record, layer: int, feature: int) -> Tensor:
+        """(T,): one feature at each token, excluded positions included."""
+        ...
+
+    def output_direction(self, layer: int, feature: int) -> Tensor:
+        """(D,): a write vector at the stream, with weights of norms but without their scales."""
+        ...

@@ -2,7 +2,8 @@
 
 A neuron's activation is h = act(g)·u, the input of the down projection. RelP (arXiv 2508.21258, rules as in
 TransluceAI/circuits): act(g) = c·g with c held, and the product split in halves, so that
-h = ½·c·(u·(w_gate·x + b_gate) + g·(w_up·x + b_up)) and the read vector is ½·c·(u·w_gate + g·w_up).
+h = ½·c·(u·(w_gate·x + b_gate) + g·(w_up·x + b_up)) and the read vector is ½·c·(u·w_gate + g·w_up). In an ungated MLP
+h = act(g) with g = w_in·x + b_in, and the read vector is c·w_in.
 """
 
 import torch
@@ -10,12 +11,15 @@ from torch import Tensor
 
 from tracer.errors import TracerError
 from tracer.features.basis import FeatureSet
-from tracer.model.anatomy import ACTIVATION_GATES, Anatomy, Layer
+from tracer.features.points import ReadPoint, read_point
+from tracer.model.anatomy import ACTIVATION_GATES, Anatomy, Layer, Linear
 from tracer.model.record import Record
 
 
 class NeuronBasis:
-    name = "neurons"
+    name = fingerprint = "neurons"
+    selects_by_attribution = True
+    default_nodes = 2000
 
     def __init__(self, anatomy: Anatomy) -> None:
         if anatomy.activation not in ACTIVATION_GATES:
@@ -30,58 +34,95 @@ class NeuronBasis:
         return NeuronEncoding(self, record, excluded)
 
     @torch.no_grad()
+    def activations(self, record: Record, layer: int, feature: int) -> Tensor:
+        """(T,)"""
+        parts, one = self.anatomy.layers[layer], torch.tensor([feature], device=record.embedding.device)
+        x = record.mlp_input[layer]
+        u = (x @ parts.up.rows(one).T + parts.up.bias_at(one))[:, 0]
+        if parts.gate is None:
+            return self.gate(u) * u
+        g = (x @ parts.gate.rows(one).T + parts.gate.bias_at(one))[:, 0]
+        return self.gate(g) * g * u
+
+    @torch.no_grad()
     def output_direction(self, layer: int, feature: int) -> Tensor:
         """(D,): the neuron's write vector at the stream, with weights of norms but without their scales."""
         parts = self.anatomy.layers[layer]
-        vector = parts.mlp.down_proj.weight[:, feature].detach().float()
+        vector = parts.down.weight[:, feature].float()
         return vector if parts.post_mlp_norm is None else vector * self.anatomy.norm_weight(parts.post_mlp_norm)
 
 
 class NeuronEncoding:
-    """Per layer: h, and the factors α = ½·c·u and β = ½·c·g of w_gate and w_up in the read vector. All (T, F)."""
+    """Per layer: h, and the factors α of w_gate (½·c·u) and β of w_up (½·c·g; c if ungated) in the read vector. (T, F)."""
+
+    cross_layer = False
 
     def __init__(self, basis: NeuronBasis, record: Record, excluded: list[int]) -> None:
         self.basis, self.record, self.excluded = basis, record, excluded
         self.layers: list[Layer] = basis.anatomy.layers
         self.h: list[Tensor] = []
-        self.alpha: list[Tensor] = []
+        self.alpha: list[Tensor | None] = []
         self.beta: list[Tensor] = []
         for layer, x in zip(self.layers, record.mlp_input, strict=True):
-            g = _linear(layer.mlp.gate_proj, x)
-            u = _linear(layer.mlp.up_proj, x)
+            u = layer.up(x)
+            g = u if layer.gate is None else layer.gate(x)
             c = basis.gate(g)
-            self.h.append(c * g * u)
-            self.alpha.append(0.5 * c * u)
-            self.beta.append(0.5 * c * g)
+            self.h.append(c * g if layer.gate is None else c * g * u)
+            self.alpha.append(None if layer.gate is None else 0.5 * c * u)
+            self.beta.append(c if layer.gate is None else 0.5 * c * g)
         kept = [p for p in range(record.n_tokens) if p not in set(excluded)]
         self.n_active = sum(int(torch.count_nonzero(h[kept])) for h in self.h)
+
+    def _factors(self, layer: int) -> list[tuple[Linear, Tensor]]:
+        """The input matrices of a layer's MLP, each with its factor (T, F) in the read vectors."""
+        parts, alpha = self.layers[layer], self.alpha[layer]
+        up = (parts.up, self.beta[layer])
+        return [up] if parts.gate is None or alpha is None else [(parts.gate, alpha), up]
+
+    def _input(self, layer: int) -> ReadPoint:
+        return read_point(self.basis.anatomy, self.record, layer, "mlp.hook_in")
+
+    def active(self) -> FeatureSet:
+        active = torch.stack(self.h) != 0
+        active[:, self.excluded] = False
+        return FeatureSet(*(x.contiguous() for x in active.nonzero(as_tuple=True)))
 
     def activation(self, features: FeatureSet) -> Tensor:
         return torch.stack(self.h)[features.layer, features.position, features.feature]
 
     def read(self, layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
-        mlp = self.layers[layer].mlp
-        alpha, beta = self.alpha[layer][position, feature], self.beta[layer][position, feature]
-        vector = alpha[:, None] * mlp.gate_proj.weight[feature].float()
-        vector += beta[:, None] * mlp.up_proj.weight[feature].float()
-        own = torch.zeros_like(alpha)
-        if mlp.gate_proj.bias is not None:
-            own = alpha * mlp.gate_proj.bias[feature].float() + beta * mlp.up_proj.bias[feature].float()
-        return vector * self.record.ln2[layer][position], own
+        point = self._input(layer)
+        vector, own = 0.0, torch.zeros(len(feature), device=feature.device)
+        for matrix, factor in self._factors(layer):
+            at = factor[position, feature]
+            vector = vector + at[:, None] * matrix.rows(feature)
+            own = own + at * matrix.bias_at(feature)
+        if point.bias is not None:
+            own = own + vector @ point.bias
+        return point.transpose(vector, position), own
+
+    def written(self, features: FeatureSet) -> list[Tensor]:
+        return [
+            self.write(layer, features.position[span], features.feature[span])
+            for layer, span in ((layer, features.span(layer)) for layer in range(len(self.layers)))
+        ]
 
     def write(self, layer: int, position: Tensor, feature: Tensor) -> Tensor:
-        vector = self.layers[layer].mlp.down_proj.weight[:, feature].float().T
-        vector = vector * self.h[layer][position, feature][:, None]
+        """Write vectors × activations (n, D) of some neurons of one layer."""
+        vector = self.layers[layer].down.columns(feature) * self.h[layer][position, feature][:, None]
         gain = self.record.post_mlp[layer]
         return vector if gain is None else vector * gain[position]
 
     def constant(self, layer: int) -> Tensor | None:
-        bias = self.layers[layer].mlp.down_proj.bias
+        bias = self.layers[layer].down.bias
         if bias is None:
             return None
         gain = self.record.post_mlp[layer]
         constant = bias.float().expand(self.record.n_tokens, -1)
         return constant if gain is None else constant * gain
+
+    def skip(self, layer: int) -> None:
+        return None
 
     def through(self, layer: int, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Send gradients back through the whole MLP, by RelP's rules.
@@ -89,15 +130,8 @@ class NeuronEncoding:
         `gradient` (K, T, D) at the stream after the MLP. Returns the gradient at each neuron, (K, T, F), and at the
         stream before the MLP, (K, T, D). Excluded positions have no neurons, so nothing passes there.
         """
-        mlp, record = self.layers[layer].mlp, self.record
-        gain = record.post_mlp[layer]
-        at_neurons = (gradient if gain is None else gradient * gain) @ mlp.down_proj.weight.float()
+        gain = self.record.post_mlp[layer]
+        at_neurons = (gradient if gain is None else gradient * gain) @ self.layers[layer].down.weight.float()
         at_neurons[:, self.excluded] = 0
-        before = (at_neurons * self.alpha[layer]) @ mlp.gate_proj.weight.float()
-        before += (at_neurons * self.beta[layer]) @ mlp.up_proj.weight.float()
-        return at_neurons, before * record.ln2[layer]
-
-
-def _linear(module: torch.nn.Module, x: Tensor) -> Tensor:
-    bias = module.bias
-    return torch.nn.functional.linear(x, module.weight.float(), None if bias is None else bias.float())
+        before = sum((at_neurons * factor) @ matrix.weight.float() for matrix, factor in self._factors(layer))
+        return at_neurons, self._input(layer).transpose(before, slice(None))

@@ -71,6 +71,12 @@ def to_bytes(graph: "Graph") -> bytes:
         "indices": graph.adjacency.indices.astype(np.int32),
         "data": graph.adjacency.data,
     }
+    if graph.dropped is not None:
+        arrays |= {
+            "dropped_indptr": graph.dropped.indptr.astype(np.int64),
+            "dropped_indices": graph.dropped.indices.astype(np.int32),
+            "dropped_data": graph.dropped.data,
+        }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     return save(tensors, metadata={"hypograph": json.dumps(header)})
 
@@ -100,16 +106,24 @@ def _parts(header: Header, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if (np.lexsort((feature, position, layer)) != np.arange(len(layer))).any():
         raise ValueError("its features are out of order")
     layout = Layout(layer, position, feature, header.n_layers, n_tokens, len(header.targets))
-    shape = (layout.n_nodes, layout.n_nodes)
-    adjacency = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
-    adjacency.check_format(full_check=True)
-    if not arrays["activation"].dtype == adjacency.dtype == np.float32 or not np.isfinite(adjacency.data).all():
-        raise ValueError("its numbers are not finite float32")
+    if arrays["activation"].dtype != np.float32:
+        raise ValueError("its activations are not float32")
+    n_cells = layout.n_layers * layout.n_tokens
     return {
         "layout": layout,
         "activation": arrays["activation"],
         "targets": header.targets,
-        "adjacency": adjacency,
+        "adjacency": _matrix(arrays, "", (layout.n_nodes, layout.n_nodes)),
+        "dropped": _matrix(arrays, "dropped_", (layout.n_nodes, n_cells)) if "dropped_data" in arrays else None,
         "token_ids": arrays["token_ids"].tolist(),
         "meta": header.meta.model_dump(),
     }
+
+
+def _matrix(arrays: dict[str, np.ndarray], prefix: str, shape: tuple[int, int]) -> sparse.csr_array:
+    data, indices, indptr = (arrays[prefix + name] for name in ("data", "indices", "indptr"))
+    matrix = sparse.csr_array((data, indices, indptr), shape=shape)
+    matrix.check_format(full_check=True)
+    if matrix.dtype != np.float32 or not np.isfinite(matrix.data).all():
+        raise ValueError("its numbers are not finite float32")
+    return matrix

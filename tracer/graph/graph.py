@@ -31,6 +31,7 @@ class Graph:
     adjacency: sparse.csr_array  # (n, n) float32
     token_ids: list[int]
     meta: dict[str, Any]  # JSON: prompt, tokens, model, fingerprints, settings, seconds, excluded positions, n_active
+    dropped: sparse.csr_array | None = None  # (n, L·T): what targets owe to features that were not selected
 
     @property
     def tokens(self) -> list[str]:
@@ -52,7 +53,7 @@ class Graph:
 
     @cached_property
     def value(self) -> np.ndarray:
-        """(n,): what a row sums to: a neuron's activation, a logit less the mean logit; nan for nodes without a row."""
+        """(n,): what a row sums to: a feature's activation, a logit less the mean logit; nan for nodes without a row."""
         values = np.full(self.layout.n_nodes, np.nan)
         values[: self.layout.n_features] = self.activation
         values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
@@ -60,8 +61,9 @@ class Graph:
 
     @cached_property
     def mass(self) -> np.ndarray:
-        """(n,): Σ|row|, bias columns included. A share is an edge divided by its target's mass."""
-        return np.asarray(abs(self.adjacency).sum(axis=1))
+        """(n,): Σ|row|, bias columns and what was dropped included. A share is an edge divided by its target's mass."""
+        mass = np.asarray(abs(self.adjacency).sum(axis=1))
+        return mass if self.dropped is None else mass + np.asarray(abs(self.dropped).sum(axis=1))
 
     @cached_property
     def by_source(self) -> sparse.csc_array:
@@ -86,7 +88,10 @@ class Graph:
     @cached_property
     def row_errors(self) -> np.ndarray:
         """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
-        gap = np.abs(np.asarray(self.adjacency.sum(axis=1, dtype=np.float64)) - self.value)
+        total = np.asarray(self.adjacency.sum(axis=1, dtype=np.float64))
+        if self.dropped is not None:
+            total = total + np.asarray(self.dropped.sum(axis=1, dtype=np.float64))
+        gap = np.abs(total - self.value)
         return np.where(np.isnan(self.value), 0, gap / np.maximum(self.mass, 1e-12))
 
     @property
@@ -131,7 +136,7 @@ class Graph:
         return {name: i for i, name in enumerate(self.ids)}
 
     def scores(self) -> Scores:
-        return scores(self.adjacency, self.layout, self.weights)
+        return scores(self.adjacency, self.layout, self.weights, self.dropped)
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
         return prune(self.adjacency, self.layout, self.weights, node_threshold, edge_threshold)

@@ -22,7 +22,21 @@ class Scores:
     strict_completeness: float
 
 
-def scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> Scores:
+def scores(
+    adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray, dropped: sparse.csr_array | None = None
+) -> Scores:
+    """`dropped` (n, L·T) counts as error in the strict scores, and not at all in the others."""
+    own = _scores(adjacency, layout, weights)
+    if dropped is None:
+        return Scores(*own, *own)
+    first, end = layout.first_error, layout.first_embedding
+    errors = abs(adjacency[:, first:end]) + abs(dropped)
+    strict = sparse.hstack([adjacency[:, :first], errors, adjacency[:, end:]], format="csr")
+    return Scores(*own, *_scores(strict, layout, weights))
+
+
+def _scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> tuple[float, float]:
+    """Replacement and completeness."""
     matrix = normalised(adjacency, layout)
     node_influence = influence(matrix, layout, weights)
     errors = slice(layout.first_error, layout.first_embedding)
@@ -32,4 +46,4 @@ def scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> 
     mass[layout.first_logit :] += weights
     explained = 1 - matrix[: layout.first_bias, errors].sum(axis=1)
     completeness = (explained * mass).sum() / max(mass.sum(), 1e-30)
-    return Scores(float(replacement), float(completeness), float(replacement), float(completeness))
+    return float(replacement), float(completeness)

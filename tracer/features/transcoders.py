@@ -1,0 +1,146 @@
+"""What per-layer and cross-layer transcoders share: which features are active, where they read, biases and skips.
+
+A feature is a latent of a transcoder trained on the MLP. Its row sums to its pre-activation, which of an active feature is
+its activation (ReLU, JumpReLU, TopK). Weights stay on disk: encoders pass through in blocks, and only the rows of active
+features are kept.
+"""
+
+import torch
+from torch import Tensor
+
+from tracer.errors import TracerError
+from tracer.features.activations import above_threshold, largest_k
+from tracer.features.basis import FeatureSet
+from tracer.features.files import TranscoderFiles
+from tracer.features.points import ReadPoint, Skip, read_point, write_gain
+from tracer.model.anatomy import Anatomy
+from tracer.model.record import Record
+
+
+class TranscoderBasis:
+    """Base of `PerLayerBasis` and `CrossLayerBasis`."""
+
+    selects_by_attribution = False
+    default_nodes = 7500
+
+    def __init__(self, anatomy: Anatomy, files: TranscoderFiles) -> None:
+        """Raises TracerError where the set was made for another model, naming both sides."""
+        sizes = {"layers": (files.n_layers, len(anatomy.layers)), "d_model": (files.d_model, anatomy.d_model)}
+        for what, (theirs, ours) in sizes.items():
+            if theirs != ours:
+                trained = f" (trained on {files.model_name})" if files.model_name else ""
+                raise TracerError(
+                    f"the feature set {files.name}{trained} has {what} {theirs}, the model has {ours}:"
+                    " choose the set made for this model"
+                )
+        self.anatomy, self.files = anatomy, files
+        self.name, self.fingerprint = files.name, files.fingerprint
+
+    @torch.no_grad()
+    def active_at(self, layer: int, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions, features and activations of the active features of a layer. `inputs` (T, D) at its read point."""
+        files = self.files
+        blocks, bias = files.encoder_blocks(layer), files.encoder_bias(layer).to(inputs.device)
+        if files.activation == "topk":
+            return largest_k(inputs, blocks, bias, files.k or 1)
+        threshold = files.threshold(layer)
+        return above_threshold(inputs, blocks, bias, None if threshold is None else threshold.to(inputs.device))
+
+    @torch.no_grad()
+    def activations(self, record: Record, layer: int, feature: int) -> Tensor:
+        """(T,): one feature at each token, 0 where it is not active."""
+        inputs = read_point(self.anatomy, record, layer, self.files.feature_input_hook).values
+        found = inputs.new_zeros(record.n_tokens)
+        if self.files.activation == "topk":
+            position, features, values = self.active_at(layer, inputs)
+            mine = features == feature
+            found[position[mine]] = values[mine]
+            return found
+        one = torch.tensor([feature])
+        row = self.files.encoder_rows(layer, one).to(inputs.device)[0]
+        pre = inputs @ row + self.files.encoder_bias(layer)[feature].to(inputs.device)
+        threshold = self.files.threshold(layer)
+        limit = 0.0 if threshold is None else float(threshold[feature])
+        return torch.where(pre > limit, pre, found)
+
+    @torch.no_grad()
+    def output_direction(self, layer: int, feature: int) -> Tensor:
+        """(D,): the write vector at the stream, of a cross-layer feature the sum over layers; norm scales left out."""
+        rows = self.files.decoder_rows(layer, torch.tensor([feature]))[0].to(self.anatomy.unembed.weight.device)
+        total = torch.zeros(self.files.d_model, device=rows.device)
+        for slot, row in enumerate(rows.view(-1, self.files.d_model)):
+            norm = self.anatomy.layers[layer + slot].post_mlp_norm
+            inner = norm is not None and self.files.feature_output_hook == "mlp.hook_out"
+            total += row * self.anatomy.norm_weight(norm) if inner and norm is not None else row
+        return total
+
+
+class TranscoderEncoding:
+    """The active features of one record, sorted by (layer, position, feature)."""
+
+    cross_layer: bool
+
+    def __init__(self, basis: TranscoderBasis, record: Record, excluded: list[int]) -> None:
+        self.basis, self.record, self.files = basis, record, basis.files
+        self.device = record.embedding.device
+        layers, positions, features, values = [], [], [], []
+        outside = torch.tensor(excluded, dtype=torch.int64, device=self.device)
+        for layer in range(basis.files.n_layers):
+            position, feature, value = basis.active_at(layer, self.point(layer).values)
+            kept = ~torch.isin(position, outside)
+            layers.append(torch.full((int(kept.sum()),), layer, dtype=torch.int64, device=self.device))
+            positions.append(position[kept])
+            features.append(feature[kept])
+            values.append(value[kept])
+        self.features = FeatureSet(torch.cat(layers), torch.cat(positions), torch.cat(features))
+        self.values = torch.cat(values)
+        self.keys = self._key(self.features)
+        self.n_active = len(self.values)
+        self._encoder_rows: dict[int, tuple[Tensor, Tensor]] = {}  # a layer: features, their rows
+
+    def point(self, layer: int) -> ReadPoint:
+        return read_point(self.basis.anatomy, self.record, layer, self.files.feature_input_hook)
+
+    def gain(self, layer: int) -> Tensor | None:
+        return write_gain(self.record, layer, self.files.feature_output_hook)
+
+    def active(self) -> FeatureSet:
+        return self.features
+
+    def activation(self, features: FeatureSet) -> Tensor:
+        return self.values[torch.searchsorted(self.keys, self._key(features))]
+
+    def read(self, layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
+        if layer not in self._encoder_rows:
+            unique = self.features.feature[self.features.span(layer)].unique()
+            self._encoder_rows[layer] = unique, self.files.encoder_rows(layer, unique.cpu()).to(self.device)
+        known, rows = self._encoder_rows[layer]
+        vector, point = rows[torch.searchsorted(known, feature)], self.point(layer)
+        own = self.files.encoder_bias(layer).to(self.device)[feature]
+        if point.bias is not None:
+            own = own + vector @ point.bias
+        return point.transpose(vector, position), own
+
+    def constant(self, layer: int) -> Tensor:
+        constant, skip, bias = self.files.decoder_bias(layer).to(self.device), self._skip(layer), self.point(layer).bias
+        if skip is not None and bias is not None:
+            constant = constant + bias @ skip
+        constant, gain = constant.expand(self.record.n_tokens, -1), self.gain(layer)
+        return constant if gain is None else constant * gain
+
+    def skip(self, layer: int) -> Skip | None:
+        matrix = self._skip(layer)
+        return None if matrix is None else Skip(self.point(layer), matrix, self.gain(layer))
+
+    def _skip(self, layer: int) -> Tensor | None:
+        matrix = self.files.skip(layer)
+        return None if matrix is None else matrix.to(self.device)
+
+    def _key(self, features: FeatureSet) -> Tensor:
+        return (features.layer * self.record.n_tokens + features.position) * self.files.n_features + features.feature
+
+    def write(self, layer: int, to: int, rows: Tensor, features: FeatureSet) -> Tensor:
+        """(n, D): decoder rows of active features of `layer` × activation, at the stream after the MLP of layer `to`."""
+        vectors = rows * self.activation(features)[:, None]
+        gain = self.gain(to)
+        return vectors if gain is None else vectors * gain[features.position]
