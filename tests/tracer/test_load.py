@@ -18,8 +18,7 @@ import tracer
 from tests.helpers import PROMPT, saved, tiny_gemma3, tiny_llama
 from tests.tracer import tiny_gguf
 from tests.tracer.fake_hub import fake_hub
-from tracer import TracerError
-from tracer.model import load as loading
+from tracer import TracerError, hub
 from tracer.model.packages import converted_folder
 from tracer.presets import PRESETS, Preset
 
@@ -332,7 +331,7 @@ def test_download_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(loading, "snapshot_download", no_space)
+    monkeypatch.setattr(hub, "snapshot_download", no_space)
     message = refusal("org/tiny")
     assert "downloading org/tiny failed (No space left on device)" in message and "disk" in message
 
