@@ -17,5 +17,13 @@ class Cancelled(Exception):
     """Raised by a progress callback, passed through the engine untouched."""
 
 
+def first_line(problem: Exception) -> str:
+    """What an exception of another library says, in one line."""
+    text = (
+        (problem.strerror if isinstance(problem, OSError) else None) or str(problem).strip() or type(problem).__name__
+    )
+    return text.splitlines()[0]
+
+
 def silent(phase: str, fraction: float) -> None:
     """The progress callback of a caller who does not want to know."""

