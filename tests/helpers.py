@@ -7,6 +7,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_utils import PreTrainedModel
 
+from tracer.features.neurons import NeuronBasis
+from tracer.model.anatomy import Anatomy
 from tracer.replacement import ReplacementModel
 
 VOCAB = 61
@@ -65,7 +67,8 @@ FAMILIES = {
 
 
 def replacement(model: PreTrainedModel) -> ReplacementModel:
-    return ReplacementModel(model, tokenizer(), "tiny", "0" * 64)
+    anatomy = Anatomy(model)
+    return ReplacementModel(anatomy, NeuronBasis(anatomy), tokenizer(), "tiny", "0" * 64)
 
 
 def _randomised(model: PreTrainedModel, seed: int) -> PreTrainedModel:

@@ -20,7 +20,6 @@ from tracer.attribution.sweep import Sweep
 from tracer.attribution.targets import Difference, LogitTarget, Targets, Unembedding, resolve
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis, FeatureSet
-from tracer.features.neurons import NeuronEncoding
 from tracer.graph.file import Target
 from tracer.graph.graph import Graph
 from tracer.model.anatomy import Anatomy
@@ -246,7 +245,6 @@ class ReplacementModel:
                 "excluded": excluded,
                 "explains": [t.token for t in found],
                 "n_active": encoding.n_active,
-                "dropped_mass": selected.dropped_mass,
                 "sweep_operations": selected.operations,
                 "seconds": clock.seconds,
             },

@@ -6,6 +6,7 @@ import streamlit as st
 
 from service import Service
 from tracer import Graph, ReplacementModel
+from tracer.model.record import Record
 from ui.card_head import card_head
 from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
@@ -94,7 +95,8 @@ def _edges(
 def _activity(model: ReplacementModel, key: str, graph: Graph, node: int) -> None:
     layout = graph.layout
     st.markdown("**Activation at each token**")
-    values = _activations(key, model, tuple(graph.token_ids))[layout.layer[node], :, layout.feature[node]]
+    record = _record(key, model, tuple(graph.token_ids))
+    values = model.activations(record, int(layout.layer[node]), int(layout.feature[node]))
     token_strip(
         graph.tokens,
         graph.token_ids,
@@ -132,9 +134,9 @@ def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _activations(key: str, _model: ReplacementModel, _ids: tuple[int, ...]) -> np.ndarray:
-    """(L, T, F) of the prompt of the graph `key`."""
-    return _model.activations(_ids).numpy()
+def _record(key: str, _model: ReplacementModel, _ids: tuple[int, ...]) -> Record:
+    """One forward pass over the prompt of the graph `key`."""
+    return _model.record(_ids)
 
 
 @st.cache_data(max_entries=5000, show_spinner=False)

@@ -9,7 +9,7 @@ from service import Service, TraceRequest
 from tracer import Difference, ReplacementModel, TracerError
 from tracer.attribution.cost import expected_layout, sweep_operations
 from tracer.attribution.selection import n_candidates
-from tracer.replacement import AUTO_NODES, TokenProbability
+from tracer.replacement import TokenProbability
 from ui.graph_canvas import pretty_token
 from ui.job_panel import submit
 from ui.sidebar import plain
@@ -21,7 +21,7 @@ START = {
     "several_lines": False,
     "mode": "Plain",
     "target_kind": KINDS[0],
-    "max_nodes": AUTO_NODES,
+    "max_nodes": None,  # as many as the feature basis takes by default
     "max_logits": 10,
     "logit_mass": 0.95,
 }
@@ -229,6 +229,7 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             max_value=20_000,
             step=100,
             key="max_nodes",
+            placeholder=f"{model.basis.default_nodes:,}",
             help="How many features the graph may have. More explain more and take longer; the rest stays in errors.",
         )
         max_logits = st.number_input(
@@ -246,14 +247,15 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             key="logit_mass",
             help="For the most likely tokens: as many as are needed to reach this probability together.",
         )
-    max_nodes: int | str = "auto" if nodes == AUTO_NODES else int(nodes)
+    max_nodes: int | str = "auto" if nodes is None else int(nodes)
     return position, {"max_nodes": max_nodes, "max_logits": int(max_logits), "logit_mass": float(logit_mass)}
 
 
 def _estimate(service: Service, model: ReplacementModel, n_tokens: int, max_nodes: int | str) -> str:
     """From the operations that the sweep needs, at the rate of the latest trace on this machine."""
-    nodes = AUTO_NODES if max_nodes == "auto" else int(max_nodes)
-    layout = expected_layout(model.anatomy, n_tokens, n_candidates(nodes), 10)
+    nodes = model.basis.default_nodes if max_nodes == "auto" else int(max_nodes)
+    nodes = n_candidates(nodes) if model.basis.selects_by_attribution else nodes
+    layout = expected_layout(model.anatomy, n_tokens, nodes, 10)
     seconds = 1 + sweep_operations(model.anatomy, layout, 1) / _rate(service)
     waiting = sum(1 for job in service.jobs() if not job.over)
     queue = f", {waiting} ahead in the queue" if waiting else ""

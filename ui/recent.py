@@ -7,7 +7,6 @@ import streamlit as st
 
 from cache import Entry
 from service import Service
-from tracer.replacement import AUTO_NODES
 from ui.sidebar import plain
 
 SHOWN = 8
@@ -50,7 +49,7 @@ def _take(meta: dict[str, Any]) -> None:
         if name in settings:
             state[name] = settings[name]
     nodes = settings.get("max_nodes", "auto")
-    state["max_nodes"] = nodes if isinstance(nodes, int) else AUTO_NODES
+    state["max_nodes"] = nodes if isinstance(nodes, int) else None
     targets = settings.get("targets")
     if isinstance(targets, dict):
         state["target_kind"], state["target_a"], state["target_b"] = "Difference", targets["a"], targets["b"]

@@ -21,8 +21,8 @@ def sweep_operations(
     through position 0.
 
     A target at layer l and position P passes attentions l … 0 at positions first … P. At each: W_Oᵀ (2·D·H·d a
-    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position). An edge costs 2·D for each layer at
-    which the source writes; so does an error or an embedding. A linear skip costs 2·D² a position.
+    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position). An edge costs 2·D for each layer
+    at which the source writes; so does an error or an embedding. A linear skip costs 2·D² a position.
     """
     part = anatomy.layers[0]
     heads, values, d_model = part.n_heads * part.head_dim, part.n_kv_heads * part.head_dim, anatomy.d_model

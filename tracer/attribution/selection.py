@@ -18,6 +18,7 @@ from tracer.attribution.targets import LogitTarget
 from tracer.errors import Progress
 from tracer.features.basis import FeatureSet
 from tracer.features.neurons import NeuronEncoding
+from tracer.graph.dropped import Dropped
 from tracer.graph.influence import influence, normalised
 from tracer.graph.layout import Layout
 from tracer.model.anatomy import Anatomy
@@ -26,13 +27,12 @@ from tracer.model.record import Record
 
 @dataclass
 class Selected:
-    """The chosen features and their graph. `dropped` (n, L·T): what a target owes to the others, by layer and position."""
+    """The chosen features and their graph."""
 
     features: FeatureSet
     layout: Layout
     adjacency: sparse.csr_array  # (n, n)
-    dropped: sparse.csr_array | None = None
-    dropped_mass: float = 0.0  # Σ|edge| of those edges, each by itself
+    dropped: Dropped | None = None
     operations: float = 0.0  # of the sweeps, without selection's own
 
 
@@ -107,12 +107,16 @@ def greedy(sweep: Sweep, weights: np.ndarray, wanted: int, rerank_every: int, pr
     features, small = _keep(sweep, kept)
     inner = np.concatenate([kept, np.arange(layout.first_error, layout.n_nodes)])
     rows = adjacency[inner]
-    others = rows[:, np.flatnonzero(~visited)]
-    cell = (layout.layer * layout.n_tokens + layout.position)[~visited]
+    rest = np.flatnonzero(~visited)
+    others = rows[:, rest]
+    cell = (layout.layer * layout.n_tokens + layout.position)[rest]
     shape = (small.n_nodes, layout.n_layers * layout.n_tokens)
-    dropped = sparse.csr_array((others.data, cell[others.indices].astype(np.int32), others.indptr), shape, copy=True)
-    dropped.sum_duplicates()
-    return Selected(features, small, rows[:, inner], dropped, float(abs(others).sum()), sweep.operations)
+    cells = sparse.csr_array((others.data, cell[others.indices].astype(np.int32), others.indptr), shape, copy=True)
+    cells.sum_duplicates()
+    left_out = np.stack([layout.layer, layout.position, layout.feature], axis=1)[rest]
+    activation = sweep.encoding.activation(sweep.features[torch.from_numpy(rest)]).float().cpu().numpy()
+    dropped = Dropped(left_out, activation, cells, float(abs(others).sum()))
+    return Selected(features, small, rows[:, inner], dropped, sweep.operations)
 
 
 def _keep(sweep: Sweep, kept: np.ndarray) -> tuple[FeatureSet, Layout]:

@@ -1,4 +1,4 @@
-"""Cross-layer transcoders (CLT): a feature reads before the MLP of its layer and writes after that one and all later ones."""
+"""Cross-layer transcoders (CLT): a feature reads before the MLP of its layer and writes after it and all later MLPs."""
 
 import torch
 from torch import Tensor
@@ -27,5 +27,5 @@ class CrossLayerEncoding(TranscoderEncoding):
             unique, place = here.feature.unique(return_inverse=True)
             rows = self.files.decoder_rows(layer, unique.cpu()).to(self.device)  # (u, L − layer, D)
             for to in range(layer, n_layers):
-                vectors[to][span] = self.write(layer, to, rows[place, to - layer], here)
+                vectors[to][span] = self.write(to, rows[place, to - layer], here)
         return vectors

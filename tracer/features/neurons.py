@@ -53,7 +53,7 @@ class NeuronBasis:
 
 
 class NeuronEncoding:
-    """Per layer: h, and the factors α of w_gate (½·c·u) and β of w_up (½·c·g; c if ungated) in the read vector. (T, F)."""
+    """A layer: h, and the factors α of w_gate (½·c·u), β of w_up (½·c·g; ungated: c) in read vectors. All (T, F)."""
 
     cross_layer = False
 

@@ -23,5 +23,5 @@ class PerLayerEncoding(TranscoderEncoding):
             here = features[features.span(layer)]
             unique, place = here.feature.unique(return_inverse=True)
             rows = self.files.decoder_rows(layer, unique.cpu()).to(self.device)[place]
-            vectors.append(self.write(layer, layer, rows, here))
+            vectors.append(self.write(layer, rows, here))
         return vectors

@@ -1,7 +1,7 @@
 """Where a transcoder reads and writes, between the residual stream and its own tensors (study/circuit-tracer.md §2).
 
-The stream here is the one before the norm of the MLP (reads), or the one that the layer adds to (writes). Norm scales are
-held, so both ways are linear; what a norm's bias adds is kept apart.
+The stream here is the one before the norm of the MLP (reads), or the one that the layer adds to (writes). Norm scales
+are held, so both ways are linear; what a norm's bias adds is kept apart.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """What per-layer and cross-layer transcoders share: which features are active, where they read, biases and skips.
 
-A feature is a latent of a transcoder trained on the MLP. Its row sums to its pre-activation, which of an active feature is
-its activation (ReLU, JumpReLU, TopK). Weights stay on disk: encoders pass through in blocks, and only the rows of active
-features are kept.
+A feature is a latent of a transcoder trained on the MLP. Its row sums to its pre-activation, which of an active feature
+is its activation (ReLU, JumpReLU, TopK). Weights stay on disk: encoders pass through in blocks, and only the rows of
+active features are kept.
 """
 
 import torch
@@ -139,8 +139,8 @@ class TranscoderEncoding:
     def _key(self, features: FeatureSet) -> Tensor:
         return (features.layer * self.record.n_tokens + features.position) * self.files.n_features + features.feature
 
-    def write(self, layer: int, to: int, rows: Tensor, features: FeatureSet) -> Tensor:
-        """(n, D): decoder rows of active features of `layer` × activation, at the stream after the MLP of layer `to`."""
+    def write(self, to: int, rows: Tensor, features: FeatureSet) -> Tensor:
+        """(n, D): decoder rows of active features × activation, at the stream after the MLP of layer `to`."""
         vectors = rows * self.activation(features)[:, None]
         gain = self.gain(to)
         return vectors if gain is None else vectors * gain[features.position]

@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from scipy import sparse
 
 from tracer.errors import TracerError
+from tracer.graph.dropped import Dropped
 from tracer.graph.layout import Layout
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Header(BaseModel):
     n_layers: int = Field(ge=1, le=1000)
     targets: list[Target]
     meta: Meta
+    dropped_mass: float | None = None
 
 
 def to_bytes(graph: "Graph") -> bytes:
@@ -72,11 +74,15 @@ def to_bytes(graph: "Graph") -> bytes:
         "data": graph.adjacency.data,
     }
     if graph.dropped is not None:
+        dropped = graph.dropped
         arrays |= {
-            "dropped_indptr": graph.dropped.indptr.astype(np.int64),
-            "dropped_indices": graph.dropped.indices.astype(np.int32),
-            "dropped_data": graph.dropped.data,
+            "dropped_features": dropped.features.astype(np.int32),
+            "dropped_activation": dropped.activation,
+            "dropped_indptr": dropped.cells.indptr.astype(np.int64),
+            "dropped_indices": dropped.cells.indices.astype(np.int32),
+            "dropped_data": dropped.cells.data,
         }
+        header["dropped_mass"] = dropped.mass
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     return save(tensors, metadata={"hypograph": json.dumps(header)})
 
@@ -108,16 +114,23 @@ def _parts(header: Header, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     layout = Layout(layer, position, feature, header.n_layers, n_tokens, len(header.targets))
     if arrays["activation"].dtype != np.float32:
         raise ValueError("its activations are not float32")
-    n_cells = layout.n_layers * layout.n_tokens
     return {
         "layout": layout,
         "activation": arrays["activation"],
         "targets": header.targets,
         "adjacency": _matrix(arrays, "", (layout.n_nodes, layout.n_nodes)),
-        "dropped": _matrix(arrays, "dropped_", (layout.n_nodes, n_cells)) if "dropped_data" in arrays else None,
+        "dropped": None if header.dropped_mass is None else _dropped(layout, arrays, header.dropped_mass),
         "token_ids": arrays["token_ids"].tolist(),
         "meta": header.meta.model_dump(),
     }
+
+
+def _dropped(layout: Layout, arrays: dict[str, np.ndarray], mass: float) -> Dropped:
+    features, activation = arrays["dropped_features"].astype(np.int64), arrays["dropped_activation"]
+    if features.shape != (len(activation), 3) or activation.dtype != np.float32:
+        raise ValueError("what it dropped has different lengths")
+    cells = _matrix(arrays, "dropped_", (layout.n_nodes, layout.n_layers * layout.n_tokens))
+    return Dropped(features, activation, cells, mass)
 
 
 def _matrix(arrays: dict[str, np.ndarray], prefix: str, shape: tuple[int, int]) -> sparse.csr_array:

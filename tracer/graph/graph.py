@@ -16,6 +16,7 @@ from scipy import sparse
 
 from tracer.errors import TracerError
 from tracer.graph import file
+from tracer.graph.dropped import Dropped
 from tracer.graph.file import Target
 from tracer.graph.influence import influence, normalised
 from tracer.graph.layout import KINDS, Layout
@@ -31,7 +32,7 @@ class Graph:
     adjacency: sparse.csr_array  # (n, n) float32
     token_ids: list[int]
     meta: dict[str, Any]  # JSON: prompt, tokens, model, fingerprints, settings, seconds, excluded positions, n_active
-    dropped: sparse.csr_array | None = None  # (n, L·T): what targets owe to features that were not selected
+    dropped: Dropped | None = None  # active features that were not selected; None where they are in the errors
 
     @property
     def tokens(self) -> list[str]:
@@ -53,7 +54,7 @@ class Graph:
 
     @cached_property
     def value(self) -> np.ndarray:
-        """(n,): what a row sums to: a feature's activation, a logit less the mean logit; nan for nodes without a row."""
+        """(n,): what a row sums to: a feature's activation, a logit less the mean; nan for nodes without a row."""
         values = np.full(self.layout.n_nodes, np.nan)
         values[: self.layout.n_features] = self.activation
         values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
@@ -63,7 +64,7 @@ class Graph:
     def mass(self) -> np.ndarray:
         """(n,): Σ|row|, bias columns and what was dropped included. A share is an edge divided by its target's mass."""
         mass = np.asarray(abs(self.adjacency).sum(axis=1))
-        return mass if self.dropped is None else mass + np.asarray(abs(self.dropped).sum(axis=1))
+        return mass if self.dropped is None else mass + np.asarray(abs(self.dropped.cells).sum(axis=1))
 
     @cached_property
     def by_source(self) -> sparse.csc_array:
@@ -90,7 +91,7 @@ class Graph:
         """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
         total = np.asarray(self.adjacency.sum(axis=1, dtype=np.float64))
         if self.dropped is not None:
-            total = total + np.asarray(self.dropped.sum(axis=1, dtype=np.float64))
+            total = total + np.asarray(self.dropped.cells.sum(axis=1, dtype=np.float64))
         gap = np.abs(total - self.value)
         return np.where(np.isnan(self.value), 0, gap / np.maximum(self.mass, 1e-12))
 
@@ -136,7 +137,7 @@ class Graph:
         return {name: i for i, name in enumerate(self.ids)}
 
     def scores(self) -> Scores:
-        return scores(self.adjacency, self.layout, self.weights, self.dropped)
+        return scores(self.adjacency, self.layout, self.weights, None if self.dropped is None else self.dropped.cells)
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
         return prune(self.adjacency, self.layout, self.weights, node_threshold, edge_threshold)
@@ -144,11 +145,18 @@ class Graph:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Dense tensors by circuit-tracer's names; bias nodes last. For small graphs."""
         layout = self.layout
-        columns = np.stack([layout.layer, layout.position, layout.feature], axis=1)
+        active = np.stack([layout.layer, layout.position, layout.feature], axis=1)
+        activation, selected = self.activation, np.arange(layout.n_features)
+        if self.dropped is not None:
+            active = np.concatenate([active, self.dropped.features])
+            activation = np.concatenate([activation, self.dropped.activation])
+            order = np.lexsort((active[:, 2], active[:, 1], active[:, 0]))
+            active, activation = active[order], activation[order]
+            selected = np.flatnonzero(order < layout.n_features)
         return {
-            "active_features": torch.from_numpy(columns),
-            "activation_values": torch.from_numpy(self.activation),
-            "selected_features": torch.arange(layout.n_features),
+            "active_features": torch.from_numpy(active),
+            "activation_values": torch.from_numpy(activation),
+            "selected_features": torch.from_numpy(selected),
             "input_tokens": torch.tensor(self.token_ids),
             "logit_token_ids": torch.tensor([-1 if t.id is None else t.id for t in self.targets]),
             "logit_probabilities": torch.tensor([t.weight for t in self.targets]),

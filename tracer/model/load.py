@@ -9,8 +9,12 @@ import torch
 
 from tracer import hub
 from tracer.errors import Progress, TracerError, first_line, silent
+from tracer.features.cross_layer import CrossLayerBasis
+from tracer.features.files import TranscoderFiles, open_transcoders
+from tracer.features.neurons import NeuronBasis
+from tracer.features.per_layer import PerLayerBasis
 from tracer.home import home
-from tracer.model.anatomy import FAMILIES
+from tracer.model.anatomy import FAMILIES, Anatomy
 from tracer.model.packages import converted, converted_folder
 from tracer.presets import DEFAULT_MODEL, PRESETS, Preset
 from tracer.replacement import ReplacementModel
@@ -28,16 +32,16 @@ def load(
 ) -> ReplacementModel:
     """Load a model with its feature basis, and check that the engine replays it exactly.
 
-    `name`: a preset, a folder, or a Hub id. `features`: "neurons". `device`: "auto" (CUDA, MPS, CPU) or a torch device.
+    `name`: a preset, a folder, or a Hub id. `features`: "neurons", or a transcoder set: a folder, or
+    org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device.
     `dtype` of the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32.
     `store`: folder for converted weights. Raises TracerError with one line that says what to do.
     """
-    if features != "neurons":
-        raise TracerError(f"feature basis '{features}' is not known; known is: neurons")
     where = pick_device(device)
     if dtype != "auto" and dtype not in DTYPES:
         raise TracerError(f"dtype '{dtype}' is not known; give auto or one of {', '.join(DTYPES)}")
     store = store or home() / "models"
+    files = None if features == "neurons" else open_transcoders(features, store, progress)
     preset = PRESETS.get(name)
     package = preset.package if preset else None
     own = converted_folder(preset, store) if preset and package else None
@@ -61,10 +65,17 @@ def load(
     fingerprint = package.sha256 if package and folder == own else folder_fingerprint(folder, progress)
     if model.dtype != torch.float32:  # rounded weights are another model
         fingerprint += f"-{model.dtype}".replace("torch.", "")
-    replacement = ReplacementModel(model, tokenizer, name, fingerprint)
+    anatomy = Anatomy(model.eval().requires_grad_(False))
+    basis = NeuronBasis(anatomy) if files is None else transcoder_basis(anatomy, files)
+    replacement = ReplacementModel(anatomy, basis, tokenizer, name, fingerprint)
     progress("load", 1.0)
     replacement.self_check(progress)
     return replacement
+
+
+def transcoder_basis(anatomy: Anatomy, files: TranscoderFiles) -> PerLayerBasis | CrossLayerBasis:
+    """Raises TracerError where the set was made for a model of another size."""
+    return (CrossLayerBasis if files.kind == "clt" else PerLayerBasis)(anatomy, files)
 
 
 def pick_device(device: str) -> torch.device:

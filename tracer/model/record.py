@@ -17,7 +17,7 @@ from tracer.model.anatomy import Anatomy
 class Record:
     """Float32 throughout.
 
-    A norm gain is weight / rms(x): what a norm multiplies its input by (centred, where it centres) when its scale is held.
+    A norm gain is weight / rms(x): what a norm multiplies its (where it centres: centred) input by, its scale held.
     """
 
     token_ids: list[int]
