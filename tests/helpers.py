@@ -3,16 +3,41 @@
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from transformers.modeling_utils import PreTrainedModel
 
+from tracer.features.files import TranscoderFiles, open_transcoders
 from tracer.features.neurons import NeuronBasis
 from tracer.model.anatomy import Anatomy
+from tracer.model.load import transcoder_basis
 from tracer.replacement import ReplacementModel
 
 VOCAB = 61
 WORDS = ["<bos>", "<unk>"] + [f"w{i}" for i in range(VOCAB - 2)]
+SIZES = {
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+}
 PROMPT = " ".join(f"w{i}" for i in (4, 9, 2, 33, 17, 5, 40, 8))
 
 
@@ -59,11 +84,92 @@ def tiny_gemma3(seed: int = 0, n_layers: int = 3) -> PreTrainedModel:
     return _randomised(Gemma3ForCausalLM(config), seed)
 
 
+def tiny_gemma2(seed: int = 0) -> PreTrainedModel:
+    """Post-norms, a sliding window, softcaps on attention and logits."""
+    config = Gemma2Config(
+        **SIZES,
+        num_key_value_heads=2,
+        head_dim=12,
+        query_pre_attn_scalar=12,
+        sliding_window=4,
+        attn_logit_softcapping=2.0,
+        final_logit_softcapping=3.0,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    )
+    return _randomised(Gemma2ForCausalLM(config), seed)
+
+
+def tiny_qwen2(seed: int = 0) -> PreTrainedModel:
+    """Biases on queries, keys and values."""
+    return _randomised(Qwen2ForCausalLM(Qwen2Config(**SIZES, num_key_value_heads=2)), seed)
+
+
+def tiny_qwen3(seed: int = 0) -> PreTrainedModel:
+    """Norms on queries and keys."""
+    return _randomised(Qwen3ForCausalLM(Qwen3Config(**SIZES, num_key_value_heads=1, head_dim=12)), seed)
+
+
+def tiny_gpt2(seed: int = 0) -> PreTrainedModel:
+    """LayerNorm with biases, learned positions, an ungated MLP, transposed and fused matrices."""
+    config = GPT2Config(vocab_size=VOCAB, n_embd=32, n_layer=3, n_head=4, n_inner=48, n_positions=256)
+    return _randomised(GPT2LMHeadModel(config), seed)
+
+
 FAMILIES = {
     "llama": lambda: tiny_llama(),
     "llama with biases": lambda: tiny_llama(biased=True),
+    "gemma2": lambda: tiny_gemma2(),
     "gemma3": lambda: tiny_gemma3(),
+    "qwen2": lambda: tiny_qwen2(),
+    "qwen3": lambda: tiny_qwen3(),
+    "gpt2": lambda: tiny_gpt2(),
 }
+
+
+def transcoders(
+    folder: Path,
+    model: PreTrainedModel,
+    kind: str = "plt",
+    activation: str = "relu",
+    skip: bool = False,
+    reads: str = "mlp.hook_in",
+    writes: str = "mlp.hook_out",
+    n_features: int = 40,
+) -> TranscoderFiles:
+    """A random set for a model, in circuit-tracer's own layout."""
+    n_layers, d_model = model.config.num_hidden_layers, model.config.hidden_size
+    generator = torch.Generator().manual_seed(n_layers)
+    folder.mkdir(parents=True)
+    config = {
+        "model_kind": "transcoder_set" if kind == "plt" else "cross_layer_transcoder",
+        "model_name": "tiny",
+        "feature_input_hook": reads,
+        "feature_output_hook": writes,
+    } | ({"activation": "topk", "k": 5} if activation == "topk" else {})
+    (folder / "config.yaml").write_text("\n".join(f"{name}: {value}" for name, value in config.items()))
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator) / d_model**0.5
+
+    for layer in range(n_layers):
+        encoder = {"W_enc": random(n_features, d_model), "b_enc": random(n_features), "b_dec": random(d_model)}
+        if kind == "plt":
+            encoder["W_dec"] = random(n_features, d_model)
+            encoder |= {"W_skip": random(d_model, d_model)} if skip else {}
+            encoder |= {"activation_function.threshold": random(n_features).abs()} if activation == "jumprelu" else {}
+            save_file(encoder, folder / f"layer_{layer}.safetensors")
+        else:
+            encoder |= {"threshold": random(n_features).abs()} if activation == "jumprelu" else {}
+            named = {f"{name}_{layer}": tensor for name, tensor in encoder.items()}
+            save_file(named, folder / f"W_enc_{layer}.safetensors")
+            decoder = {f"W_dec_{layer}": random(n_features, n_layers - layer, d_model)}
+            save_file(decoder, folder / f"W_dec_{layer}.safetensors")
+    return open_transcoders(str(folder), folder)
+
+
+def with_transcoders(model: PreTrainedModel, files: TranscoderFiles) -> ReplacementModel:
+    anatomy = Anatomy(model)
+    return ReplacementModel(anatomy, transcoder_basis(anatomy, files), tokenizer(), "tiny", "0" * 64)
 
 
 def replacement(model: PreTrainedModel) -> ReplacementModel:
@@ -75,9 +181,10 @@ def _randomised(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """Weights large enough that attention is not uniform and norms matter."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
-        spread = 0.3 if "norm" in name or name.endswith("bias") else 1.2 / parameter.shape[-1] ** 0.5
+        norm = "norm" in name or ".ln_" in name
+        spread = 0.3 if norm or name.endswith("bias") else 1.2 / parameter.shape[-1] ** 0.5
         noise = spread * torch.randn(parameter.shape, generator=generator)
-        plain_norm = "norm" in name and "gemma" not in type(model).__name__.lower()
+        plain_norm = norm and name.endswith("weight") and "gemma" not in type(model).__name__.lower()
         parameter.data = noise + 1 if plain_norm else noise
     model.config._attn_implementation = "eager"
     return model.eval()

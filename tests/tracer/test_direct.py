@@ -6,39 +6,38 @@ import torch
 
 from tests.helpers import FAMILIES, PROMPT, replacement
 from tests.tracer.frozen_model import run_frozen
+from tracer.features.basis import FeatureSet
 
 RELATIVE = 1e-4  # as in study/circuit-tracer.md §7
 LOGIT_ABSOLUTE, READ_ABSOLUTE = 1e-5, 5e-4
 
 
 def check_direct(model, graph, sources, logit_absolute=LOGIT_ABSOLUTE, read_absolute=READ_ABSOLUTE):
-    """Double each source in turn; each demeaned logit and each neuron's frozen read must move by its edge."""
+    """Double each source in turn; each demeaned logit and each feature's frozen read must move by its edge."""
     layout, anatomy = graph.layout, model.anatomy
     record = model.record(graph.token_ids)
     encoding = model.basis.encode(record, graph.meta["excluded"])
-    base_logits, base_streams = run_frozen(anatomy, record, {})
+    skips = {layer: skip for layer in range(layout.n_layers) if (skip := encoding.skip(layer)) is not None}
+    base_logits, base_streams = run_frozen(anatomy, record, {}, None, skips)
     edges = graph.adjacency.tocsc()
-    features = [torch.from_numpy(x) for x in (layout.layer, layout.position, layout.feature)]
-    reads = []
-    for layer in range(layout.n_layers):
-        here = features[0] == layer
-        reads.append(encoding.read(layer, features[1][here], features[2][here])[0])
+    features = FeatureSet(*(torch.from_numpy(x) for x in (layout.layer, layout.position, layout.feature)))
+    spans = [features.span(layer) for layer in range(layout.n_layers)]
+    reads = [encoding.read(i, features.position[span], features.feature[span])[0] for i, span in enumerate(spans)]
     for source in sources:
-        written, embedded = _change(graph, record, encoding, source)
-        logits, streams = run_frozen(anatomy, record, written, embedded)
+        written, embedded = _change(graph, record, encoding, features, skips, source)
+        logits, streams = run_frozen(anatomy, record, written, embedded, skips)
         column = edges[:, [source]].toarray()[:, 0]
         moved = (logits - logits.mean()) - (base_logits - base_logits.mean())
         for k, target in enumerate(graph.targets):
             edge = column[layout.first_logit + k]
             assert float(moved[target.id]) == pytest.approx(edge, rel=RELATIVE, abs=logit_absolute), graph.ids[source]
-        for layer in range(layout.n_layers):
-            here = layout.layer == layer
-            difference = (streams[layer] - base_streams[layer])[layout.position[here]]
+        for layer, span in enumerate(spans):
+            difference = (streams[layer] - base_streams[layer])[layout.position[span]]
             read = (reads[layer] * difference).sum(-1).numpy()
-            np.testing.assert_allclose(read, column[: layout.n_features][here], rtol=RELATIVE, atol=read_absolute)
+            np.testing.assert_allclose(read, column[span], rtol=RELATIVE, atol=read_absolute)
 
 
-def _change(graph, record, encoding, source):
+def _change(graph, record, encoding, features, skips, source):
     """What one more of the source writes, by layer, or adds to the embeddings."""
     layout = graph.layout
     layer, position = int(layout.node_layer[source]), int(layout.node_position[source])
@@ -47,14 +46,22 @@ def _change(graph, record, encoding, source):
     if kind == 2:
         delta[position] = record.embedding[position]
         return {}, delta
-    here = torch.tensor([position])
     if kind == 0:
-        delta[position] = encoding.write(layer, here, torch.tensor([layout.feature[source]]))[0]
-    else:  # an error: what the layer writes there less its nodes
-        chosen = torch.from_numpy(layout.feature[(layout.layer == layer) & (layout.position == position)])
-        own = encoding.write(layer, here.expand(len(chosen)), chosen).sum(0)
-        constant = encoding.constant(layer)
-        delta[position] = record.mlp_output[layer][position] - own - (0 if constant is None else constant[position])
+        written = {}
+        for to, vectors in enumerate(encoding.written(features[torch.tensor([source])])):
+            if len(vectors):
+                written[to] = torch.zeros_like(record.embedding)
+                written[to][position] = vectors[0]
+        return written, None
+    # an error: what the layer writes there less its nodes, its constants and its skip
+    vectors = encoding.written(features)[layer]
+    end = features.span(layer).stop
+    at = features.position[end - len(vectors) : end] == position
+    constant = encoding.constant(layer)
+    delta[position] = record.mlp_output[layer][position] - vectors[at].sum(0)
+    delta[position] -= 0 if constant is None else constant[position]
+    if layer in skips:
+        delta[position] -= skips[layer].forward(record.mlp_stream[layer][position], position)
     return {layer: delta}, None
 
 

@@ -25,7 +25,7 @@ BLOCK = 4096
 
 
 class Sweep:
-    """Prepared once for a prompt, with all that features, errors, tokens and constants write; then rows of any targets."""
+    """Prepared once for a prompt: all that features, errors, tokens and constants write. Then rows of any targets."""
 
     @torch.no_grad()
     def __init__(

@@ -8,8 +8,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Prefix:
     """`rule`: "tokenizer" adds what the model's tokenizer adds and nothing else; "circuit-tracer" puts BOS, else pad,
-    else EOS before a prompt that starts with no special token. `chat`: ids that a chat-tuned model's prompts start with,
-    all of them without features.
+    else EOS before a prompt that starts with no special token. `chat`: ids that a chat-tuned model's prompts start
+    with, all of them without features.
     """
 
     rule: str = "tokenizer"
