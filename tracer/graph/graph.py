@@ -50,12 +50,21 @@ class Graph:
         values[: self.layout.first_bias] = influence(matrix, self.layout, self.weights)
         return values
 
+    @property
+    def complete(self) -> bool:
+        """Do rows hold all that their targets owe? A graph from another program has no bias nodes, so its don't."""
+        return all(t.value is not None for t in self.targets)
+
     @cached_property
     def value(self) -> np.ndarray:
-        """(n,): what a row sums to: a neuron's activation, a logit less the mean logit; nan for nodes without a row."""
+        """(n,): what a row sums to: a neuron's activation, a logit less the mean logit.
+
+        nan for nodes without a row, and for all nodes of a graph that is not complete.
+        """
         values = np.full(self.layout.n_nodes, np.nan)
-        values[: self.layout.n_features] = self.activation
-        values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
+        if self.complete:
+            values[: self.layout.n_features] = self.activation
+            values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
         return values
 
     @cached_property
@@ -80,12 +89,13 @@ class Graph:
 
     @cached_property
     def row_errors(self) -> np.ndarray:
-        """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
+        """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row, nan where it isn't known."""
         gap = np.abs(np.asarray(self.adjacency.sum(axis=1, dtype=np.float64)) - self.value)
-        return np.where(np.isnan(self.value), 0, gap / np.maximum(self.mass, 1e-12))
+        return np.where(self.layout.has_row, gap / np.maximum(self.mass, 1e-12), 0)
 
     @property
     def row_error(self) -> float:
+        """The worst of `row_errors`; nan for a graph that is not complete."""
         return float(self.row_errors.max())
 
     @cached_property
