@@ -28,4 +28,4 @@ def scan_of(graph: Graph) -> str:
 
 def quoted(name: str) -> str:
     """A name from a file in an error: one line, whatever is in it."""
-    return repr(name if len(name) <= 40 else name[:40] + "…")
+    return repr(name if len(name) <= 80 else name[:80] + "…")

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 
 from tracer.errors import TracerError
+from tracer.interchange.naming import quoted
 
 MAX_ENTRIES = 64
 MAX_DIRECTORY_BYTES = 16_384  # of the zip file's table of contents
@@ -66,8 +67,8 @@ def load(file: BinaryIO) -> dict[Any, Any]:
     strange = sorted(_names(_pickle_in(file)) - ALLOWED)
     if strange:
         raise TracerError(
-            f"the file is refused: it names {strange[0]!r}, which no graph of circuit-tracer needs, and reading it"
-            " could run it; if you trust the file, save the graph again with a current circuit-tracer"
+            f"the file is refused: it names {quoted(strange[0])}, which no graph of circuit-tracer needs and which"
+            " could do anything; if you trust the file, save the graph again with a current circuit-tracer"
         )
     file.seek(0)
     safe: list[Any] = list(STAND_INS.items())
@@ -75,7 +76,7 @@ def load(file: BinaryIO) -> dict[Any, Any]:
         with _one_at_a_time, torch.serialization.safe_globals(safe):
             parts = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # a spoiled pickle makes torch's reader stumble in any way
-        raise unreadable((str(problem).splitlines() or [type(problem).__name__])[0]) from problem
+        raise unreadable(str(problem).partition("\n")[0] or type(problem).__name__) from problem
     if type(parts) is not dict:
         raise unreadable("it holds no dict")
     return parts
@@ -87,7 +88,8 @@ def save(parts: dict[str, Any], file: BinaryIO) -> None:
 
 
 def unreadable(reason: str) -> TracerError:
-    return TracerError(f"this is no graph of circuit-tracer ({reason}); save it again")
+    shown = "".join(c if c.isprintable() else "?" for c in reason[:200])  # it may quote the file
+    return TracerError(f"this is no graph of circuit-tracer ({shown}); save it again")
 
 
 _PythonPickler: Any = pickle._Pickler  # that in C looks every name up, so circuit-tracer would have to be there

@@ -151,6 +151,15 @@ def test_parts_shorter_than_their_tensors_are_refused(path: Path):
     )
 
 
+def test_errors_that_quote_the_file_stay_one_line(path: Path):
+    """torch names the part that it doesn't find."""
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read(next(n for n in archive.namelist() if n.endswith("data.pkl")))
+    spoilt = data.replace(b"X\x01\0\0\x000", b"X\x05\0\0\0\x1b[2J\n")
+    assert spoilt != data
+    refused(rebuilt(path, lambda name, old: spoilt if name.endswith("data.pkl") else old), r"\?\[2J")
+
+
 def test_two_parts_of_one_name_are_refused(path: Path):
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr(next(n for n in archive.namelist() if n.endswith("data.pkl")), pickle.dumps({}, 2))
