@@ -166,7 +166,11 @@ class Graph:
         return cls(**file.from_bytes(data))
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_bytes(self.to_bytes())
+        """Raises TracerError for a file that can't be written."""
+        try:
+            Path(path).write_bytes(self.to_bytes())
+        except OSError as problem:
+            raise TracerError(f"can't write {path}: {problem.strerror}; choose another place") from problem
 
     @classmethod
     def load(cls, path: str | Path) -> "Graph":
