@@ -8,7 +8,7 @@ import pytest
 from cli.main import main
 from tests.helpers import PROMPT, replacement, tiny_llama
 from tests.tracer.interchange import pt_files
-from tests.tracer.interchange.cases import NAMES, case
+from tests.tracer.interchange.cases import ONE, case
 from tracer import Graph
 
 KEYS = [
@@ -117,7 +117,7 @@ def test_options_reach_the_file(cli: Cli, saved: Path, tmp_path: Path):
 
 
 def test_what_is_printed_of_a_foreign_file(cli: Cli, tmp_path: Path):
-    it = case(NAMES[0])
+    it = case(ONE)
     document = it.document | {"odd": 1}
     document["metadata"]["prompt"] = "\x1b[2J a prompt that clears the screen"
     (tmp_path / "g.json").write_text(json.dumps(document))
@@ -138,7 +138,7 @@ def test_what_goes_wrong_is_one_line(cli: Cli, saved: Path, tmp_path: Path):
     assert "threshold" in cli.fails("export", saved, out, "--to", "neuronpedia", "--node-threshold", 3)
     assert "slug" in cli.fails("export", saved, out, "--to", "neuronpedia", "--slug", "a b")
     assert "can't write" in cli.fails("export", saved, tmp_path / "no" / "g.pt", "--to", "circuit-tracer")
-    assert "can't write" in cli.fails("import", case(NAMES[0]).json_file, "--graph", tmp_path / "no" / "g.safetensors")
+    assert "can't write" in cli.fails("import", case(ONE).json_file, "--graph", tmp_path / "no" / "g.safetensors")
     assert not out.exists()
 
 

@@ -16,6 +16,7 @@ from tracer.graph.layout import Layout
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 FOLDERS = {path.parent.name: path.parent for path in sorted(FIXTURES.glob("*/*/graph.json"))}
 NAMES = sorted(FOLDERS)
+ONE = "gemma3_plt_jumprelu"  # where one is enough: two targets, an id that two nodes share
 
 
 @dataclass

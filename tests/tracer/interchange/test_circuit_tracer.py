@@ -9,7 +9,7 @@ import torch
 import tracer
 from tests.helpers import PROMPT, replacement, tiny_llama
 from tests.tracer.interchange import pt_files
-from tests.tracer.interchange.cases import NAMES, case
+from tests.tracer.interchange.cases import NAMES, ONE, case
 from tracer import Graph, TracerError
 from tracer.graph.file import Target
 from tracer.graph.layout import Layout
@@ -46,7 +46,7 @@ def test_a_file_of_circuit_tracer_gives_its_graph(name: str, tmp_path: Path):
 
 def test_both_formats_hold_the_same_pruned_graph(tmp_path: Path):
     """From the .pt through our JSON, and circuit-tracer's JSON, to the same."""
-    it = case(NAMES[0])
+    it = case(ONE)
     graph, _ = load(pt_files.write(it, tmp_path / "g.pt"))
     neuronpedia.save(graph, tmp_path / "g.json", "a")
     ours, theirs = load(tmp_path / "g.json")[0], load(it.json_file)[0]
@@ -55,7 +55,7 @@ def test_both_formats_hold_the_same_pruned_graph(tmp_path: Path):
 
 
 def test_older_and_later_layouts(tmp_path: Path):
-    it = case(NAMES[0])
+    it = case(ONE)
     graph, _ = load(pt_files.write(it, tmp_path / "new.pt"))
     ids = torch.from_numpy(it.want["logit_token_ids"])
     for changes in (
@@ -77,7 +77,7 @@ def test_older_and_later_layouts(tmp_path: Path):
 
 def test_a_target_that_is_no_token(tmp_path: Path):
     """circuit-tracer numbers it from the vocabulary's size on."""
-    it = case(NAMES[0])
+    it = case(ONE)
     with pt_files.installed() as (config, target):
         content = pt_files.parts(it, config, target)
         content["logit_targets"][0] = target("logit(x)-logit(y)", 300)
@@ -113,7 +113,7 @@ def test_circuit_tracer_can_read_what_we_write(tmp_path: Path):
     circuit_tracer.save(graph, tmp_path / "g.pt")
     with pt_files.installed() as (config, target):
         parts = torch.load(tmp_path / "g.pt", weights_only=False)
-        assert set(parts) == set(pt_files.parts(case(NAMES[0]), config, target))
+        assert set(parts) == set(pt_files.parts(case(ONE), config, target))
         assert type(parts["cfg"]) is config and parts["cfg"].n_layers == 3
         assert (parts["cfg"].model_name, parts["cfg"].tokenizer_name) == ("gemma-3-270m", "google/gemma-3-270m")
         assert parts["logit_targets"] == [target("w5 − w7", VIRTUAL_ID)] and type(parts["logit_targets"][0]) is target
@@ -136,7 +136,7 @@ def test_more_nodes_than_the_format_can_hold_are_refused(tmp_path: Path):
 
 
 def changed(name: str, where: tuple, value: float) -> torch.Tensor:
-    tensor = torch.from_numpy(case(NAMES[0]).want[name].copy())
+    tensor = torch.from_numpy(case(ONE).want[name].copy())
     tensor[where] = value
     return tensor
 
@@ -178,12 +178,12 @@ def changed(name: str, where: tuple, value: float) -> torch.Tensor:
 )
 def test_parts_that_make_no_graph_are_refused(changes: dict, message: str, tmp_path: Path):
     with pytest.raises(TracerError, match=message) as caught:
-        load(pt_files.write(case(NAMES[0]), tmp_path / "g.pt", **changes))
+        load(pt_files.write(case(ONE), tmp_path / "g.pt", **changes))
     assert str(caught.value).isprintable()
 
 
 def test_layers_that_are_no_number_or_too_many(tmp_path: Path):
-    it = case(NAMES[0])
+    it = case(ONE)
     for layers, message in (("3", "how many layers"), (10**9, "too large"), (-1, "don't fit"), (True, "how many")):
         with pt_files.installed() as classes:
             content = pt_files.parts(it, *classes)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.tracer.interchange import pt_files
-from tests.tracer.interchange.cases import NAMES, case
+from tests.tracer.interchange.cases import ONE, case
 from tracer import TracerError
 from tracer.interchange import circuit_tracer, pickles
 
@@ -47,7 +47,7 @@ BOMBS: dict[str, Callable[[Path], object]] = {  # each makes a folder
 @pytest.mark.parametrize("field", ["cfg", "scan", "more"])
 def test_a_pickle_bomb_is_refused_and_nothing_runs(name: str, field: str, tmp_path: Path):
     marker = tmp_path / "ran"
-    path = pt_files.write(case(NAMES[0]), tmp_path / "g.pt", **{field: BOMBS[name](marker)})
+    path = pt_files.write(case(ONE), tmp_path / "g.pt", **{field: BOMBS[name](marker)})
     with pt_files.installed():
         torch.load(path, weights_only=False)
     marker.rmdir()  # it works
@@ -59,7 +59,7 @@ def test_a_pickle_inside_stays_bytes(tmp_path: Path):
     """A pickle in a string or tensor is never opened."""
     marker = tmp_path / "ran"
     inner = torch.frombuffer(bytearray(pickle.dumps(Call(os.mkdir, str(marker)))), dtype=torch.uint8)
-    path = pt_files.write(case(NAMES[0]), tmp_path / "g.pt", more=inner.long())
+    path = pt_files.write(case(ONE), tmp_path / "g.pt", more=inner.long())
     _, report = circuit_tracer.load(path)
     assert report.ignored["unknown fields"] == 1 and not marker.exists()
 
@@ -76,13 +76,13 @@ def test_a_pickle_inside_stays_bytes(tmp_path: Path):
     ],
 )
 def test_what_no_graph_needs_is_refused(part: Any, tmp_path: Path):
-    refused(pt_files.write(case(NAMES[0]), tmp_path / "g.pt", more=part), "the file is refused: it names")
+    refused(pt_files.write(case(ONE), tmp_path / "g.pt", more=part), "the file is refused: it names")
 
 
 def test_the_stand_ins_are_inert(tmp_path: Path):
     """Whatever state a file gives them, they are never called and never printed."""
     with pt_files.installed() as (config, target):
-        content = pt_files.parts(case(NAMES[0]), config, target)
+        content = pt_files.parts(case(ONE), config, target)
         content["cfg"].__dict__ |= {"__class__": OrderedDict, "__init__": OrderedDict, "n_layers": [OrderedDict()]}
         torch.save(content, tmp_path / "g.pt")
     refused(tmp_path / "g.pt", "how many layers")
@@ -110,7 +110,7 @@ def rebuilt(path: Path, change: Callable[[str, bytes], bytes], method: int = zip
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return pt_files.write(case(NAMES[0]), tmp_path / "g.pt")
+    return pt_files.write(case(ONE), tmp_path / "g.pt")
 
 
 def test_rebuilding_alone_changes_nothing(path: Path):
