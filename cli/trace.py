@@ -68,10 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     done = time.perf_counter()
     _clear()
     if arguments.graph:
-        try:
-            graph.save(arguments.graph)
-        except OSError as problem:
-            raise TracerError(f"can't write {arguments.graph}: {problem.strerror}; choose another place") from problem
+        graph.save(arguments.graph)
     seconds = {"load": loaded - begin}
     seconds |= {phase: 0.0 if hit else graph.meta["seconds"][phase] for phase in ("record", "select", "sweep")}
     seconds |= {"prune": done - traced, "total": done - begin}

@@ -26,11 +26,14 @@ def graph_header(graph: Graph) -> None:
         )
         more = f" and {len(graph.targets) - 4} more" if len(graph.targets) > 4 else ""
         meta = graph.meta
+        selected = f"{graph.layout.n_features:,} features"
+        if meta["n_active"] is not None:
+            selected = f"{graph.layout.n_features:,} of {meta['n_active']:,} active features selected"
         st.caption(
-            f"Explains **{plain(explained)}**{more} · {plain(meta['model'])}, {meta['features']} ·"
-            f" {graph.layout.n_features:,} of {meta['n_active']:,} active features selected"
+            f"Explains **{plain(explained)}**{more} · {plain(meta['model'])}, {plain(meta['features'])} · {selected}"
         )
     scores = graph.scores()
-    values = (f"{scores.replacement:.3f}", f"{scores.completeness:.3f}", f"{graph.row_error:.0e}")
+    worst = f"{graph.row_error:.0e}" if graph.complete else "unknown"
+    values = (f"{scores.replacement:.3f}", f"{scores.completeness:.3f}", worst)
     for column, (name, help_), value in zip(right.columns(3, wrap=False), SCORES.items(), values, strict=True):
         column.metric(name, value, help=help_)

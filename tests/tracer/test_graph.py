@@ -1,5 +1,6 @@
 """Influence, pruning and scores against circuit-tracer's figures; saving and loading."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,24 @@ def test_save_and_load(tmp_path):
     assert again.nodes.equals(graph.nodes)
     assert (again.targets, again.meta, again.token_ids) == (graph.targets, graph.meta, graph.token_ids)
     assert again.row_error == graph.row_error
+
+
+def test_a_graph_from_another_program_has_unknown_row_values(tmp_path):
+    """Without bias nodes nobody knows what its rows should sum to: nan, never 0."""
+    known = replacement(tiny_llama()).trace(PROMPT, max_nodes=20)
+    assert known.complete and known.row_error < 1e-4
+    targets = [replace(t, value=None) for t in known.targets]
+    graph = Graph(
+        known.layout, known.activation, targets, known.adjacency, known.token_ids, known.meta | {"n_active": None}
+    )
+    assert not graph.complete and np.isnan(graph.row_error)
+    assert (np.isnan(graph.row_errors) == graph.layout.has_row).all()
+    assert np.isnan(graph.value).all() and graph.nodes["value"].isna().all()
+    graph.save(tmp_path / "g.safetensors")
+    again = Graph.load(tmp_path / "g.safetensors")
+    assert (again.targets, again.meta) == (graph.targets, graph.meta) and np.isnan(again.row_error)
+    assert again.scores() == known.scores()
+    np.testing.assert_array_equal(again.prune().node_mask, known.prune().node_mask)
 
 
 def test_spoiled_files_are_refused(tmp_path):

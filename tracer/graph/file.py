@@ -24,13 +24,16 @@ _ENVELOPE = TypeAdapter(dict[str, Any])  # the header of any safetensors file
 
 @dataclass(frozen=True)
 class Target:
-    """A logit that a graph explains. `id` and `probability` are None for a difference."""
+    """A logit that a graph explains. `id` and `probability` are None for a difference.
+
+    `value` is None in a graph from another program: it has no bias nodes, so what its rows should sum to isn't known.
+    """
 
     token: str
     id: int | None
     probability: float | None
     weight: float  # in influence and scores
-    value: float  # what its row sums to
+    value: float | None  # what its row sums to
 
 
 class Meta(BaseModel):
@@ -44,7 +47,7 @@ class Meta(BaseModel):
     features: str
     model_fingerprint: str
     excluded: list[int]
-    n_active: int
+    n_active: int | None  # None where a file from another program doesn't say
 
 
 class Header(BaseModel):

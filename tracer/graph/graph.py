@@ -52,12 +52,21 @@ class Graph:
         values[: self.layout.first_bias] = influence(matrix, self.layout, self.weights)
         return values
 
+    @property
+    def complete(self) -> bool:
+        """Do rows hold all that their targets owe? A graph from another program has no bias nodes, so its don't."""
+        return all(t.value is not None for t in self.targets)
+
     @cached_property
     def value(self) -> np.ndarray:
-        """(n,): what a row sums to: a feature's activation, a logit less the mean; nan for nodes without a row."""
+        """(n,): what a row sums to: a feature's activation, a logit less the mean logit.
+
+        nan for nodes without a row, and for all nodes of a graph that is not complete.
+        """
         values = np.full(self.layout.n_nodes, np.nan)
-        values[: self.layout.n_features] = self.activation
-        values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
+        if self.complete:
+            values[: self.layout.n_features] = self.activation
+            values[self.layout.first_logit : self.layout.first_bias] = [t.value for t in self.targets]
         return values
 
     @cached_property
@@ -88,15 +97,16 @@ class Graph:
 
     @cached_property
     def row_errors(self) -> np.ndarray:
-        """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row."""
+        """(n,): |Σ row − value| as a share of the row's mass; 0 for nodes without a row, nan where it isn't known."""
         total = np.asarray(self.adjacency.sum(axis=1, dtype=np.float64))
         if self.dropped is not None:
             total = total + np.asarray(self.dropped.cells.sum(axis=1, dtype=np.float64))
         gap = np.abs(total - self.value)
-        return np.where(np.isnan(self.value), 0, gap / np.maximum(self.mass, 1e-12))
+        return np.where(self.layout.has_row, gap / np.maximum(self.mass, 1e-12), 0)
 
     @property
     def row_error(self) -> float:
+        """The worst of `row_errors`; nan for a graph that is not complete."""
         return float(self.row_errors.max())
 
     @cached_property
@@ -174,7 +184,11 @@ class Graph:
         return cls(**file.from_bytes(data))
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_bytes(self.to_bytes())
+        """Raises TracerError for a file that can't be written."""
+        try:
+            Path(path).write_bytes(self.to_bytes())
+        except OSError as problem:
+            raise TracerError(f"can't write {path}: {problem.strerror}; choose another place") from problem
 
     @classmethod
     def load(cls, path: str | Path) -> "Graph":

@@ -63,6 +63,11 @@ class Layout:
         return np.repeat(np.arange(5, dtype=np.int8), sizes)
 
     @cached_property
+    def has_row(self) -> np.ndarray:
+        """(n_nodes,) bool: the nodes that are explained, features and logits."""
+        return np.isin(self.kind, (KINDS.index("feature"), KINDS.index("logit")))
+
+    @cached_property
     def node_layer(self) -> np.ndarray:
         """(n_nodes,): −1 for embeddings and the bias of the embedding, L for logits and the final bias."""
         top = self.n_layers
