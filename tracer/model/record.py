@@ -3,14 +3,14 @@
 No autograd, eager attention, one prompt at a time. Knows nothing of features.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from tracer.model.anatomy import Anatomy
+from tracer.model.forward import hooked, last_logits
 
 
 @dataclass
@@ -47,8 +47,6 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
 
     Weights of a lower precision are raised to float32 one layer at a time, so that the replay of this pass is exact.
     """
-    model = anatomy.model
-    device = anatomy.unembed.weight.device
     parts: dict[str, list] = {
         name: [None] * len(anatomy.layers)
         for name in (
@@ -65,7 +63,8 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
     }
     ends: dict[str, Tensor] = {}
 
-    with _hooks() as hook, _float32(anatomy):
+    with hooked(anatomy) as hooks:
+        hook = hooks.look
         hook(anatomy.embed, lambda _m, _i, out: ends.__setitem__("embedding", out[0]))
         if anatomy.positions is not None:
             hook(anatomy.positions, lambda _m, _i, out: ends.__setitem__("positions", out.reshape(len(token_ids), -1)))
@@ -91,65 +90,14 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
                 hook(layer.post_mlp_norm, keep("post_mlp", gain))
             hook(layer.post_mlp_norm or layer.mlp, keep("mlp_output", lambda _m, _i, o: o[0]))
             hook(layer.module, lambda _m, _i, _o, index=index: on_layer(index))
-        # use_cache=False: nothing is generated from this pass
-        out = model(input_ids=torch.tensor([token_ids], device=device), use_cache=False, logits_to_keep=1)
+        logits = last_logits(anatomy, token_ids)
 
     return Record(
         token_ids=list(token_ids),
         embedding=ends["embedding"],
-        logits=out.logits[0, -1].float(),
+        logits=logits,
         raw_logits=ends["raw_logits"].float(),
         final_gain=ends["gain"],
         positions=ends.get("positions"),
         **parts,
     )
-
-
-@contextmanager
-def _hooks() -> Iterator[Callable[[nn.Module, Callable], None]]:
-    """Forward hooks that go away with the block; what they return is dropped, so they can't change the pass."""
-    handles = []
-
-    def add(module: nn.Module, look: Callable) -> None:
-        def hook(m: nn.Module, i: tuple, o: object) -> None:
-            look(m, i, o)
-
-        handles.append(module.register_forward_hook(hook))
-
-    try:
-        yield add
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _float32(anatomy: Anatomy) -> Iterator[None]:
-    """Raise each layer's weights to float32 while it runs, and put the originals back after it."""
-    if anatomy.unembed.weight.dtype == torch.float32:
-        yield
-        return
-    handles, lowered = [], {}
-
-    def raise_(module: nn.Module, _inputs: tuple) -> None:
-        for parameter in module.parameters():
-            lowered[parameter] = parameter.data
-            parameter.data = parameter.data.float()
-
-    def lower(module: nn.Module, _inputs: tuple, _output: object) -> None:
-        for parameter in module.parameters():
-            parameter.data = lowered.pop(parameter)
-
-    # the embedding is raised only in its output: one row a token, not the whole table
-    for embedding in filter(None, (anatomy.embed, anatomy.positions)):
-        handles.append(embedding.register_forward_hook(lambda _m, _i, out: out.float()))
-    for module in [layer.module for layer in anatomy.layers] + [anatomy.final_norm, anatomy.unembed]:
-        handles.append(module.register_forward_pre_hook(raise_))
-        handles.append(module.register_forward_hook(lower))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for parameter, original in lowered.items():  # a pass that was stopped half-way
-            parameter.data = original
