@@ -5,6 +5,7 @@ with norm scales held: a read vector already holds the gain of the norm before t
 after it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -70,6 +71,10 @@ class Encoding(Protocol):
 
 class Basis(Protocol):
     name: str  # "neurons", or the reference of a transcoder set
+    n_features: int  # of one layer
+    reads_at: str  # one of points.READ_HOOKS, or points.NEURON_HOOK
+    writes_at: str  # one of points.WRITE_HOOKS
+    zero_at_excluded: bool  # does an activation count as 0 at excluded positions
     fingerprint: str
     selects_by_attribution: bool  # by one backward pass of total attribution; else greedily, by influence so far
     default_nodes: int
@@ -78,6 +83,18 @@ class Basis(Protocol):
 
     def activations(self, record: Record, layer: int, feature: int) -> Tensor:
         """(T,): one feature at each token, excluded positions included."""
+        ...
+
+    def reader(self, layer: int, features: Tensor) -> Callable[[Tensor], Tensor]:
+        """Activations (T, n) of some features (n,) as a function of what is at `reads_at`, excluded positions too."""
+        ...
+
+    def write_vectors(self, layer: int, features: Tensor) -> Tensor:
+        """(n, slots, D) at `writes_at`: slot j writes to layer + j."""
+        ...
+
+    def skip_matrix(self, layer: int) -> Tensor | None:
+        """(D, D): from what is at `reads_at` to `writes_at`; None without a linear skip."""
         ...
 
     def output_direction(self, layer: int, feature: int) -> Tensor:

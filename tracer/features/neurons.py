@@ -6,12 +6,14 @@ h = ½·c·(u·(w_gate·x + b_gate) + g·(w_up·x + b_up)) and the read vector i
 h = act(g) with g = w_in·x + b_in, and the read vector is c·w_in.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from tracer.errors import TracerError
 from tracer.features.basis import FeatureSet
-from tracer.features.points import ReadPoint, read_point
+from tracer.features.points import NEURON_HOOK, ReadPoint, read_point
 from tracer.model.anatomy import ACTIVATION_GATES, Anatomy, Layer, Linear
 from tracer.model.record import Record
 
@@ -20,13 +22,15 @@ class NeuronBasis:
     name = fingerprint = "neurons"
     selects_by_attribution = True
     default_nodes = 2000
+    reads_at, writes_at = NEURON_HOOK, "mlp.hook_out"
+    zero_at_excluded = False  # a neuron is there whether it is a node or not
 
     def __init__(self, anatomy: Anatomy) -> None:
         if anatomy.activation not in ACTIVATION_GATES:
             raise TracerError(
                 f"MLP activation '{anatomy.activation}' is not supported; supported are {', '.join(ACTIVATION_GATES)}"
             )
-        self.anatomy = anatomy
+        self.anatomy, self.n_features = anatomy, anatomy.d_mlp
         self.gate = ACTIVATION_GATES[anatomy.activation]
 
     @torch.no_grad()
@@ -43,6 +47,16 @@ class NeuronBasis:
             return self.gate(u) * u
         g = (x @ parts.gate.rows(one).T + parts.gate.bias_at(one))[:, 0]
         return self.gate(g) * g * u
+
+    def reader(self, layer: int, features: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda h: h[:, features]
+
+    def write_vectors(self, layer: int, features: Tensor) -> Tensor:
+        """(n, 1, D): columns of the down projection."""
+        return self.anatomy.layers[layer].down.columns(features)[:, None]
+
+    def skip_matrix(self, layer: int) -> None:
+        return None
 
     @torch.no_grad()
     def output_direction(self, layer: int, feature: int) -> Tensor:

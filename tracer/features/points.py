@@ -7,12 +7,14 @@ are held, so both ways are linear; what a norm's bias adds is kept apart.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from tracer.model.anatomy import Anatomy
+from tracer.model.anatomy import Anatomy, Layer
+from tracer.model.forward import Hooks
 from tracer.model.record import Record
 
 READ_HOOKS = ("hook_resid_mid", "ln2.hook_normalized", "mlp.hook_in")
+NEURON_HOOK = "mlp.hook_post"  # where neurons are read off: the input of the down projection
 WRITE_HOOKS = ("mlp.hook_out", "hook_mlp_out")
 
 
@@ -44,6 +46,29 @@ def read_point(anatomy: Anatomy, record: Record, layer: int, hook: str) -> ReadP
         return ReadPoint(anatomy.centred(stream) * scale, scale, None, anatomy.centred)
     bias = anatomy.norm_bias(anatomy.layers[layer].ln2)
     return ReadPoint(record.mlp_input[layer], record.ln2[layer], bias, anatomy.centred)
+
+
+def watch_input(
+    hooks: Hooks, anatomy: Anatomy, layer: Layer, hook: str, take: Callable[[Tensor], None], scale: Tensor | None = None
+) -> None:
+    """In a running pass: `take` the feature input of one layer, (T, D); at NEURON_HOOK the activations, (T, F).
+
+    `scale` (T, 1): of the norm before the MLP, where it is held.
+    """
+
+    def normalised(stream: Tensor) -> None:
+        take(anatomy.centred(stream[0]) * (anatomy.norm_scale(layer.ln2, stream[0]) if scale is None else scale))
+
+    if hook == "ln2.hook_normalized":
+        hooks.look_before(layer.ln2, normalised)
+        return
+    modules = {"hook_resid_mid": layer.ln2, "mlp.hook_in": layer.mlp, NEURON_HOOK: layer.down_projection}
+    hooks.look_before(modules[hook], lambda x: take(x[0]))
+
+
+def output_module(layer: Layer, hook: str) -> nn.Module:
+    """The module whose output is what features add to. `hook` is one of WRITE_HOOKS."""
+    return layer.mlp if hook == "mlp.hook_out" or layer.post_mlp_norm is None else layer.post_mlp_norm
 
 
 def write_gain(record: Record, layer: int, hook: str) -> Tensor | None:

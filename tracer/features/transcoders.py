@@ -5,6 +5,8 @@ is its activation (ReLU, JumpReLU, TopK). Weights stay on disk: encoders pass th
 active features are kept.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ class TranscoderBasis:
 
     selects_by_attribution = False
     default_nodes = 7500
+    zero_at_excluded = True  # a transcoder was not made for what stands there
 
     def __init__(self, anatomy: Anatomy, files: TranscoderFiles) -> None:
         """Raises TracerError where the set was made for another model, naming both sides."""
@@ -34,7 +37,8 @@ class TranscoderBasis:
                     " choose the set made for this model"
                 )
         self.anatomy, self.files = anatomy, files
-        self.name, self.fingerprint = files.name, files.fingerprint
+        self.name, self.fingerprint, self.n_features = files.name, files.fingerprint, files.n_features
+        self.reads_at, self.writes_at = files.feature_input_hook, files.feature_output_hook
 
     @torch.no_grad()
     def active_at(self, layer: int, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,19 +53,41 @@ class TranscoderBasis:
     @torch.no_grad()
     def activations(self, record: Record, layer: int, feature: int) -> Tensor:
         """(T,): one feature at each token, 0 where it is not active."""
-        inputs = read_point(self.anatomy, record, layer, self.files.feature_input_hook).values
-        found = inputs.new_zeros(record.n_tokens)
-        if self.files.activation == "topk":
-            position, features, values = self.active_at(layer, inputs)
-            mine = features == feature
-            found[position[mine]] = values[mine]
-            return found
-        one = torch.tensor([feature])
-        row = self.files.encoder_rows(layer, one).to(inputs.device)[0]
-        pre = inputs @ row + self.files.encoder_bias(layer)[feature].to(inputs.device)
-        threshold = self.files.threshold(layer)
-        limit = 0.0 if threshold is None else float(threshold[feature])
-        return torch.where(pre > limit, pre, found)
+        inputs = read_point(self.anatomy, record, layer, self.reads_at).values
+        return self.reader(layer, torch.tensor([feature], device=inputs.device))(inputs)[:, 0]
+
+    @torch.no_grad()
+    def reader(self, layer: int, features: Tensor) -> Callable[[Tensor], Tensor]:
+        """Of TopK the whole encoder passes by at each call, as a feature's activation depends on the others."""
+        files, device = self.files, features.device
+        if files.activation == "topk":
+            return lambda inputs: self._survivors(layer, features, inputs)
+        rows = files.encoder_rows(layer, features.cpu()).to(device)
+        bias, threshold = files.encoder_bias(layer).to(device)[features], files.threshold(layer)
+        limit = torch.zeros_like(bias) if threshold is None else threshold.to(device)[features]
+
+        def read(inputs: Tensor) -> Tensor:
+            pre = inputs @ rows.T + bias
+            return torch.where(pre > limit, pre, 0.0)
+
+        return read
+
+    def _survivors(self, layer: int, features: Tensor, inputs: Tensor) -> Tensor:
+        position, active, values = self.active_at(layer, inputs)
+        found = inputs.new_zeros(len(inputs), len(features))
+        for column, feature in enumerate(features.tolist()):
+            mine = active == feature
+            found[position[mine], column] = values[mine]
+        return found
+
+    @torch.no_grad()
+    def write_vectors(self, layer: int, features: Tensor) -> Tensor:
+        rows = self.files.decoder_rows(layer, features.cpu()).to(features.device)
+        return rows.view(len(features), -1, self.files.d_model)
+
+    def skip_matrix(self, layer: int) -> Tensor | None:
+        matrix = self.files.skip(layer)
+        return None if matrix is None else matrix.to(self.anatomy.unembed.weight.device)
 
     @torch.no_grad()
     def output_direction(self, layer: int, feature: int) -> Tensor:
@@ -122,19 +148,19 @@ class TranscoderEncoding:
         return point.transpose(vector, position), own
 
     def constant(self, layer: int) -> Tensor:
-        constant, skip, bias = self.files.decoder_bias(layer).to(self.device), self._skip(layer), self.point(layer).bias
+        constant, skip, bias = (
+            self.files.decoder_bias(layer).to(self.device),
+            self.basis.skip_matrix(layer),
+            self.point(layer).bias,
+        )
         if skip is not None and bias is not None:
             constant = constant + bias @ skip
         constant, gain = constant.expand(self.record.n_tokens, -1), self.gain(layer)
         return constant if gain is None else constant * gain
 
     def skip(self, layer: int) -> Skip | None:
-        matrix = self._skip(layer)
+        matrix = self.basis.skip_matrix(layer)
         return None if matrix is None else Skip(self.point(layer), matrix, self.gain(layer))
-
-    def _skip(self, layer: int) -> Tensor | None:
-        matrix = self.files.skip(layer)
-        return None if matrix is None else matrix.to(self.device)
 
     def _key(self, features: FeatureSet) -> Tensor:
         return (features.layer * self.record.n_tokens + features.position) * self.files.n_features + features.feature

@@ -142,20 +142,28 @@ class Layer:
     def __post_init__(self) -> None:
         self.ln1: nn.Module = getattr(self.module, self.family.ln1)
         self.attention: nn.Module = getattr(self.module, self.family.attention)
+        self.value_projection: nn.Module = getattr(self.attention, self.family.value)
+        self.output_projection: nn.Module = getattr(self.attention, self.family.output)
         self.post_attention_norm = _optional(self.module, self.family.post_attention_norm)
         self.ln2: nn.Module = getattr(self.module, self.family.ln2)
         self.mlp: nn.Module = getattr(self.module, self.family.mlp)
+        self.down_projection: nn.Module = getattr(self.mlp, self.family.down)
         self.post_mlp_norm = _optional(self.module, self.family.post_mlp_norm)
+
+    @property
+    def norms(self) -> list[nn.Module]:
+        every = (self.ln1, self.post_attention_norm, self.ln2, self.post_mlp_norm)
+        return [norm for norm in every if norm is not None]
 
     @property
     def output(self) -> Linear:
         """W_O (D, H·d_head) and b_O."""
-        return _linear(getattr(self.attention, self.family.output))
+        return _linear(self.output_projection)
 
     @property
     def value(self) -> Linear:
         """W_V (H_kv·d_head, D) and b_V."""
-        whole = _linear(getattr(self.attention, self.family.value))
+        whole = _linear(self.value_projection)
         if not self.family.fused_values:
             return whole
         size = self.n_kv_heads * self.head_dim
@@ -174,7 +182,7 @@ class Layer:
     @property
     def down(self) -> Linear:
         """W_down (D, F) and its bias."""
-        return _linear(getattr(self.mlp, self.family.down))
+        return _linear(self.down_projection)
 
 
 class Anatomy:
