@@ -15,11 +15,13 @@ from tracer.graph.graph import Graph
 from tracer.home import home
 from tracer.model.load import load
 from tracer.replacement import ENGINE_VERSION, ReplacementModel
+from tracer.steering.edits import Edit
 
 __all__ = [
     "ENGINE_VERSION",
     "Cancelled",
     "Difference",
+    "Edit",
     "Graph",
     "Progress",
     "ReplacementModel",

@@ -6,7 +6,7 @@ reads.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ from tracer.graph.graph import Graph
 from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
+from tracer.steering.edits import Edit
+from tracer.steering.protocols import choose
+from tracer.steering.run import Steered, run
 
 ENGINE_VERSION = "2"
 """Part of every cache key: raised when the same request would give another graph."""
@@ -165,6 +168,28 @@ class ReplacementModel:
             [(self.token_text(i), -v) for i, v in zip(bottom.indices.tolist(), bottom.values.tolist(), strict=True)],
         )
 
+    # Steering
+
+    def steer(
+        self,
+        prompt: str | None = None,
+        edits: Iterable[Edit] = (),
+        *,
+        tokens: Sequence[int] | None = None,
+        protocol: str = "clamp",
+        layers: tuple[int, int] | None = None,
+    ) -> Steered:
+        """The next token's logits with features set to values, and without.
+
+        Give `prompt` or `tokens`. `protocol`: what is held as it was without edits; "direct": attention patterns, norm
+        scales and MLP outputs; "constrained": patterns, and MLP outputs of `layers` (a, b), b not included; "clamp":
+        patterns; "free": nothing (DESIGN §4). Raises TracerError with one line that says what to do.
+        """
+        ids = self._ids(prompt, tokens)
+        chosen = choose(protocol, layers, self.n_layers)
+        with self._forward:
+            return run(self.anatomy, self.basis, ids, self.excluded_positions(ids), edits, chosen)
+
     # Tracing
 
     def trace(
@@ -187,10 +212,7 @@ class ReplacementModel:
         feature. `rerank_every`: size of a round in the selection of transcoder features. Raises TracerError with one
         line that says what to do, and whatever `progress` raises.
         """
-        if (prompt is None) == (tokens is None):
-            raise TracerError("give a prompt or token ids, one of the two")
-        ids = list(tokens) if tokens is not None else self.token_ids(prompt or "")
-        self._check_ids(ids)
+        ids = self._ids(prompt, tokens)
         ids = ids[: cut(position, len(ids))]
         check_settings(max_logits, logit_mass, max_nodes)
         clock = _Clock()
@@ -277,6 +299,13 @@ class ReplacementModel:
                 f"{self.name}: attribution rows at {where} miss their targets by {graph.row_error:.1e} of their mass"
                 f" (at most {ROW_ERROR_LIMIT:.0e}): this model computes something that the engine does not replay"
             )
+
+    def _ids(self, prompt: str | None, tokens: Sequence[int] | None) -> list[int]:
+        if (prompt is None) == (tokens is None):
+            raise TracerError("give a prompt or token ids, one of the two")
+        ids = list(tokens) if tokens is not None else self.token_ids(prompt or "")
+        self._check_ids(ids)
+        return ids
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if not len(ids):

@@ -1,0 +1,135 @@
+"""What is held as it was while edits act (DESIGN §4), and how it is held in the running model.
+
+Each thing held is looked at during a run without edits and put back during the one with them. If nothing has changed
+before it, putting it back changes nothing, to the bit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from tracer.errors import TracerError
+from tracer.features.basis import Basis
+from tracer.features.points import output_module, watch_input
+from tracer.model.anatomy import Anatomy, Layer
+from tracer.model.forward import Hooks
+
+PROTOCOLS = ("direct", "constrained", "clamp", "free")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """`layers`: where MLP outputs are held, at the point where features write; a transcoder's skip follows its input.
+
+    Where there are any, an edit is measured from the activation without edits, and writes within them alone; else from
+    the activation in the run with edits, so that the feature ends at its value, and it writes at all layers it has.
+    """
+
+    name: str
+    patterns: bool  # of attention
+    layers: range
+    norms: bool  # their scales
+
+    def writes(self, layer: int) -> bool:
+        return not self.layers or layer in self.layers
+
+
+def choose(name: str, layers: tuple[int, int] | None, n_layers: int) -> Protocol:
+    """`layers` (a, b), b not included, for `constrained` alone. Over all layers it is `direct`, as in circuit-tracer.
+
+    Raises TracerError for an unknown name, and for layers that are missing, not there or not asked for.
+    """
+    if name not in PROTOCOLS:
+        raise TracerError(f"there is no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
+    if (name == "constrained") != (layers is not None):
+        wrong = "needs layers (a, b)" if layers is None else "takes no layers"
+        raise TracerError(f"the protocol {name!r} {wrong}; layers are for 'constrained', b not included")
+    if layers is not None and (len(layers) != 2 or not 0 <= layers[0] < layers[1] <= n_layers):
+        raise TracerError(
+            f"layers {tuple(layers)} are no range of the model's; give (a, b) with 0 ≤ a < b ≤ {n_layers}"
+        )
+    held = range(n_layers) if name == "direct" else range(*layers or (0,))
+    return Protocol(name, patterns=name != "free", layers=held, norms=len(held) == n_layers)
+
+
+class Held:
+    """The values of one prompt that a protocol holds."""
+
+    def __init__(self, anatomy: Anatomy, basis: Basis, protocol: Protocol) -> None:
+        self.anatomy, self.basis, self.protocol = anatomy, basis, protocol
+        self.patterns: dict[int, Tensor] = {}  # a layer: (1, H, T, T)
+        self.outputs: dict[int, Tensor] = {}  # a layer: (1, T, D) at the write point
+        self.skips = {i: matrix for i in protocol.layers if (matrix := basis.skip_matrix(i)) is not None}
+        self.inputs: dict[int, Tensor] = {}  # a layer with a skip: (T, D), what the skip reads
+        self.scales: dict[nn.Module, Tensor] = {}  # a norm: (1, T, 1)
+
+    def keep(self, hooks: Hooks) -> None:
+        """During the run without edits."""
+        for at, layer in enumerate(self.anatomy.layers):
+            if self.protocol.patterns:
+                hooks.look(layer.attention, lambda _m, _i, o, at=at: self.patterns.__setitem__(at, o[1]))
+            if at in self.protocol.layers:
+                output = output_module(layer, self.basis.writes_at)
+                hooks.look(output, lambda _m, _i, o, at=at: self.outputs.__setitem__(at, o))
+            if at in self.skips:
+                self._watch(hooks, at, partial(self.inputs.__setitem__, at))
+        for norm in self._norms():
+            hooks.look(norm, lambda m, i, _o: self.scales.__setitem__(m, self.anatomy.norm_scale(m, i[0])))
+
+    def put_back(self, hooks: Hooks) -> None:
+        """During the run with edits. What is added to MLP outputs is hooked after this."""
+        for norm in self._norms():
+            hooks.change(norm, self._held_norm)
+        for at, layer in enumerate(self.anatomy.layers):
+            if self.protocol.patterns:
+                hold_pattern(hooks, layer, self.patterns[at])
+            if at in self.protocol.layers:
+                self._hold_output(hooks, at, layer)
+
+    def _norms(self) -> list[nn.Module]:
+        if not self.protocol.norms:
+            return []
+        return [norm for layer in self.anatomy.layers for norm in layer.norms] + [self.anatomy.final_norm]
+
+    def _held_norm(self, norm: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        """The output as it would be at the scale held: all but the bias is proportional to the scale."""
+        bias = self.anatomy.norm_bias(norm)
+        moved = self.scales[norm] / self.anatomy.norm_scale(norm, inputs[0]) - 1
+        return output + moved * (output if bias is None else output - bias)
+
+    def _hold_output(self, hooks: Hooks, at: int, layer: Layer) -> None:
+        now: dict[str, Tensor] = {}
+
+        def held(_m: nn.Module, _i: tuple, _o: Tensor) -> Tensor:
+            if at not in self.skips:
+                return self.outputs[at]
+            return self.outputs[at] + (now["input"] - self.inputs[at]) @ self.skips[at]
+
+        if at in self.skips:
+            self._watch(hooks, at, partial(now.__setitem__, "input"))
+        hooks.change(output_module(layer, self.basis.writes_at), held)
+
+    def _watch(self, hooks: Hooks, at: int, take: Callable[[Tensor], None]) -> None:
+        layer = self.anatomy.layers[at]
+        watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, self.scales.get(layer.ln2))
+
+
+def hold_pattern(hooks: Hooks, layer: Layer, pattern: Tensor) -> None:
+    """Let a layer's attention mix the values of the running pass by `pattern` (1, H, T, T).
+
+    Step by step what eager attention does, so that the same values give the same bits.
+    """
+    values: dict[str, Tensor] = {}
+
+    def mixed(_own: Tensor) -> Tensor:
+        n, size = pattern.shape[-1], layer.n_kv_heads * layer.head_dim
+        heads = values["now"][..., -size:].view(1, n, layer.n_kv_heads, layer.head_dim).transpose(1, 2)
+        groups = layer.n_heads // layer.n_kv_heads
+        heads = heads[:, :, None].expand(-1, -1, groups, -1, -1).reshape(1, layer.n_heads, n, layer.head_dim)
+        return torch.matmul(pattern, heads).transpose(1, 2).reshape(1, n, -1).contiguous()
+
+    hooks.look(layer.value_projection, lambda _m, _i, o: values.__setitem__("now", o))
+    hooks.change_before(layer.output_projection, mixed)
