@@ -21,8 +21,8 @@ def run_frozen(
 ) -> tuple[Tensor, list[Tensor]]:
     """Add `written[l]` (T, D) to what the MLP of layer l writes, and `embedded` (T, D) to the embeddings.
 
-    `skips`: linear skips of a layer, which follow their input. Returns the logits of the last position before any softcap, and the stream before each layer's MLP and its norm (T,
-    D).
+    `skips`: linear skips of a layer, which follow their input. Returns the logits of the last position before any
+    softcap, and the stream before each layer's MLP and its norm (T, D).
     """
     handles, streams, raw = [], {}, {}
     skips = skips or {}
