@@ -114,7 +114,8 @@ class Held:
 
     def _watch(self, hooks: Hooks, at: int, take: Callable[[Tensor], None]) -> None:
         layer = self.anatomy.layers[at]
-        watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, self.scales.get(layer.ln2))
+        held = self.scales.get(layer.ln2)
+        watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, None if held is None else held[0])
 
 
 def hold_pattern(hooks: Hooks, layer: Layer, pattern: Tensor) -> None:

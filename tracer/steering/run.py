@@ -61,6 +61,10 @@ class Steered:
         runs = [logits.topk(min(n, len(logits))).indices.tolist() for logits in (self.baseline, self.logits)]
         return list(dict.fromkeys(runs[0] + runs[1]))
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The logits, by the names they have here: what is saved of a run."""
+        return {name: getattr(self, name) for name in ("logits", "baseline", "raw_logits", "raw_baseline")}
+
 
 @torch.no_grad()
 def run(
