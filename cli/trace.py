@@ -10,6 +10,7 @@ from typing import Any
 
 import tracer
 from cache import GraphCache, graph_key
+from cli import common
 from service import Settings
 from tracer import Difference, Graph, TracerError
 from tracer.graph.prune import Pruned
@@ -18,10 +19,7 @@ from tracer.replacement import check_settings, cut
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = commands.add_parser("trace", help="trace the attribution graph of a prompt")
-    parser.add_argument("prompt", nargs="?", help="the text whose next token is explained")
-    parser.add_argument("--tokens", type=_ids, help="token ids instead of a prompt: 1,5,7")
-    parser.add_argument("--model", help="preset, folder or Hub id (default: HYPOGRAPH_MODEL, else gemma-3-270m)")
-    parser.add_argument("--features", help="feature basis (default: neurons)")
+    common.add_request(parser, "explained")
     parser.add_argument("--target", action="append", type=_token, help="token to explain, text or id; can be repeated")
     parser.add_argument("--minus", type=_token, help="explain the difference to this token; needs one --target")
     parser.add_argument("--position", type=int, help="explain the prediction after this token (default: the last)")
@@ -39,12 +37,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if (arguments.prompt is None) == (arguments.tokens is None):
-        arguments.parser.error("give a PROMPT or --tokens, one of the two")
     if arguments.minus is not None and (arguments.target is None or len(arguments.target) != 1):
         arguments.parser.error("--minus needs exactly one --target")
-    if arguments.prompt == "":  # some tokenizers would still make a token of it, for the beginning
-        raise TracerError("the prompt is empty; give the text whose next token is to be explained")
+    common.check_request(arguments)
     check_settings(arguments.max_logits, arguments.logit_mass, arguments.max_nodes)
     for name in ("node_threshold", "edge_threshold"):
         if not 0 < getattr(arguments, name) <= 1:
@@ -52,21 +47,14 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Settings.from_env()
     store = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
     begin = time.perf_counter()
-    model = tracer.load(
-        arguments.model or settings.model,
-        features=arguments.features or settings.features,
-        device=settings.device,
-        dtype=settings.dtype,
-        store=settings.models,
-        progress=_show,
-    )
+    model = common.load(arguments, settings)
     loaded = time.perf_counter()
-    graph, hit = _graph(arguments, model, store, settings.max_tokens)
+    graph, hit = _graph(arguments, model, store, settings)
     traced = time.perf_counter()
     pruned = graph.prune(arguments.node_threshold, arguments.edge_threshold)
     scores = graph.scores()
     done = time.perf_counter()
-    _clear()
+    common.clear()
     if arguments.graph:
         graph.save(arguments.graph)
     seconds = {"load": loaded - begin}
@@ -96,14 +84,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _graph(
-    arguments: argparse.Namespace, model: tracer.ReplacementModel, store: GraphCache, max_tokens: int
+    arguments: argparse.Namespace, model: tracer.ReplacementModel, store: GraphCache, settings: Settings
 ) -> tuple[Graph, bool]:
     """The graph asked for, and whether the cache had it."""
-    ids = arguments.tokens if arguments.tokens is not None else model.token_ids(arguments.prompt)
-    if len(ids) > max_tokens:
-        raise TracerError(
-            f"the prompt has {len(ids):,} tokens, the limit is {max_tokens:,}: shorten it or raise HYPOGRAPH_MAX_TOKENS"
-        )
+    ids = common.token_ids(arguments, model, settings)
     if ids:
         ids = ids[: cut(arguments.position, len(ids))]
     targets: Any = None
@@ -127,7 +111,7 @@ def _graph(
     graph = store.get(key)
     if graph is not None:
         return graph, True
-    graph = model.trace(tokens=ids, targets=targets, progress=_show, **options)
+    graph = model.trace(tokens=ids, targets=targets, progress=common.show, **options)
     store.put(key, graph)
     return graph, False
 
@@ -155,26 +139,9 @@ def _report(result: dict[str, Any], graph: Graph, pruned: Pruned) -> str:
     return "\n".join(lines)
 
 
-def _show(phase: str, fraction: float) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{phase} {fraction:.0%}", end="", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
 def _peak_rss_mb() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB on Linux, bytes on macOS
     return peak // (1_000_000 if sys.platform == "darwin" else 1_000)
-
-
-def _ids(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of token ids like 1,5,7") from None
 
 
 def _token(text: str) -> int | str:

@@ -5,15 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 import tracer
 from cli.main import main
+from tests.cli.driver import Cli
 from tests.helpers import PROMPT, VOCAB, saved, tiny_llama
 from tracer.errors import silent
 from tracer.model.packages import converted
@@ -41,73 +40,6 @@ KEYS = {
     "peak_rss_mb": int,
 }
 SECONDS = ["load", "record", "select", "sweep", "prune", "total"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny matrices: a second thread only waits for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tiny_llama(), tmp_path_factory.mktemp("models") / "llama")
-
-
-@pytest.fixture(autouse=True)
-def home(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty HYPOGRAPH_HOME, no other setting, and the tiny model as the one that is used without --model."""
-    for name in os.environ:
-        if name.startswith("HYPOGRAPH_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HYPOGRAPH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HYPOGRAPH_MODEL", str(folder))
-    return tmp_path / "home"
-
-
-class Cli:
-    """Runs the command line in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-
-    def trace(self, *arguments: object) -> dict:
-        """What `trace --json` prints: pure JSON, and nothing else anywhere."""
-        code = main(["trace", *map(str, arguments), "--json"])
-        out, err = self.capsys.readouterr()
-        assert (code, err) == (0, "")
-        return json.loads(out)
-
-    def text(self, *arguments: object) -> str:
-        code = main([*map(str, arguments)])
-        out, err = self.capsys.readouterr()
-        assert (code, err) == (0, "")
-        return out
-
-    def fails(self, *arguments: object, bug: bool = False) -> str:
-        """The one line of a command that fails; it points at --debug only where the fault is ours."""
-        code = main([*map(str, arguments)])
-        out, err = self.capsys.readouterr()
-        assert (code, out) == (1, "")
-        assert err.startswith("tracer: ") and err.endswith("\n") and err.count("\n") == 1
-        assert ("--debug" in err) is bug
-        return err
-
-    def usage(self, *arguments: object) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main([*map(str, arguments)])
-        out, err = self.capsys.readouterr()
-        assert (caught.value.code, out) == (2, "")
-        assert err.startswith("usage: ") and "Traceback" not in err
-        return err
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
 
 
 # trace

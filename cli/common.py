@@ -1,0 +1,62 @@
+"""What the commands that run a model share: the prompt, the model, and progress on a terminal."""
+
+import argparse
+import sys
+
+import tracer
+from service import Settings
+from tracer import TracerError
+
+
+def add_request(parser: argparse.ArgumentParser, purpose: str) -> None:
+    parser.add_argument("prompt", nargs="?", help=f"the text whose next token is {purpose}")
+    parser.add_argument("--tokens", type=_ids, help="token ids instead of a prompt: 1,5,7")
+    parser.add_argument("--model", help="preset, folder or Hub id (default: HYPOGRAPH_MODEL, else gemma-3-270m)")
+    parser.add_argument("--features", help="feature basis (default: neurons)")
+
+
+def check_request(arguments: argparse.Namespace) -> None:
+    """What can be known to be wrong before anything is loaded."""
+    if (arguments.prompt is None) == (arguments.tokens is None):
+        arguments.parser.error("give a PROMPT or --tokens, one of the two")
+    if arguments.prompt == "":  # some tokenizers would still make a token of it, for the beginning
+        raise TracerError("the prompt is empty; give the text whose next token is asked for")
+
+
+def load(arguments: argparse.Namespace, settings: Settings) -> tracer.ReplacementModel:
+    return tracer.load(
+        arguments.model or settings.model,
+        features=arguments.features or settings.features,
+        device=settings.device,
+        dtype=settings.dtype,
+        store=settings.models,
+        progress=show,
+    )
+
+
+def token_ids(arguments: argparse.Namespace, model: tracer.ReplacementModel, settings: Settings) -> list[int]:
+    """Raises TracerError where there are more than the settings allow."""
+    ids = arguments.tokens if arguments.tokens is not None else model.token_ids(arguments.prompt)
+    if len(ids) > settings.max_tokens:
+        raise TracerError(
+            f"the prompt has {len(ids):,} tokens, the limit is {settings.max_tokens:,}: shorten it or raise"
+            " HYPOGRAPH_MAX_TOKENS"
+        )
+    return ids
+
+
+def show(phase: str, fraction: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{phase} {fraction:.0%}", end="", file=sys.stderr, flush=True)
+
+
+def clear() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of token ids like 1,5,7") from None
