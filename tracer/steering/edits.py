@@ -4,11 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import index
 
-import torch
-
 from tracer.errors import TracerError
 
-LARGEST = torch.finfo(torch.float32).max
+LARGEST = 1e12  # far above any activation; squares in norms stay within float32
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Edit:
     """Set a feature to `value`, or to `factor` × its activation there in the run without edits; one of the two.
 
     `position`: a token's place (negative counts from the end), a slice of places, or a list of them. Raises TracerError
-    for both or neither of value and factor, and for numbers that are not finite.
+    for both or neither of value and factor, and for numbers that are not finite or above 1e12.
     """
 
     layer: int
@@ -30,7 +28,7 @@ class Edit:
         if len(given) != 1:
             raise TracerError("an edit needs either a value or a factor; give one of the two")
         if not abs(given[0]) <= LARGEST:
-            raise TracerError(f"an edit can't set a feature to {given[0]}; give a finite number")
+            raise TracerError(f"an edit can't set a feature to {given[0]}; give a number within ±{LARGEST:.0e}")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def run(
     edits: Iterable[Edit],
     protocol: Protocol,
 ) -> Steered:
-    """Raises TracerError for edits outside the prompt or model, that write nowhere, or that no float32 can follow."""
+    """Raises TracerError for edits outside the prompt or the model, and where none of them writes."""
     placed = place(edits, len(token_ids), len(anatomy.layers), basis.n_features)
     sites = [
         Site(basis, layer, list(here), excluded, anatomy.unembed.weight.device)
@@ -104,8 +104,6 @@ def run(
 
     baseline, raw_baseline = _last(anatomy, token_ids, without)
     logits, raw_logits = _last(anatomy, token_ids, with_edits)
-    if not logits.isfinite().all():
-        raise TracerError("with these edits the model's figures grow beyond float32; give smaller values")
     return Steered(
         token_ids=token_ids,
         protocol=protocol.name,
@@ -123,7 +121,9 @@ def _last(anatomy: Anatomy, token_ids: list[int], prepare: Callable[[Hooks], Non
     raw: list[Tensor] = []
     with hooked(anatomy) as hooks:
         prepare(hooks)
-        hooks.look(anatomy.unembed, lambda _m, _i, o: raw.append(o[0, -1].float().cpu()))
+        hooks.look(
+            anatomy.unembed, lambda _m, _i, o: raw.append(o[0, -1].clone().cpu())
+        )  # the model may hand on o itself
         logits = last_logits(anatomy, token_ids).cpu()
     return logits, raw[0]
 
