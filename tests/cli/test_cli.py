@@ -257,7 +257,7 @@ def test_model_and_limits_come_from_the_settings(cli: Cli, monkeypatch: pytest.M
         (["", "--json"], "prompt is empty; give"),
         ([PROMPT, "--model", "nonsense"], "there is no model 'nonsense'; give a preset"),
         ([PROMPT, "--model", "org/model"], "give a folder"),
-        ([PROMPT, "--features", "transcoders"], "known is: neurons"),
+        ([PROMPT, "--features", "transcoders"], "there are no transcoders 'transcoders'"),
         (["--tokens", f"1,{VOCAB}"], f"ids go from 0 to {VOCAB - 1}"),
         (["--tokens=-1,5"], f"ids go from 0 to {VOCAB - 1}"),
         ([" ".join(["w1"] * 9_999)], "10,000 tokens"),
