@@ -42,7 +42,7 @@ UNSAFE = {
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write": "puts text into the page as HTML",
 }
 
-IMPORT_NAMES = {"streamlit-agraph": "streamlit_agraph"}
+IMPORT_NAMES = {"streamlit-agraph": "streamlit_agraph", "PyYAML": "yaml"}
 # Required, but imported by nobody here: what imports it instead.
 INDIRECT = {
     "accelerate": "transformers, to read a GGUF",

@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import logging
 
 from tracer.errors import TracerError, first_line
 
@@ -28,6 +29,7 @@ def snapshot(
 
     `kind` and `instead` (a second way out, "; or …") are for the messages.
     """
+    logging.set_verbosity_error()  # what it would warn of is said by us, in a line
     with _said_in_a_line(hub_id, kind, instead):
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
 
