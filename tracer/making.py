@@ -17,12 +17,12 @@ from tracer.errors import Cancelled, Progress, TracerError, first_line
 def make_folder(folder: Path, name: str, need: float, fill: Callable[[Path], None], progress: Progress) -> None:
     """Make `folder`, unless it is there: `fill` puts everything into an empty one.
 
-    `name`: of what is made, for messages and for the lock beside the folder. `need`: bytes of disk that must be free.
-    Raises TracerError with what to do when the disk is full or not writable; what `fill` raises as such passes through.
+    `name`: of what is made, for messages. `need`: bytes of disk that must be free. Raises TracerError with what to do
+    when the disk is full or not writable; a TracerError of `fill` passes through.
     """
     with writable(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent / f".{name}.lock", progress):
+        with _locked(folder.parent / f".{folder.name}.lock", progress):
             if not folder.is_dir():  # another process may have made it while we waited
                 _fill(folder, name, need, fill)
 

@@ -17,7 +17,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 import tracer
 from tests.helpers import PROMPT, saved, tiny_gemma3, tiny_llama
 from tests.tracer import tiny_gguf
-from tests.tracer.fake_hub import fake_hub
+from tests.tracer.fake_hub import fake_hub, on_line
 from tracer import TracerError, hub
 from tracer.model.packages import converted_folder
 from tracer.presets import PRESETS, Preset
@@ -269,17 +269,7 @@ def test_self_check_refuses_what_the_engine_does_not_replay(
 @pytest.fixture
 def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Go on line, to a Hub at an address, with an empty cache."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-
-    def go(address: str) -> None:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        template = address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-    return go
+    return on_line(tmp_path, monkeypatch)
 
 
 def test_hub_id_loads_and_then_needs_no_network(made: Path, online: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
