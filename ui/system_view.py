@@ -128,5 +128,6 @@ def licences() -> None:
     st.subheader("Models and their licences")
     for preset in PRESETS.values():
         origin = f" Weights: {preset.package.origin}." if preset.package else ""
-        st.markdown(f"**{preset.name}** ({preset.hub_id}): [{preset.licence}]({preset.licence_url}).{origin}")
+        sets = "".join(f" Features {s.name}: {s.licence}." for s in preset.features)
+        st.markdown(f"**{preset.name}** ({preset.hub_id}): [{preset.terms.name}]({preset.terms.url}).{origin}{sets}")
     st.caption("Gemma is provided under and subject to the Gemma Terms of Use. Hypograph itself: MIT.")

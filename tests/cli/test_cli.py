@@ -366,15 +366,20 @@ def test_models_as_json(cli: Cli) -> None:
     rows = json.loads(cli.text("models", "--json"))
     assert [row["name"] for row in rows] == list(PRESETS)
     for row in rows:
-        assert set(row) == {"name", "hub_id", "features", "size_gb", "licence", "licence_url", "gated", "package",
-                            "here", "note"}  # fmt: skip
-        assert row["features"] == ["neurons"]
+        assert set(row) == {"name", "hub_id", "features", "feature_sets", "prefix", "size_gb", "licence",
+                            "licence_url", "gated", "package", "here", "note"}  # fmt: skip
+        assert row["features"] == ["neurons", *(source["name"] for source in row["feature_sets"])]
+    sets = {row["name"]: row["features"] for row in rows}
+    assert sets["gemma-2-2b"] == ["neurons", "plt-16k", "clt-426k", "clt-2.5m"]
+    assert sets["smollm2-135m-instruct"] == ["neurons"]
+    licences = {s["licence"] for row in rows if row["name"] == "llama-3.1-8b-instruct" for s in row["feature_sets"]}
+    assert licences == {"CC-BY-NC"}
 
 
 def test_models_for_people(cli: Cli) -> None:
     shown = cli.text("models")
     for preset in PRESETS.values():
-        assert preset.name in shown and preset.licence_url in shown
+        assert preset.name in shown and preset.terms.url in shown
 
 
 def test_models_say_what_is_here(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
