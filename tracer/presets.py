@@ -73,6 +73,7 @@ def _gemma_3(size: str, gb: float, tuned: bool, package: GgufPackage | None = No
     end = "it" if tuned else "pt"
     name = f"gemma-3-{size}" + ("" if size == "270m" and not tuned else f"-{end}")
     scope = f"mwhanna/gemma-scope-2-{size}-{end}"
+    plt = f"{scope}/transcoder_all/width_"
     return Preset(
         name=name,
         hub_id=f"google/{name}",
@@ -81,12 +82,8 @@ def _gemma_3(size: str, gb: float, tuned: bool, package: GgufPackage | None = No
         terms=GEMMA,
         note=note or ("Instruction-tuned; " if tuned else "") + "GemmaScope 2 transcoders.",
         features=(
-            FeatureSource(
-                "plt-16k", f"{scope}/transcoder_all/width_16k_l0_small_affine", "plt", "16,384 a layer", SCOPE
-            ),
-            FeatureSource(
-                "plt-262k", f"{scope}/transcoder_all/width_262k_l0_small_affine", "plt", "262,144 a layer", SCOPE
-            ),
+            FeatureSource("plt-16k", f"{plt}16k_l0_small_affine", "plt", "16,384 a layer", SCOPE),
+            FeatureSource("plt-262k", f"{plt}262k_l0_small_affine", "plt", "262,144 a layer", SCOPE),
             FeatureSource("clt-262k", f"{scope}/clt/width_262k_l0_medium_affine", "clt", "262,144 in all", SCOPE),
         ),
         prefix=GEMMA_3_CHAT if tuned else PLAIN if package else CIRCUIT_TRACER,

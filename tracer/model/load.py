@@ -35,10 +35,11 @@ def load(
 ) -> ReplacementModel:
     """Load a model with its feature basis, and check that the engine replays it exactly.
 
-    `name`: a preset, a folder, or a Hub id. `features`: "neurons", or a transcoder set: one that the
-    preset names, a folder, or org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device.
-    `dtype` of the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32.
-    `store`: folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. Raises TracerError with one line that says what to do.
+    `name`: a preset, a folder, or a Hub id. `features`: "neurons", or a transcoder set: one that the preset names, a
+    folder, or org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device. `dtype` of
+    the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32. `store`:
+    folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. Raises
+    TracerError with one line that says what to do.
     """
     where = pick_device(device)
     if dtype != "auto" and dtype not in DTYPES:
