@@ -40,7 +40,7 @@ def model_section(service: Service) -> None:
     if model is not None:
         weights = sum(p.numel() * p.element_size() for p in model.anatomy.model.parameters())
         facts |= {
-            "features": f"{model.basis.name} ({model.n_layers} layers × {model.anatomy.d_mlp:,})",
+            "features": f"{model.basis.name} ({model.n_layers} layers × {model.basis.n_features:,})",
             "device": model.device,
             "weights": f"{str(model.dtype).removeprefix('torch.')}, {weights / 1e9:.2f} GB",
             "arithmetic": "float32",

@@ -292,7 +292,7 @@ def test_folder_without_a_model(cli: Cli, tmp_path: Path) -> None:
 
 def test_unsupported_family_names_the_supported(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt_neox"}')
-    assert "supported are gemma3_text, llama" in cli.fails("trace", PROMPT, "--model", tmp_path)
+    assert "supported are gemma2, gemma3, gemma3_text, gpt2, llama" in cli.fails("trace", PROMPT, "--model", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["HYPOGRAPH_HOME", "HYPOGRAPH_CACHE"])

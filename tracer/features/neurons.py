@@ -26,7 +26,7 @@ class NeuronBasis:
             raise TracerError(
                 f"MLP activation '{anatomy.activation}' is not supported; supported are {', '.join(ACTIVATION_GATES)}"
             )
-        self.anatomy = anatomy
+        self.anatomy, self.n_features = anatomy, anatomy.d_mlp
         self.gate = ACTIVATION_GATES[anatomy.activation]
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ class TranscoderBasis:
                     f"the feature set {files.name}{trained} has {what} {theirs}, the model has {ours}:"
                     " choose the set made for this model"
                 )
-        self.anatomy, self.files = anatomy, files
+        self.anatomy, self.files, self.n_features = anatomy, files, files.n_features
         self.name, self.fingerprint = files.name, files.fingerprint
 
     @torch.no_grad()

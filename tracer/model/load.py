@@ -149,7 +149,7 @@ def _folder(name: str, preset: Preset | None, store: Path, progress: Progress) -
     if preset is not None:
         folder = converted(preset, store, progress) if preset.package else None
         return folder or _download(preset.hub_id, preset)
-    unknown = f"there is no model '{name}'; give a preset ({', '.join(PRESETS)}), a folder, or a Hub id org/name"
+    unknown = f"there is no model '{name}'; give a preset (`python -m tracer models`), a folder, or a Hub id org/name"
     try:
         path = Path(name).expanduser()
         is_folder = path.is_dir()
