@@ -1,7 +1,6 @@
 """The embedded model, really: its tokens, exact rows, direct effects, and what the selection is worth."""
 
 import pytest
-import torch
 
 from tests.tracer.test_direct import check_direct
 
