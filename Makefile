@@ -53,8 +53,9 @@ smollm2: $(RUN_READY) ## add the small chat model SmolLM2 135M (93 MB)
 screenshots: $(DEV_READY) ## take the README's pictures again
 	@$(PY) scripts/screenshots.py
 
-bench: $(DEV_READY) ## measure speed and memory
+bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scratch)
 	@$(PY) benchmarks/trace.py
+	@$(PY) benchmarks/big_clt.py
 
 clean: ## remove what tools left behind
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

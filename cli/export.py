@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         preset = PRESETS.get(graph.meta["model"])
         licence = (
-            f"{preset.licence} ({preset.licence_url})" if preset else graph.meta.get("imported", {}).get("licence")
+            f"{preset.terms.name} ({preset.terms.url})" if preset else graph.meta.get("imported", {}).get("licence")
         )
         slug = given.pop("slug", re.sub(r"[^A-Za-z0-9_-]+", "-", arguments.out.stem).strip("-") or "graph")
         neuronpedia.save(graph, arguments.out, slug, scan=arguments.scan, licence=licence, **given)

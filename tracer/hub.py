@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import get_cached_repo_tree, hf_hub_download, snapshot_download
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
@@ -17,6 +18,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import logging
 
 from tracer.errors import TracerError, first_line
@@ -72,3 +74,9 @@ def _said_in_a_line(hub_id: str, kind: str, instead: str) -> Iterator[None]:
         raise TracerError(
             f"downloading {hub_id} failed ({first_line(problem)}); check network and disk, then try again{instead}"
         ) from problem
+
+
+def is_here(reference: str) -> bool:
+    """Has anything of the repository in org/name[/folder][@revision] been downloaded to this machine?"""
+    repository = "/".join(reference.partition("@")[0].split("/")[:2])
+    return Path(HF_HUB_CACHE, repo_folder_name(repo_id=repository, repo_type="model")).is_dir()

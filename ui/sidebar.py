@@ -14,9 +14,10 @@ PHASES = {
     "": "waiting",
     "wait": "another process is preparing the model",
     "assemble": "joining the model's files",
+    "download": "downloading the feature set",
     "check": "checking the model's files",
     "read": "reading the model (20–60 s)",
-    "convert": "converting the model, once",
+    "convert": "converting it, once",
     "load": "loading the model",
     "self-check": "checking that the engine replays it exactly",
     "record": "running the prompt",
@@ -36,7 +37,7 @@ def _status(service: Service, page: str) -> None:
     state = service.model_state()
     st.caption("MODEL")
     if state.state == "ready" and service.model is not None:
-        st.markdown(f"**{state.name}**  \n{service.settings.features} · {service.model.device}")
+        st.markdown(f"**{state.name}**  \n{plain(state.features)} · {service.model.device}")
     elif state.state == "failed":
         st.error(plain(f"{state.name}: {state.error}"))
         st.button("Try again", on_click=service.retry_load, key="retry_load")

@@ -40,7 +40,7 @@ def model_section(service: Service) -> None:
     if model is not None:
         weights = sum(p.numel() * p.element_size() for p in model.anatomy.model.parameters())
         facts |= {
-            "features": f"{model.basis.name} ({model.n_layers} layers × {model.anatomy.d_mlp:,})",
+            "features": f"{model.basis.name} ({model.n_layers} layers × {model.basis.n_features:,})",
             "device": model.device,
             "weights": f"{str(model.dtype).removeprefix('torch.')}, {weights / 1e9:.2f} GB",
             "arithmetic": "float32",
@@ -128,5 +128,6 @@ def licences() -> None:
     st.subheader("Models and their licences")
     for preset in PRESETS.values():
         origin = f" Weights: {preset.package.origin}." if preset.package else ""
-        st.markdown(f"**{preset.name}** ({preset.hub_id}): [{preset.licence}]({preset.licence_url}).{origin}")
+        sets = "".join(f" Features {s.name}: {s.licence}." for s in preset.features)
+        st.markdown(f"**{preset.name}** ({preset.hub_id}): [{preset.terms.name}]({preset.terms.url}).{origin}{sets}")
     st.caption("Gemma is provided under and subject to the Gemma Terms of Use. Hypograph itself: MIT.")

@@ -189,7 +189,7 @@ def test_model_and_limits_come_from_the_settings(cli: Cli, monkeypatch: pytest.M
         (["", "--json"], "prompt is empty; give"),
         ([PROMPT, "--model", "nonsense"], "there is no model 'nonsense'; give a preset"),
         ([PROMPT, "--model", "org/model"], "give a folder"),
-        ([PROMPT, "--features", "transcoders"], "known is: neurons"),
+        ([PROMPT, "--features", "transcoders"], "there are no transcoders 'transcoders'"),
         (["--tokens", f"1,{VOCAB}"], f"ids go from 0 to {VOCAB - 1}"),
         (["--tokens=-1,5"], f"ids go from 0 to {VOCAB - 1}"),
         ([" ".join(["w1"] * 9_999)], "10,000 tokens"),
@@ -224,7 +224,7 @@ def test_folder_without_a_model(cli: Cli, tmp_path: Path) -> None:
 
 def test_unsupported_family_names_the_supported(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt_neox"}')
-    assert "supported are gemma3_text, llama" in cli.fails("trace", PROMPT, "--model", tmp_path)
+    assert "supported are gemma2, gemma3, gemma3_text, gpt2, llama" in cli.fails("trace", PROMPT, "--model", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["HYPOGRAPH_HOME", "HYPOGRAPH_CACHE"])
@@ -298,15 +298,20 @@ def test_models_as_json(cli: Cli) -> None:
     rows = json.loads(cli.text("models", "--json"))
     assert [row["name"] for row in rows] == list(PRESETS)
     for row in rows:
-        assert set(row) == {"name", "hub_id", "features", "size_gb", "licence", "licence_url", "gated", "package",
-                            "here", "note"}  # fmt: skip
-        assert row["features"] == ["neurons"]
+        assert set(row) == {"name", "hub_id", "features", "feature_sets", "prefix", "size_gb", "licence",
+                            "licence_url", "gated", "package", "here", "note"}  # fmt: skip
+        assert row["features"] == ["neurons", *(source["name"] for source in row["feature_sets"])]
+    sets = {row["name"]: row["features"] for row in rows}
+    assert sets["gemma-2-2b"] == ["neurons", "plt-16k", "clt-426k", "clt-2.5m"]
+    assert sets["smollm2-135m-instruct"] == ["neurons"]
+    licences = {s["licence"] for row in rows if row["name"] == "llama-3.1-8b-instruct" for s in row["feature_sets"]}
+    assert licences == {"CC-BY-NC"}
 
 
 def test_models_for_people(cli: Cli) -> None:
     shown = cli.text("models")
     for preset in PRESETS.values():
-        assert preset.name in shown and preset.licence_url in shown
+        assert preset.name in shown and preset.terms.url in shown
 
 
 def test_models_say_what_is_here(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

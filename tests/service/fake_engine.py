@@ -57,14 +57,16 @@ class FakeEngine:
         self.load_brake = threading.Event()
         self.load_brake.set()
         self.traced: list[tuple[int, ...]] = []
+        self.features: list[tuple[str, str | None]] = []  # with each load, and the model whose weights serve again
         self.models: list[str] = []  # which one traced it
         self.loads: list[str] = []
         self.trouble: BaseException | None = None  # raised by the next trace, once
         self.load_trouble: BaseException | None = None  # raised by the next load, once
         self.graph_size = 100
 
-    def load(self, name: str, *, features: str, device: str, dtype: str, store: Any, progress: Any) -> FakeModel:
+    def load(self, name: str, *, features: str, progress: Any, reuse: Any, **where: Any) -> FakeModel:
         self.loads.append(name)
+        self.features.append((features, None if reuse is None else reuse.name))
         progress("assemble", 0.5)
         while not self.load_brake.wait(0.01):
             progress("convert", 0.5)

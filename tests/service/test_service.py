@@ -11,7 +11,7 @@ import pytest
 import tracer
 from cache import CacheError
 from service import JobState, JobView, Refused, Service, Settings, TraceRequest
-from service.slot import ModelSlot
+from service.slot import Choice, ModelSlot
 from tests.service.fake_engine import FakeEngine, until
 
 ANN, BOB = "ann", "bob"
@@ -427,7 +427,7 @@ def test_switching_waits_for_the_jobs_of_the_old_model(service: Service, engine:
     jobs = [running(service, 1), service.submit(request(2), BOB)]
     service.switch_model("second")
     view = service.model_state()
-    assert (view.state, view.name, view.switching_to) == ("ready", "first", "second")
+    assert (view.state, view.name, view.switching_to) == ("ready", "first", Choice("second", "neurons"))
     with pytest.raises(Refused, match="second is still being loaded"):
         service.submit(request(3), ANN)
     assert engine.loads == ["first"]
@@ -461,12 +461,33 @@ def test_switching_while_loading_gives_that_load_up(cold: Service, engine: FakeE
 
 
 def test_the_trouble_of_a_model_that_nobody_wants_any_more_is_not_told() -> None:
-    slot = ModelSlot("first")
+    slot = ModelSlot(Choice("first", "neurons"))
     slot.begin()
-    slot.want("second")
+    slot.want(Choice("second", "neurons"))
     slot.fail("no such model")
     assert (slot.view().state, slot.view().name) == ("loading", "second")
     assert slot.needs_loading
+
+
+def test_another_feature_set_takes_the_same_weights(service: Service, engine: FakeEngine) -> None:
+    service.switch_model("first", "a/set")
+    until(lambda: service.model_state().features == "a/set" and service.model is not None)
+    assert engine.features == [("neurons", None), ("a/set", "first")]
+    service.switch_model("second", "a/set")
+    until(lambda: service.model_state().name == "second" and service.model is not None)
+    assert engine.features[-1] == ("a/set", None)
+
+
+def test_a_feature_set_that_does_not_load_leaves_the_old_one(service: Service, engine: FakeEngine) -> None:
+    engine.load_trouble = tracer.TracerError("no such set")
+    service.switch_model("first", "a/set")
+    until(lambda: service.model_state().trouble is not None)
+    view = service.model_state()
+    assert (view.state, view.name, view.features, view.trouble) == ("ready", "first", "neurons", "no such set")
+    assert service.model is not None and service.submit(request(1, 2), "me").error is None
+    service.switch_model("first", "b/set")
+    until(lambda: service.model_state().features == "b/set")
+    assert service.model_state().trouble is None
 
 
 def test_one_can_go_back_from_a_model_that_does_not_load(service: Service, engine: FakeEngine) -> None:

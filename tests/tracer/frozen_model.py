@@ -39,15 +39,12 @@ def run_frozen(
             hold(layer.post_attention_norm, lambda i, _o, at=index: i[0] * record.post_attention[at])
         last = layer.post_mlp_norm or layer.mlp
         delta = written.get(index, torch.zeros(()))
-        skip = skips.get(index)
-        hold(
-            last,
-            lambda _i, _o, at=index, delta=delta, skip=skip: (
-                record.mlp_output[at]
-                + delta
-                + (0 if skip is None else _moved(skip, streams[at], record.mlp_stream[at]))
-            )[None],
-        )
+
+        def mlp(_i, _o, at=index, delta=delta):
+            follows = _moved(skips[at], streams[at], record.mlp_stream[at]) if at in skips else 0
+            return (record.mlp_output[at] + delta + follows)[None]
+
+        hold(last, mlp)
         handles.append(layer.ln2.register_forward_pre_hook(lambda _m, i, at=index: streams.__setitem__(at, i[0][0])))
     hold(anatomy.final_norm, lambda i, _o: _held_norm(anatomy, anatomy.final_norm, i[0], record.final_gain))
     hold(anatomy.unembed, lambda _i, o: raw.__setitem__("logits", o[0, -1]))

@@ -131,13 +131,15 @@ def test_where_a_set_reads_and_writes(
 
 
 def test_skip_of_a_plt_is_turned_round_and_of_a_clt_is_not(tmp_path: Path, opened: Callable) -> None:
+    x = torch.arange(2.0 * D).reshape(2, D)  # whole numbers: the products are exact
     weights = random_weights("plt")
-    write_plt(tmp_path / "plt", weights)
-    x, stored = torch.randn(4, D), load_file(tmp_path / "plt/layer_1.safetensors")["W_skip"]
-    assert torch.allclose(x @ opened(tmp_path / "plt").skip(1), x @ stored.T)
-    write_clt(tmp_path / "clt", random_weights("clt"))
-    stored = load_file(tmp_path / "clt/W_enc_1.safetensors")["W_skip_1"]
-    assert torch.allclose(x @ opened(tmp_path / "clt").skip(1), x @ stored)
+    weights.skip = [skip.round() for skip in weights.skip]
+    stored = load_file(write_plt(tmp_path / "plt", weights) / "layer_1.safetensors")["W_skip"]
+    assert torch.equal(x @ opened(tmp_path / "plt").skip(1), x @ stored.T)
+    weights = random_weights("clt")
+    weights.skip = [skip.round() for skip in weights.skip]
+    stored = load_file(write_clt(tmp_path / "clt", weights) / "W_enc_1.safetensors")["W_skip_1"]
+    assert torch.equal(x @ opened(tmp_path / "clt").skip(1), x @ stored)
 
 
 @pytest.mark.parametrize("layout", ["circuit-tracer CLT", "GemmaScope-2 CLT"])

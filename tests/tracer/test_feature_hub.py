@@ -21,6 +21,7 @@ from tests.tracer.transcoder_sets import (
     write_gemmascope2_plt,
     write_plt,
 )
+from tracer import hub
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.files import TranscoderFiles, open_transcoders
 
@@ -128,25 +129,40 @@ def test_fingerprint_is_of_the_commit(
 
 
 @pytest.mark.parametrize("where", ["folder", "hub"])
-def test_list_that_points_to_another_repository(where: str, tmp_path: Path, online: Callable, opened: Callable) -> None:
+def test_list_that_points_to_another_repository(
+    where: str, tmp_path: Path, online: Callable, opened: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = random_weights(skip=False)
     source = write_gemmascope(tmp_path / "scope", weights)
     names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.npz"))
-    other = write_gemmascope(tmp_path / "other", random_weights(seed=1))
     write_config(
         tmp_path / "set",
         feature_input_hook="ln2.hook_normalized",
-        transcoders=[f"hf://google/scope/{names[0]}", f"hf://google/scope/{names[1]}?revision=v2", "c/params.npz"],
+        transcoders=[f"hf://google/scope/{names[0]}", f"hf://google/scope/{names[1]}", "c/params.npz"],
     )
     (tmp_path / "set/c").mkdir()
     shutil.copy(source / names[2], tmp_path / "set/c/params.npz")
-    repositories = {"google/scope": source, "google/scope-two": other, "org/set": tmp_path / "set"}
-    with fake_hub(repositories, revisions=("main", "v2")) as address:
+    repositories = {"google/scope": source, "org/set": tmp_path / "set"}
+    asked = []
+    plain = hub.snapshot
+    monkeypatch.setattr(hub, "snapshot", lambda name, *rest: (asked.append(name), plain(name, *rest))[1])
+    with fake_hub(repositories) as address:
         online(address)
         files = opened("org/set" if where == "hub" else str(tmp_path / "set"))
+    assert asked == ["org/set"] * (where == "hub") + ["google/scope"]  # once: all its files are of one commit
     assert (files.n_layers, files.feature_input_hook) == (L, "ln2.hook_normalized")
     for layer in range(L):
         assert torch.equal(files.encoder_rows(layer, torch.tensor([4, 2])), weights.encoder[layer][[4, 2]])
+
+
+def test_revision_of_an_entry(tmp_path: Path, online: Callable, opened: Callable) -> None:
+    write_plt(tmp_path / "scope", random_weights())
+    write_config(tmp_path / "set", transcoders=["hf://google/scope/layer_2.safetensors?revision=v2"])
+    with fake_hub({"google/scope": tmp_path / "scope"}, revisions=("v2",)) as address:
+        online(address)
+        assert opened(str(tmp_path / "set")).n_layers == 1
+        write_config(tmp_path / "set", transcoders=["hf://google/scope/layer_2.safetensors"])
+        assert "google/scope has no such revision" in refusal(str(tmp_path / "set"), tmp_path)
 
 
 def test_terminal_entry_need_not_be_there(tmp_path: Path, online: Callable, opened: Callable) -> None:

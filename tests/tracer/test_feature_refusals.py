@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,10 @@ ARCHIVES: dict[str, tuple[Spoil, str]] = {
         "; choose by a config.yaml with a list transcoders:",
     ),
     "layer missing": (unlink(ARCHIVE), "lacks layer_1/"),
+    "link to a folder": (
+        lambda f: (shutil.rmtree(f / "layer_1"), (f / "layer_1").symlink_to(f / "layer_0")),
+        "lacks layer_1/",
+    ),
     "kind of another": (settings(model_kind="cross_layer_transcoder"), "but the files hold a PLT"),
     "unknown hook": (settings(feature_input_hook="hook_q"), "'hook_q' is not known"),
     "mixed": (

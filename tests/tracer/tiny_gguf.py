@@ -6,7 +6,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from tracer.presets import GgufPackage, Preset
+from tracer.presets import GgufPackage, Licence, Preset
 
 LAYERS, WIDTH, MLP, HEADS, KV_HEADS = 2, 32, 48, 4, 2
 MERGES = ["t h", "th e", "Ġ the", "c a", "ca t", "Ġ cat"]
@@ -34,9 +34,7 @@ def preset(packages: Path, size_gb: float = 1e-6, name: str = "tiny") -> Preset:
         hub_id="nobody/tiny",
         package=GgufPackage("tiny_gguf_part0", "tiny-gguf==1", tuple(files), hashlib.sha256(data).hexdigest(), "here"),
         size_gb=size_gb,
-        licence="MIT",
-        licence_url="",
-        gated=False,
+        terms=Licence("MIT", "", gated=False),
         note="",
     )
 

@@ -4,7 +4,7 @@ Paths are attribute paths in the Hugging Face module tree. Knows nothing of prom
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -47,6 +47,12 @@ _GEMMA = Family(
     post_mlp_norm="post_feedforward_layernorm",
     norm_offset=1.0,
 )
+_GEMMA3_WITH_IMAGES = replace(
+    _GEMMA,
+    embed="model.language_model.embed_tokens",
+    layers="model.language_model.layers",
+    final_norm="model.language_model.norm",
+)
 _GPT2 = Family(
     embed="transformer.wte",
     positions="transformer.wpe",
@@ -70,6 +76,7 @@ FAMILIES = {
     "qwen3": _LLAMA,
     "gemma2": _GEMMA,
     "gemma3_text": _GEMMA,
+    "gemma3": _GEMMA3_WITH_IMAGES,  # from 4B on; its text part
     "gpt2": _GPT2,
 }
 """By `config.model_type`. Biases, q/k norms, softcaps and windows need no entry: patterns hold what acts on them."""
@@ -192,12 +199,11 @@ class Anatomy:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        config: Any = model.config
-        family = FAMILIES.get(config.model_type)
+        kind = model.config.model_type
+        family = FAMILIES.get(kind)
         if family is None:
-            raise TracerError(
-                f"model type '{config.model_type}' is not supported yet; supported are {', '.join(sorted(FAMILIES))}"
-            )
+            raise TracerError(f"model type '{kind}' is not supported yet; supported are {', '.join(sorted(FAMILIES))}")
+        config: Any = model.config.get_text_config()
         self.family = family
         self.model = model
         self.embed: nn.Module = attrgetter(family.embed)(model)

@@ -1,6 +1,7 @@
 """From a name to a loaded model: a preset, a folder in Hugging Face layout, or a Hub id when there is a network."""
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tracer.features.per_layer import PerLayerBasis
 from tracer.home import home
 from tracer.model.anatomy import FAMILIES, Anatomy
 from tracer.model.packages import converted, converted_folder
+from tracer.model.prefix import PLAIN
 from tracer.presets import DEFAULT_MODEL, PRESETS, Preset
 from tracer.replacement import ReplacementModel
 
@@ -29,20 +31,41 @@ def load(
     dtype: str = "auto",
     store: Path | None = None,
     progress: Progress = silent,
+    reuse: ReplacementModel | None = None,
 ) -> ReplacementModel:
     """Load a model with its feature basis, and check that the engine replays it exactly.
 
-    `name`: a preset, a folder, or a Hub id. `features`: "neurons", or a transcoder set: a folder, or
-    org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device.
-    `dtype` of the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32.
-    `store`: folder for converted weights. Raises TracerError with one line that says what to do.
+    `name`: a preset, a folder, or a Hub id. `features`: "neurons", or a transcoder set: one that the preset names, a
+    folder, or org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device. `dtype` of
+    the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32. `store`:
+    folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. Raises
+    TracerError with one line that says what to do.
     """
     where = pick_device(device)
     if dtype != "auto" and dtype not in DTYPES:
         raise TracerError(f"dtype '{dtype}' is not known; give auto or one of {', '.join(DTYPES)}")
     store = store or home() / "models"
-    files = None if features == "neurons" else open_transcoders(features, store, progress)
     preset = PRESETS.get(name)
+    files = None
+    if features != "neurons":
+        files = open_transcoders(preset.reference(features) if preset else features, store, progress)
+        check_base(files, preset.hub_id if preset else name)
+    if reuse is not None and reuse.name == name:
+        anatomy, tokenizer, fingerprint = reuse.anatomy, reuse.tokenizer, reuse.model_fingerprint
+    else:
+        anatomy, tokenizer, fingerprint = _model(name, preset, where, dtype, store, progress)
+    basis = NeuronBasis(anatomy) if files is None else transcoder_basis(anatomy, files)
+    prefix = preset.prefix if preset else PLAIN
+    replacement = ReplacementModel(anatomy, basis, tokenizer, name, fingerprint, prefix)
+    progress("load", 1.0)
+    replacement.self_check(progress)
+    return replacement
+
+
+def _model(
+    name: str, preset: Preset | None, where: torch.device, dtype: str, store: Path, progress: Progress
+) -> tuple[Anatomy, Any, str]:
+    """The weights, the tokenizer, and the fingerprint of what decides what they compute."""
     package = preset.package if preset else None
     own = converted_folder(preset, store) if preset and package else None
     folder = _folder(name, preset, store, progress)
@@ -65,12 +88,29 @@ def load(
     fingerprint = package.sha256 if package and folder == own else folder_fingerprint(folder, progress)
     if model.dtype != torch.float32:  # rounded weights are another model
         fingerprint += f"-{model.dtype}".replace("torch.", "")
-    anatomy = Anatomy(model.eval().requires_grad_(False))
-    basis = NeuronBasis(anatomy) if files is None else transcoder_basis(anatomy, files)
-    replacement = ReplacementModel(anatomy, basis, tokenizer, name, fingerprint)
-    progress("load", 1.0)
-    replacement.self_check(progress)
-    return replacement
+    return Anatomy(model.eval().requires_grad_(False)), tokenizer, fingerprint
+
+
+def check_base(files: TranscoderFiles, model: str) -> None:
+    """Raises TracerError for a set trained on another model; tuned and base models of one name may share a set.
+
+    `model`: a Hub id, or a folder, of which nothing is known.
+    """
+
+    def plain(hub_id: str) -> str:
+        return re.sub(r"-(it|pt|instruct|base)$", "", hub_id.rpartition("/")[2].lower())
+
+    trained = files.model_name
+    if (
+        trained
+        and "/" in trained
+        and model.count("/") == 1
+        and not Path(model).exists()
+        and plain(trained) != plain(model)
+    ):
+        raise TracerError(
+            f"the feature set {files.name} was trained on {trained}, the model is {model}: choose the set made for it"
+        )
 
 
 def transcoder_basis(anatomy: Anatomy, files: TranscoderFiles) -> PerLayerBasis | CrossLayerBasis:
@@ -109,7 +149,7 @@ def _folder(name: str, preset: Preset | None, store: Path, progress: Progress) -
     if preset is not None:
         folder = converted(preset, store, progress) if preset.package else None
         return folder or _download(preset.hub_id, preset)
-    unknown = f"there is no model '{name}'; give a preset ({', '.join(PRESETS)}), a folder, or a Hub id org/name"
+    unknown = f"there is no model '{name}'; give a preset (`python -m tracer models`), a folder, or a Hub id org/name"
     try:
         path = Path(name).expanduser()
         is_folder = path.is_dir()
