@@ -78,7 +78,6 @@ class Basis(Protocol):
     fingerprint: str
     selects_by_attribution: bool  # by one backward pass of total attribution; else greedily, by influence so far
     default_nodes: int
-    n_features: int  # of a layer
 
     def encode(self, record: Record, excluded: list[int]) -> Encoding: ...
 
