@@ -121,9 +121,8 @@ def _last(anatomy: Anatomy, token_ids: list[int], prepare: Callable[[Hooks], Non
     raw: list[Tensor] = []
     with hooked(anatomy) as hooks:
         prepare(hooks)
-        hooks.look(
-            anatomy.unembed, lambda _m, _i, o: raw.append(o[0, -1].clone().cpu())
-        )  # the model may hand on o itself
+        # a copy: without a softcap the model's logits are this tensor itself
+        hooks.look(anatomy.unembed, lambda _m, _i, o: raw.append(o[0, -1].clone().cpu()))
         logits = last_logits(anatomy, token_ids).cpu()
     return logits, raw[0]
 
