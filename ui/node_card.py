@@ -36,11 +36,17 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         _edges(graph, view, node, selection, *graph.outputs(node), side="outputs")
     if graph.layout.kind[node] == FEATURE:
         model = service.model
-        if model is None or model.model_fingerprint != graph.meta["model_fingerprint"]:
+        if model is None or not _made_by(model, graph):
             st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
         else:
             _activity(model, key, graph, node)
             _says(model, graph, node)
+
+
+def _made_by(model: ReplacementModel, graph: Graph) -> bool:
+    """With the same weights and the same features."""
+    ours = (model.model_fingerprint, model.basis_fingerprint)
+    return ours == (graph.meta["model_fingerprint"], graph.meta.get("basis_fingerprint"))
 
 
 def _edges(
@@ -109,7 +115,12 @@ def _activity(model: ReplacementModel, key: str, graph: Graph, node: int) -> Non
 
 def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
     layout = graph.layout
-    raised, lowered = _vocabulary(model.model_fingerprint, model, int(layout.layer[node]), int(layout.feature[node]))
+    raised, lowered = _vocabulary(
+        f"{model.model_fingerprint} {model.basis_fingerprint}",
+        model,
+        int(layout.layer[node]),
+        int(layout.feature[node]),
+    )
     sign = -1 if graph.activation[node] < 0 else 1
     st.markdown(
         "**What it says**",
