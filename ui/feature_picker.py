@@ -5,7 +5,7 @@ import streamlit as st
 from service import Service
 from tracer import hub
 from tracer.presets import PRESETS, FeatureSource
-from ui.sidebar import plain
+from ui.sidebar import plain, short_features
 
 NEURONS = "neurons"
 
@@ -16,7 +16,7 @@ def feature_picker(service: Service) -> None:
     preset = PRESETS.get(state.name)
     sources = {source.name: source for source in (preset.features if preset else ())}
     options = list(dict.fromkeys([NEURONS, *sources, state.features]))
-    with st.popover(f"Features: {plain(short_name(state.features))}", icon=":material/category:"):
+    with st.popover(f"Features: {plain(short_features(state.features))}", icon=":material/category:"):
         st.caption(
             "What the features of a graph are: the model's own neurons, or the latents of transcoders trained on it."
             " A change is for everybody on this server, once the queue is empty; graphs made before stay."
@@ -36,11 +36,6 @@ def feature_picker(service: Service) -> None:
             st.rerun()
     if state.trouble:
         st.error(f"The feature set was not loaded: {plain(state.trouble)}.")
-
-
-def short_name(features: str) -> str:
-    """Of a folder or a long reference its last part."""
-    return features if len(features) <= 32 else "…/" + features.rpartition("/")[2][-32:]
 
 
 def _about(chosen: str, sources: dict[str, FeatureSource]) -> str:

@@ -37,7 +37,7 @@ def _status(service: Service, page: str) -> None:
     state = service.model_state()
     st.caption("MODEL")
     if state.state == "ready" and service.model is not None:
-        st.markdown(f"**{state.name}**  \n{plain(state.features)} · {service.model.device}")
+        st.markdown(f"**{state.name}**  \n{plain(short_features(state.features))} · {service.model.device}")
     elif state.state == "failed":
         st.error(plain(f"{state.name}: {state.error}"))
         st.button("Try again", on_click=service.retry_load, key="retry_load")
@@ -52,6 +52,11 @@ def _status(service: Service, page: str) -> None:
         job_progress(service, job, where="sidebar")
     _announce(jobs)
     _title(key="page_title", data={"title": _tab_title(page, active)})
+
+
+def short_features(features: str) -> str:
+    """Of a folder or a long reference its last part."""
+    return features if len(features) <= 32 else "…/" + features.rpartition("/")[2][-32:]
 
 
 def job_progress(service: Service, job: JobView, where: str) -> None:

@@ -170,7 +170,7 @@ def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
         page.on("request", lambda request: note(request.url))
         page.goto(path if path.startswith("http") else server.address + path)
         page.get_by_test_id("stMain").get_by_role("heading", level=1).wait_for()
-        page.get_by_test_id("stSidebar").get_by_text("neurons · ").wait_for(state="attached")
+        page.get_by_test_id("stSidebar").get_by_text(" · cpu").wait_for(state="attached")
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         return page
 
