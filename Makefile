@@ -13,7 +13,7 @@ WORKS := $(shell $(PY) -c 'import importlib.util as u, sys; sys.exit(not u.find_
 INSTALL := $(if $(WORKS),$(PY),$(PYTHON)) scripts/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint smollm2 screenshots bench clean distclean
+.PHONY: help setup run test lint smollm2 screenshots bench peer clean distclean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /make \1	/p' Makefile | expand -t 20
@@ -57,9 +57,17 @@ bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scrat
 	@$(PY) benchmarks/trace.py
 	@$(PY) benchmarks/big_clt.py
 
+# circuit-tracer needs older packages than ours, so it has an environment of its own.
+.venv-peer/.ready: benchmarks/requirements-peer.txt $(RUN_READY)
+	@$(INSTALL) benchmarks/requirements-peer.txt .venv-peer
+	@touch $@
+
+peer: .venv-peer/.ready smollm2 ## measure a trace against circuit-tracer's (in .venv-peer)
+	@$(PY) benchmarks/against_circuit_tracer.py
+
 clean: ## remove what tools left behind
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
-distclean: clean ## the same, and the environment
-	rm -rf .venv .ci/node
+distclean: clean ## the same, and the environments
+	rm -rf .venv .venv-peer benchmarks/scratch .ci/node

@@ -9,13 +9,10 @@ machine that does nothing else: the load is printed.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,24 +20,21 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, from wherever this is started
 
 import numpy as np
-import psutil
 import torch
-import transformers
 
 import tracer
+from benchmarks.measure import MATRIX_ROWS, PeakMemory, Products, best, print_machine, table, title
 from tracer import ReplacementModel
 from tracer.attribution.cost import sweep_operations
 from tracer.attribution.selection import largest, n_candidates, total_attribution
-from tracer.attribution.sweep import first_position, make_layout, sweep
+from tracer.attribution.sweep import Sweep, first_position, make_layout
 from tracer.errors import silent
 
 PROMPT = "Michael Jordan plays the sport of"
-SEED = 0  # of the matrices that are multiplied to find the machine's rate
 REPEATS = 5
 TOKENS = (8, 16, 32, 64)
 TOKENS_NODES = 2000  # asked for; the sweep takes all candidates of the first stage
 NODES = (1000, 2000, 4000)
-MATRIX_ROWS = 4096  # gradient vectors in one product
 WORST = (512, 500)  # tokens, nodes
 QUICK_TOKENS, QUICK_NODES, QUICK_WORST = (4, 8), (10, 20), (12, 10)
 TEXT = (
@@ -86,19 +80,6 @@ def text_ids(model: ReplacementModel, n_tokens: int) -> list[int]:
     return ids[:n_tokens]
 
 
-def print_machine(name: str) -> None:
-    print(f"{name}, {datetime.date.today()}: python {' '.join(sys.argv)}")
-    threads, gb = torch.get_num_threads(), psutil.virtual_memory().total / 1e9
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} torch threads, {gb:.0f} GB;"
-        f" load at the start {os.getloadavg()[0]:.1f}"
-    )
-    print(
-        f"python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__},"
-        f" numpy {np.__version__}"
-    )
-
-
 def print_default(model: ReplacementModel, repeats: int) -> None:
     """Seconds of each phase of the default trace, after one that warms up."""
     title(f"Default trace: {PROMPT!r}, auto nodes, {repeats} runs after a warm-up; seconds")
@@ -134,7 +115,7 @@ def print_node_growth(model: ReplacementModel, sizes: tuple[int, ...], repeats: 
     for n in sizes:
         run = prepared(model, model.token_ids(PROMPT), n)
         counts.append(len(run["features"]))
-        seconds.append(best(lambda run=run: sweep(**run), repeats))
+        seconds.append(best(lambda run=run: sweep(run), repeats))
         table(f"{counts[-1]:,}", f"{seconds[-1]:.3f}", f"{operations_of(model, run) / 1e9:,.0f}")
     print(f"time ~ nodes^{exponent(counts, seconds):.2f}   (budget 1.1)")
 
@@ -148,28 +129,16 @@ def print_rate(model: ReplacementModel, n_tokens: int, repeats: int) -> None:
         "pair of query and key; and 2·D for each feature, error and embedding that it can see. Position 0 is left out\n"
         f"where no gradient goes there. The machine's rate: torch.matmul of {MATRIX_ROWS} rows with W_O and with W_V."
     )
-    part, d_model = model.anatomy.layers[0], model.anatomy.d_model
-    heads, values = part.n_heads * part.head_dim, part.n_kv_heads * part.head_dim
-    generator = torch.Generator().manual_seed(SEED)
-    shapes = [((MATRIX_ROWS, d_model), (d_model, heads)), ((MATRIX_ROWS, values), (values, d_model))]
-    pairs = [[torch.randn(s, generator=generator) for s in pair] for pair in shapes]
-    operations = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in pairs)
-
-    def products() -> None:
-        for a, b in pairs:
-            torch.matmul(a, b)
-
     table("tokens", "nodes swept", "sweep", "products", "share")
     for ids, turns in ((model.token_ids(PROMPT), repeats), (text_ids(model, n_tokens), min(repeats, 2))):
-        run = prepared(model, ids, n_candidates(TOKENS_NODES))
-        fastest_sweep = fastest_products = np.inf
+        run, products, fastest = prepared(model, ids, n_candidates(TOKENS_NODES)), Products(model.anatomy), np.inf
         for _ in range(turns):
-            fastest_products = min(fastest_products, best(products, 10))
-            fastest_sweep = min(fastest_sweep, best(lambda run=run: sweep(**run), 1))
-            fastest_products = min(fastest_products, best(products, 10))
-        reached, rate = operations_of(model, run) / fastest_sweep, operations / fastest_products
-        rates = f"{reached / 1e9:.1f}", f"{rate / 1e9:.1f}"
-        table(len(ids), f"{len(run['features']):,}", *rates, f"{reached / rate:.0%}")
+            products.turn()
+            fastest = min(fastest, best(lambda run=run: sweep(run), 1))
+            products.turn()
+        reached = operations_of(model, run) / fastest
+        rates = f"{reached / 1e9:.1f}", f"{products.rate / 1e9:.1f}"
+        table(len(ids), f"{len(run['features']):,}", *rates, f"{reached / products.rate:.0%}")
 
 
 def print_memory(arguments: argparse.Namespace, sizes: list[tuple[int, int]]) -> None:
@@ -185,7 +154,6 @@ def print_memory(arguments: argparse.Namespace, sizes: list[tuple[int, int]]) ->
 
 def print_worst(model: ReplacementModel, n_tokens: int, nodes: int) -> None:
     title("The longest prompt, once")
-    loaded = psutil.Process().memory_info().rss
     with PeakMemory() as memory:
         graph = model.trace(tokens=text_ids(model, n_tokens), max_nodes=nodes)
     seconds, operations = graph.meta["seconds"], graph.meta["sweep_operations"]
@@ -196,42 +164,21 @@ def print_worst(model: ReplacementModel, n_tokens: int, nodes: int) -> None:
         f"{sum(seconds.values()):.1f}",
         f"{operations / 1e9:,.0f}",
         f"{operations / seconds['sweep'] / 1e9:.1f}",
-        f"{(memory.peak - loaded) / 1e6:,.0f}",
+        f"{(memory.peak - memory.loaded) / 1e6:,.0f}",
         f"{graph.row_error:.1e}",
     )
 
 
 def peak_memory(model: ReplacementModel, n_tokens: int, nodes: int) -> tuple[int, int]:
     """Resident bytes of the loaded model, and the most while tracing."""
-    loaded = psutil.Process().memory_info().rss
     with PeakMemory() as memory:
         model.trace(tokens=text_ids(model, n_tokens), max_nodes=nodes)
-    return loaded, memory.peak
-
-
-class PeakMemory:
-    """The most resident bytes seen in a with block. Sampled: the system's own peak would include loading."""
-
-    def __enter__(self) -> "PeakMemory":
-        self.peak = psutil.Process().memory_info().rss
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        process = psutil.Process()
-        while not self._done.wait(0.005):
-            self.peak = max(self.peak, process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+    return memory.loaded, memory.peak
 
 
 @torch.no_grad()
 def prepared(model: ReplacementModel, ids: list[int], n_features: int) -> dict[str, Any]:
-    """What `sweep` takes, with the n_features of largest total attribution."""
+    """What `Sweep` takes, with the n_features of largest total attribution."""
     record, excluded = model.record(ids), model.excluded_positions(ids)
     encoding = model.basis.encode(record, excluded)
     targets = model.resolve_targets(record, None)
@@ -243,8 +190,11 @@ def prepared(model: ReplacementModel, ids: list[int], n_features: int) -> dict[s
         "features": largest(scores, n_features),
         "targets": targets,
         "excluded": excluded,
-        "progress": silent,
     }
+
+
+def sweep(run: dict[str, Any]) -> None:
+    Sweep(**run).all_rows(silent)
 
 
 def operations_of(model: ReplacementModel, run: dict[str, Any]) -> float:
@@ -253,27 +203,9 @@ def operations_of(model: ReplacementModel, run: dict[str, Any]) -> float:
     return sweep_operations(model.anatomy, layout, first_position(run["excluded"], n_tokens))
 
 
-def best(work: Any, repeats: int) -> float:
-    """Seconds of the fastest of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds)
-
-
 def exponent(sizes: Any, seconds: Any) -> float:
     """k in seconds ~ sizes^k, by least squares on the logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
-def title(text: str) -> None:
-    print(f"\n{text}", flush=True)
-
-
-def table(*cells: object) -> None:
-    print("".join(f"{cell!s:>12}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

