@@ -3,7 +3,6 @@
 import streamlit as st
 
 from ui import job_panel, recent
-from ui.feature_picker import feature_picker
 from ui.gallery import gallery
 from ui.prompt_form import prompt_form
 from ui.session import get_service
@@ -23,7 +22,6 @@ with st.expander("How this works", expanded=recent.is_empty(service), icon=":mat
 left, right = st.columns([3, 2], gap="large")
 with left:
     prompt_form(service, preview_in=right)
-    feature_picker(service)
     job_panel.job_panel(service)
 gallery()
 recent.recent_graphs(service)

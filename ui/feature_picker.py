@@ -34,8 +34,12 @@ def feature_picker(service: Service) -> None:
         if st.button("Load it", type="primary", disabled=not chosen or chosen == state.features):
             service.switch_model(state.name, chosen)
             st.rerun()
-    if state.trouble:
-        st.error(f"The feature set was not loaded: {plain(state.trouble)}.")
+
+
+def feature_trouble(service: Service) -> None:
+    """Why the last change did not come about."""
+    if trouble := service.model_state().trouble:
+        st.error(f"The feature set was not loaded: {plain(trouble)}.")
 
 
 def _about(chosen: str, sources: dict[str, FeatureSource]) -> str:

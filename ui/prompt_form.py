@@ -10,6 +10,7 @@ from tracer import Difference, ReplacementModel, TracerError
 from tracer.attribution.cost import expected_layout, sweep_operations
 from tracer.attribution.selection import n_candidates
 from tracer.replacement import TokenProbability
+from ui.feature_picker import feature_picker, feature_trouble
 from ui.graph_canvas import pretty_token
 from ui.job_panel import submit
 from ui.sidebar import plain
@@ -31,7 +32,8 @@ def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
     """Draws the form; the preview goes into `preview_in`."""
     _keep()
     model = service.model
-    prompt, chat = _prompt_input(model)
+    prompt, chat = _prompt_input(service, model)
+    feature_trouble(service)
     if model is None:
         if service.model_state().state == "loading":
             st.info("The model is being prepared: its progress is in the sidebar. You can type meanwhile.")
@@ -84,7 +86,7 @@ def _same_prompt() -> None:
     st.session_state["prompt"] = st.session_state["form"]["prompt"]
 
 
-def _prompt_input(model: ReplacementModel | None) -> tuple[str, bool]:
+def _prompt_input(service: Service, model: ReplacementModel | None) -> tuple[str, bool]:
     if st.session_state["several_lines"]:
         prompt = st.text_area("Prompt", key="prompt", height=140, help="Ctrl+Enter updates the tokens.")
     else:
@@ -104,6 +106,7 @@ def _prompt_input(model: ReplacementModel | None) -> tuple[str, bool]:
             )
         chat = mode == "Chat"
     with switches:
+        feature_picker(service)
         st.toggle("Several lines", key="several_lines", on_change=_same_prompt)
     return prompt or "", chat
 
