@@ -15,6 +15,7 @@ from service import Service
 from tracer import ENGINE_VERSION
 from tracer.model.packages import package_files
 from tracer.presets import PRESETS
+from ui.sidebar import plain
 
 PACKAGES = ("streamlit", "torch", "transformers", "scipy", "pandas", "altair", "diskcache", "safetensors", "gguf")
 
@@ -126,8 +127,16 @@ def settings_section(service: Service) -> None:
 
 def licences() -> None:
     st.subheader("Models and their licences")
-    for preset in PRESETS.values():
-        origin = f" Weights: {preset.package.origin}." if preset.package else ""
-        sets = "".join(f" Features {s.name}: {s.licence}." for s in preset.features)
-        st.markdown(f"**{preset.name}** ({preset.hub_id}): [{preset.terms.name}]({preset.terms.url}).{origin}{sets}")
+    presets = list(PRESETS.values())
+    for terms in dict.fromkeys(preset.terms for preset in presets):
+        names = ", ".join(preset.name for preset in presets if preset.terms == terms)
+        st.markdown(f"[{terms.name}]({terms.url}): {plain(names)}")
+    for preset in presets:
+        if preset.package:
+            st.markdown(
+                f"Weights of **{plain(preset.name)}** ({plain(preset.hub_id)}): {plain(preset.package.origin)}."
+            )
+    sets = [(source.licence, f"{preset.name} {source.name}") for preset in presets for source in preset.features]
+    for licence in dict.fromkeys(licence for licence, _ in sets):
+        st.markdown(f"Transcoders, {plain(licence)}: {plain(', '.join(name for own, name in sets if own == licence))}")
     st.caption("Gemma is provided under and subject to the Gemma Terms of Use. Hypograph itself: MIT.")
