@@ -44,18 +44,20 @@ def test_values_are_activations_and_demeaned_logits():
 
 
 def _no_scale(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
-    self.gain_in = torch.ones_like(self.gain_in)
+    self.mix = self.mix / self.mix.sum((2, 3), keepdim=True)
     return transpose(self, gradient, first)
 
 
 def _wrong_pattern(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
-    self.pattern = self.pattern.flip(0)
+    self.mix = self.mix.flip(0)
     return transpose(self, gradient, first)
 
 
 def _wrong_sign(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
-    before, values = transpose(self, gradient, first)
-    return -before, values
+    before = gradient.clone()
+    at_first = transpose(self, gradient, first)
+    gradient.copy_(2 * before - gradient)
+    return at_first
 
 
 @pytest.mark.parametrize("broken", [_no_scale, _wrong_pattern, _wrong_sign])
@@ -90,7 +92,7 @@ def test_lost_first_position_is_noticed(monkeypatch):
     monkeypatch.setattr(
         frozen.FrozenAttention,
         "transpose",
-        lambda s, g, first: (original(s, g, first)[0], 0 * original(s, g, first)[1]),
+        lambda self, gradient, first: 0 * original(self, gradient, first),
     )
     assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
 
@@ -100,7 +102,7 @@ def test_lost_first_position_is_noticed(monkeypatch):
 def test_the_size_of_a_group_changes_nothing(make, block, monkeypatch):
     model = replacement(make())
     whole = model.trace(PROMPT, max_nodes=300)
-    monkeypatch.setattr("tracer.attribution.sweep.BLOCK", block)
+    monkeypatch.setattr("tracer.attribution.group.BLOCK", block)
     pieces = model.trace(PROMPT, max_nodes=300)
     assert abs(whole.adjacency - pieces.adjacency).max() < 1e-6 * whole.mass.max()
     assert (whole.layout.feature == pieces.layout.feature).all()

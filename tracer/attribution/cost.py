@@ -32,11 +32,10 @@ def sweep_operations(
     layer = np.minimum(top, layout.n_layers - 1)
     width = position + 1 - first
     attention = (layer + 1) * (2 * d_model * (heads + values) * width + 2 * heads * width * (position + 1))
-    written = np.zeros((layout.n_layers + 1, layout.n_tokens + 1), dtype=np.int64)  # below a layer and position
-    np.add.at(written, (layout.layer + 1, layout.position + 1), 1)
+    written = layout.features_below
     if cross_layer:
         written = written.cumsum(0)  # a feature writes to all layers from its own on
-    visible = written.cumsum(0).cumsum(1)[top, position + 1]
+    visible = written[top, position + 1]
     reads = 2 * d_model * (visible + top * width + width)
     skipped = 2 * d_model**2 * top * width if skips else 0
     return float((attention + reads + skipped).sum())

@@ -1,4 +1,4 @@
-"""What the MLP of one layer writes to the stream, taken apart: features, error, constants, and a linear skip."""
+"""What is written to the stream, taken apart: a vector for each node that writes, at each layer and at the bottom."""
 
 from dataclasses import dataclass
 
@@ -7,48 +7,79 @@ from torch import Tensor
 
 from tracer.features.basis import Encoding, FeatureSet
 from tracer.features.points import Skip
+from tracer.graph.layout import Layout
 from tracer.model.record import Record
 
 
 @dataclass
 class Sources:
-    """`vectors` (m, D) of the features that write here, sorted by position; `columns` (m,) which features those are."""
+    """`vectors` (m, D) that are written at one place, sorted by position, and whose they are: `nodes` (m,)."""
 
-    layer: int
     vectors: Tensor
-    columns: Tensor
-    held: list[tuple[int, slice]]  # positions with features, and where those lie in `vectors`
-    errors: Tensor  # (T, D), zero at excluded positions
-    constant: Tensor | None  # (T, D): b_dec, and the whole output at excluded positions, a skip's share left out
-    skip: Skip | None
+    nodes: Tensor
+    held: list[tuple[int, slice]]  # positions, and where their vectors lie
+    constant: Tensor | None = None  # (T, D): b_dec, and the whole output at excluded positions, a skip's share left out
+    skip: Skip | None = None
 
 
-def all_sources(record: Record, encoding: Encoding, features: FeatureSet, excluded: list[int]) -> list[Sources]:
-    """Of each layer. `features` are sorted by (layer, position, feature)."""
+def all_sources(
+    record: Record, encoding: Encoding, features: FeatureSet, excluded: list[int], layout: Layout
+) -> list[Sources]:
+    """Of each layer's MLP. `features` are sorted by (layer, position, feature)."""
     return [
-        _sources(layer, vectors, record, encoding, features, excluded)
+        _of_mlp(layer, vectors, record, encoding, features, excluded, layout)
         for layer, vectors in enumerate(encoding.written(features))
     ]
 
 
-def _sources(
-    layer: int, vectors: Tensor, record: Record, encoding: Encoding, features: FeatureSet, excluded: list[int]
+def embeddings(record: Record, layout: Layout) -> Sources:
+    """Of the tokens, and of what learned positions add."""
+    position = torch.arange(record.n_tokens, device=record.embedding.device)
+    parts = [(record.embedding, layout.first_embedding + position, position)]
+    if record.positions is not None:
+        parts.append((record.positions, torch.full_like(position, layout.bias(-1)), position))
+    return _by_position(parts)
+
+
+def _of_mlp(
+    layer: int,
+    vectors: Tensor,
+    record: Record,
+    encoding: Encoding,
+    features: FeatureSet,
+    excluded: list[int],
+    layout: Layout,
 ) -> Sources:
+    """Features (those of this layer; if they write across layers, all up to its end), errors, and the constant."""
     end = features.span(layer).stop
-    columns = torch.arange(end - len(vectors), end, device=vectors.device)
-    position = features.position[columns]
-    if encoding.cross_layer:  # several layers write here, each sorted by position
-        order = position.argsort(stable=True)
-        vectors, columns, position = vectors[order], columns[order], position[order]
+    nodes = torch.arange(end - len(vectors), end, device=vectors.device)
     output, constant, skip = record.mlp_output[layer], encoding.constant(layer), encoding.skip(layer)
     if skip is not None:
         output = output - skip.forward(record.mlp_stream[layer], slice(None))
-    errors = (output if constant is None else output - constant).index_add(0, position, vectors, alpha=-1)
-    errors[excluded] = 0
+    errors = (output if constant is None else output - constant).index_add(
+        0, features.position[nodes], vectors, alpha=-1
+    )
+    everywhere = torch.arange(record.n_tokens, device=vectors.device)
+    counted = everywhere[~torch.isin(everywhere, torch.tensor(excluded, device=vectors.device))]
+    parts = [
+        (vectors, nodes, features.position[nodes]),
+        (errors[counted], layout.error(layer, counted), counted),
+    ]
     if excluded:
         constant = torch.zeros_like(output) if constant is None else constant.clone()
         constant[excluded] = output[excluded]
-    held, counts = torch.unique_consecutive(position, return_counts=True)
+    if constant is not None:
+        parts.append((constant, torch.full_like(everywhere, layout.bias(layer)), everywhere))
+    sources = _by_position(parts)
+    sources.constant, sources.skip = constant, skip
+    return sources
+
+
+def _by_position(parts: list[tuple[Tensor, Tensor, Tensor]]) -> Sources:
+    """Of vectors, their nodes and their positions."""
+    vectors, nodes, position = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    order = position.argsort(stable=True)
+    held, counts = torch.unique_consecutive(position[order], return_counts=True)
     ends = counts.cumsum(0).tolist()
     spans = [slice(end - n, end) for end, n in zip(ends, counts.tolist(), strict=True)]
-    return Sources(layer, vectors, columns, list(zip(held.tolist(), spans, strict=True)), errors, constant, skip)
+    return Sources(vectors[order], nodes[order], list(zip(held.tolist(), spans, strict=True)))

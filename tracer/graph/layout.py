@@ -56,6 +56,17 @@ class Layout:
     def error(self, layer: np.ndarray, position: np.ndarray) -> np.ndarray:
         return self.first_error + layer * self.n_tokens + position
 
+    def bias(self, layer: int) -> int:
+        """−1: embed; L: final."""
+        return self.first_bias + 1 + layer
+
+    @cached_property
+    def features_below(self) -> np.ndarray:
+        """(L + 1, T + 1): how many features lie in layers below one, at positions before one."""
+        counts = np.zeros((self.n_layers + 1, self.n_tokens + 1), dtype=np.int64)
+        np.add.at(counts, (self.layer + 1, self.position + 1), 1)
+        return counts.cumsum(0).cumsum(1)
+
     @cached_property
     def kind(self) -> np.ndarray:
         """(n_nodes,), index into KINDS."""

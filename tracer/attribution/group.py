@@ -1,0 +1,125 @@
+"""Targets at one position, swept together, and where their rows go."""
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from tracer.graph.layout import Layout
+
+BLOCK = 2048
+"""Gradient vectors of one group: few enough for the cache to hold what a layer makes of them."""
+
+ALIGNED = 8
+"""Targets are counted in eights: matrix products are a quarter slower where rows don't start at whole vectors."""
+
+
+def groups(layout: Layout, nodes: np.ndarray, first: int) -> list[tuple[int, np.ndarray]]:
+    """Positions, and at most BLOCK / width targets there, logits first, then from the top layer down."""
+    position, layer = layout.node_position[nodes], layout.node_layer[nodes]
+    found = []
+    for here in np.unique(position):
+        at = np.flatnonzero(position == here)
+        rows = nodes[at[np.argsort(-layer[at], kind="stable")]]
+        size = max(1, BLOCK // (int(here) + 1 - first) // ALIGNED * ALIGNED)
+        found += [(int(here), rows[start : start + size]) for start in range(0, len(rows), size)]
+    return found
+
+
+class Group:
+    """Targets at one position, their gradients, and their edges as they come in.
+
+    Sources in `edges`: features at positions ≤ this one, errors (layer-major) at the positions of the gradient,
+    embeddings, bias nodes; as the nodes of a graph are ordered.
+    """
+
+    def __init__(
+        self, layout: Layout, position: int, targets: np.ndarray, first: int, device: torch.device, d_model: int
+    ) -> None:
+        self.layout, self.position, self.targets, self.first = layout, position, targets, first
+        self.layers = layout.node_layer[targets]
+        reach = np.arange(first, position + 1)
+        self.parts = (
+            np.flatnonzero(layout.position <= position),
+            layout.error(np.arange(layout.n_layers)[:, None], reach).ravel(),
+            layout.first_embedding + np.arange(position + 1),
+            np.arange(layout.first_bias, layout.n_nodes),
+        )
+        sources = torch.from_numpy(np.concatenate(self.parts)).to(device)
+        self.source_of = torch.full((layout.n_nodes,), -1, device=device)  # of each node that is seen: where in `edges`
+        self.source_of[sources] = torch.arange(len(sources), device=device)
+        self.first_embedding, self.first_bias = np.cumsum([len(part) for part in self.parts])[1:3].tolist()
+        self.gradient = torch.zeros(d_model, len(reach), 0, device=device)  # (D, positions, targets present)
+        self.all_edges = torch.zeros(len(sources), _aligned(len(targets)), device=device)
+        self.entered = 0  # targets whose layer the sweep has passed
+
+    @property
+    def edges(self) -> Tensor:
+        """(sources, targets present)."""
+        return self.all_edges[:, : self.gradient.shape[2]]
+
+    @property
+    def reach(self) -> slice:
+        """The positions of `gradient`."""
+        return slice(self.first, self.position + 1)
+
+    def bias(self, layer: int) -> int:
+        """Its place in `edges`; −1: embed; L: final."""
+        return self.first_bias + layer + 1
+
+    def entering(self, layer: int) -> np.ndarray:
+        """The nodes of the targets that read at this layer."""
+        return self.targets[self.layers == layer]
+
+    def add(self, layer: int, read: Tensor, own: Tensor) -> None:
+        """Let a layer's targets enter: read vectors (k, D) at the stream, and what they owe to their biases (k,)."""
+        rows = slice(self.entered, self.entered + len(read))
+        self.entered = rows.stop
+        missing = _aligned(self.entered) - self.gradient.shape[2]
+        if missing:
+            self.gradient = torch.nn.functional.pad(self.gradient, (0, missing))
+        self.gradient[:, -1, rows] = read.T
+        self.edges[self.bias(layer), rows] += own
+
+
+def _aligned(n: int) -> int:
+    return -(-n // ALIGNED) * ALIGNED
+
+
+class Rows:
+    """The csr arrays of a matrix of which the rows of some nodes are filled, group by group, and all others empty.
+
+    A target sees only what lies below it, at positions up to its own: so the size of each row is known beforehand.
+    """
+
+    def __init__(self, layout: Layout, nodes: np.ndarray, first: int) -> None:
+        self.layout = layout
+        layer, position = layout.node_layer[nodes], layout.node_position[nodes]
+        lengths = np.zeros(layout.n_nodes, dtype=np.int64)
+        width = position + 1
+        lengths[nodes] = layout.features_below[layer, width] + layer * (width - first) + width + layer + 2
+        self.indptr = np.concatenate([[0], np.cumsum(lengths)])
+        self.indices = np.empty(self.indptr[-1], dtype=np.int32)
+        self.data = np.empty(self.indptr[-1], dtype=np.float32)
+
+    def fill(self, group: Group) -> None:
+        edges, width = group.all_edges.cpu().numpy(), group.position + 1
+        starts = np.cumsum([0] + [len(part) for part in group.parts])
+        for layer in np.unique(group.layers):
+            below = self.layout.features_below[layer, width]
+            seen = (below, layer * (width - group.first), width, layer + 2)
+            nodes = np.concatenate([part[:n] for part, n in zip(group.parts, seen, strict=True)])
+            entered = np.flatnonzero(group.layers == layer)
+            own = edges[:, entered[0] : entered[-1] + 1]
+            targets = group.targets[entered]
+            span = slice(self.indptr[targets[0]], self.indptr[targets[-1] + 1])  # no others lie between these
+            self.indices[span] = np.tile(nodes, len(targets))
+            rows = self.data[span].reshape(len(targets), -1)
+            rows.T[:] = np.concatenate([own[start : start + n] for start, n in zip(starts[:-1], seen, strict=True)])
+
+    def matrix(self) -> sparse.csr_array:
+        """(n, n). What a target doesn't see after all is exactly zero, and left out."""
+        n = self.layout.n_nodes
+        matrix = sparse.csr_array((self.data, self.indices, self.indptr), shape=(n, n))
+        matrix.eliminate_zeros()
+        return matrix
