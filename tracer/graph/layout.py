@@ -53,7 +53,7 @@ class Layout:
         """(L + 1,): where the features of each layer begin."""
         return np.searchsorted(self.layer, np.arange(self.n_layers + 1))
 
-    def error(self, layer: np.ndarray, position: np.ndarray) -> np.ndarray:
+    def error(self, layer: np.ndarray | int, position: np.ndarray) -> np.ndarray:
         return self.first_error + layer * self.n_tokens + position
 
     def bias(self, layer: int) -> int:
