@@ -33,6 +33,14 @@ def graph_header(graph: Graph) -> None:
             f"Explains **{plain(explained)}**{more} · {plain(meta['model'])}, {plain(meta['features'])} · {selected}"
         )
     scores = graph.scores()
+    if graph.dropped is not None:
+        share = graph.dropped.mass / (graph.dropped.mass + float(abs(graph.adjacency).sum()))
+        left.caption(
+            f"{len(graph.dropped.features):,} active features were left out; they carry"
+            f" {share:.1%} of all direct effects"
+            f" (Σ|effect| {graph.dropped.mass:,.4g}). Counted as errors they would leave replacement"
+            f" {scores.strict_replacement:.3f}, completeness {scores.strict_completeness:.3f}."
+        )
     worst = f"{graph.row_error:.0e}" if graph.complete else "unknown"
     values = (f"{scores.replacement:.3f}", f"{scores.completeness:.3f}", worst)
     for column, (name, help_), value in zip(right.columns(3, wrap=False), SCORES.items(), values, strict=True):

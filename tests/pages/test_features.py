@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service import TraceRequest
 from tests.helpers import tiny_llama, transcoders
 from tests.pages.conftest import Loading, button, open_page, ready, running, texts, traced, until
 
@@ -40,6 +41,12 @@ def test_a_set_is_loaded_traced_and_left_again(loading: Loading, a_set: str) -> 
     app = open_page()
     shown = [block.proto.popover.label.replace("\\", "") for block in app.get("popover")]
     assert "Features: …/transcoders" in shown
+    ids = tuple(graph.token_ids)
+    job = service.submit(TraceRequest(tokens=ids, max_nodes=20), "local:me")
+    assert service.wait(job.id, 30).state == "done"
+    app = open_page("pages/graph.py", graph=job.key)
+    left_out = graph.layout.n_features - 20
+    assert f"{left_out} active features were left out" in texts(app)
     choose("neurons")
     until(lambda: service.model is not None and service.model_state().features == "neurons")
 
