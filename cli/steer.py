@@ -13,6 +13,7 @@ from service import Settings
 from tracer import Edit, TracerError
 from tracer.interchange.files import writing
 from tracer.replacement import ReplacementModel
+from tracer.steering.edits import parse_position
 from tracer.steering.protocols import PROTOCOLS
 from tracer.steering.run import Steered
 
@@ -104,21 +105,13 @@ def _edit(text: str) -> Edit:
     try:
         layer, position, feature, value = (part.strip() for part in text.split(","))
         amount = {"factor": float(value[1:])} if value.startswith("x") else {"value": float(value)}
-        return Edit(int(layer), _position(position), int(feature), **amount)
+        return Edit(int(layer), parse_position(position), int(feature), **amount)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not LAYER,POSITION,FEATURE,VALUE like 13,-1,1012,x-1 or 4,5:,77,2.5"
         ) from None
     except TracerError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from None
-
-
-def _position(text: str) -> int | slice:
-    """`a`, or `a:b` with either end left out."""
-    if ":" not in text:
-        return int(text)
-    first, last = (int(end) if end else None for end in text.split(":"))
-    return slice(first, last)
 
 
 def _layers(text: str) -> tuple[int, int]:

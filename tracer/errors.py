@@ -5,6 +5,8 @@ Everything else that escapes the engine is a bug.
 
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 Progress = Callable[[str, float], None]
 """`progress(phase, fraction)`: called often from long work; it may raise `Cancelled` to stop that work."""
 
@@ -23,6 +25,13 @@ def first_line(problem: Exception) -> str:
         (problem.strerror if isinstance(problem, OSError) else None) or str(problem).strip() or type(problem).__name__
     )
     return text.splitlines()[0]
+
+
+def first_fault(problem: ValidationError) -> str:
+    """The first thing that a pydantic model refused, and where, in one line."""
+    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
 
 
 def silent(phase: str, fraction: float) -> None:

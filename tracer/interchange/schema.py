@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
-from tracer.errors import TracerError
+from tracer.errors import TracerError, first_fault
 
 FEATURE = "cross layer transcoder"  # per-layer transcoders and neurons too
 ERROR = "mlp reconstruction error"
@@ -145,7 +145,7 @@ def parse(data: bytes) -> File:
         return File.model_validate_json(data)
     except ValidationError as problem:
         raise TracerError(
-            f"this is no graph in the frontend's format ({_fault(problem)}); export it again"
+            f"this is no graph in the frontend's format ({first_fault(problem)}); export it again"
         ) from problem
 
 
@@ -154,10 +154,4 @@ def check(data: bytes) -> None:
     try:
         Exported.model_validate_json(data)
     except ValidationError as problem:
-        raise TracerError(f"the frontend could not show this graph: {_fault(problem)}") from problem
-
-
-def _fault(problem: ValidationError) -> str:
-    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
+        raise TracerError(f"the frontend could not show this graph: {first_fault(problem)}") from problem

@@ -63,14 +63,23 @@ def place(edits: Iterable[Edit], n_tokens: int, n_layers: int, n_features: int) 
     for edit in edits:
         layer = _within("layer", edit.layer, n_layers, f"the model's {n_layers} layers")
         feature = _within("feature", edit.feature, n_features, f"the {n_features:,} features of a layer")
-        for position in _positions(edit.position, n_tokens):
+        for position in positions(edit.position, n_tokens):
             found[layer, position, feature] = edit
     if not found:
         raise TracerError("there is no edit; give at least one")
     return [Placed(*where, edit.value, edit.factor) for where, edit in sorted(found.items(), key=lambda item: item[0])]
 
 
-def _positions(position: int | slice | Sequence[int], n_tokens: int) -> list[int]:
+def parse_position(text: str) -> int | slice:
+    """`a`, or `a:b` with either end left out. Raises ValueError for anything else."""
+    if ":" not in text:
+        return int(text)
+    first, last = (int(end) if end else None for end in text.split(":"))
+    return slice(first, last)
+
+
+def positions(position: int | slice | Sequence[int], n_tokens: int) -> list[int]:
+    """The places of a prompt that an edit's position names. Raises TracerError for those outside it, and for none."""
     if not isinstance(position, slice):
         places = list(position) if isinstance(position, Sequence) else [position]
         if not places:
