@@ -63,7 +63,7 @@ def _of_mlp(
     counted = everywhere[~torch.isin(everywhere, torch.tensor(excluded, device=vectors.device))]
     parts = [
         (vectors, nodes, features.position[nodes]),
-        (errors[counted], layout.error(layer, counted), counted),
+        (errors[counted], layout.first_error + layer * layout.n_tokens + counted, counted),
     ]
     if excluded:
         constant = torch.zeros_like(output) if constant is None else constant.clone()

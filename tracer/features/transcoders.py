@@ -122,7 +122,7 @@ class TranscoderEncoding:
         self.values = torch.cat(values)
         self.keys = self._key(self.features)
         self.n_active = len(self.values)
-        self._encoder_rows: dict[int, tuple[Tensor, Tensor]] = {}  # a layer: features, their rows
+        self._encoder_rows: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # as `_active_rows` has them
 
     def point(self, layer: int) -> ReadPoint:
         return read_point(self.basis.anatomy, self.record, layer, self.files.feature_input_hook)
@@ -138,14 +138,17 @@ class TranscoderEncoding:
 
     def read(self, layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
         if layer not in self._encoder_rows:
-            unique = self.features.feature[self.features.span(layer)].unique()
-            self._encoder_rows[layer] = unique, self.files.encoder_rows(layer, unique.cpu()).to(self.device)
-        known, rows = self._encoder_rows[layer]
-        vector, point = rows[torch.searchsorted(known, feature)], self.point(layer)
-        own = self.files.encoder_bias(layer).to(self.device)[feature]
-        if point.bias is not None:
-            own = own + vector @ point.bias
-        return point.transpose(vector, position), own
+            self._encoder_rows[layer] = self._active_rows(layer)
+        known, rows, own = self._encoder_rows[layer]
+        place = torch.searchsorted(known, feature)
+        return self.point(layer).transpose(rows[place], position), own[place]
+
+    def _active_rows(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The features that are active in a layer, their encoder rows, and what they owe to biases."""
+        known = self.features.feature[self.features.span(layer)].unique()
+        rows = self.files.encoder_rows(layer, known.cpu()).to(self.device)
+        own, bias = self.files.encoder_bias(layer).to(self.device)[known], self.point(layer).bias
+        return known, rows, own if bias is None else own + rows @ bias
 
     def constant(self, layer: int) -> Tensor:
         constant, skip, bias = (
