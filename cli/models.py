@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{row['name']}  {row['size_gb']:.1f} GB, features: {', '.join(row['features'])}")
         print(f"    {row['note']}")
         print(f"    licence: {row['licence']} ({row['licence_url']}){gated}; Hub: {row['hub_id']}")
-        print(f"    on this machine: {row['here']}")
+        print(f"    prompts: {row['prefix']}'s prefix; on this machine: {row['here']}")
         for source in row["feature_sets"]:
             here = ", downloaded" if source["here"] else ""
             print(f"    {source['name']}: {source['reference']}, {source['size']}; licence: {source['licence']}{here}")

@@ -16,7 +16,7 @@ with st.expander("How this works", expanded=recent.is_empty(service), icon=":mat
         "1. **Type a prompt** that ends where the model should answer, or take an example from below.\n"
         "2. **Check** that the next token shown is the behaviour you want to explain.\n"
         "3. **Trace.** The graph explains the logits at the last position by the features that produced them,"
-        " back to the tokens. Each edge is a direct effect; what is not chosen stays visible as error.\n"
+        " back to the tokens. Each edge is a direct effect; what is not chosen stays visible.\n"
         "4. **Explore** it: click a node for its inputs and outputs, change the thresholds, share the link."
     )
 left, right = st.columns([3, 2], gap="large")

@@ -9,7 +9,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 TRACE_PHASES = {"record": 0.05, "select": 0.05, "sweep": 0.9}
-LOAD_PHASES = {"assemble": 0.1, "check": 0.05, "read": 0.15, "convert": 0.5, "load": 0.15, "self-check": 0.05}
+LOAD_PHASES = {
+    "download": 0.0,  # of unknown length, and mostly none
+    "assemble": 0.1,
+    "check": 0.05,
+    "read": 0.15,
+    "convert": 0.5,
+    "load": 0.15,
+    "self-check": 0.05,
+}
 
 _MEMORY = 8  # runs
 _SOON = 0.05  # share of the whole below which a run's own pace says nothing

@@ -65,10 +65,12 @@ class ModelSlot:
     def fail(self, error: str | None, old: tracer.ReplacementModel | None = None, was: Choice | None = None) -> None:
         """`error` is None if the load was given up on purpose. `old`, which was loaded as `was`, serves again."""
         if self.loading == self.wanted:  # else somebody wants another model now, and this trouble is nobody's
-            self.error = error
-            if old is not None and was is not None:
-                self.model, self.loaded, self.wanted = old, was, was
-                self.error, self.trouble = None, error
+            if old is None:
+                self.error = error
+            else:
+                self.trouble, self.wanted = error, was or self.wanted
+        if old is not None:
+            self.model, self.loaded = old, was
         self.loading = None
 
     def view(self) -> ModelView:

@@ -77,6 +77,8 @@ def _said_in_a_line(hub_id: str, kind: str, instead: str) -> Iterator[None]:
 
 
 def is_here(reference: str) -> bool:
-    """Has anything of the repository in org/name[/folder][@revision] been downloaded to this machine?"""
-    repository = "/".join(reference.partition("@")[0].split("/")[:2])
-    return Path(HF_HUB_CACHE, repo_folder_name(repo_id=repository, repo_type="model")).is_dir()
+    """Do weights of org/name[/folder][@revision] lie in the Hub's cache on this machine?"""
+    owner, name, *below = reference.partition("@")[0].split("/")
+    cache = Path(HF_HUB_CACHE, repo_folder_name(repo_id=f"{owner}/{name}", repo_type="model"), "snapshots")
+    folders = [Path(snapshot, *below) for snapshot in cache.glob("*")]
+    return any(path.suffix in (".safetensors", ".npz") for folder in folders for path in folder.rglob("*"))

@@ -4,7 +4,6 @@ Holds the one copy of the weights. Safe to call from several threads: forward pa
 reads.
 """
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,10 +55,10 @@ class ReplacementModel:
         self.tokenizer = tokenizer
         self.anatomy, self.basis, self.prefix = anatomy, basis, prefix
         self.model_fingerprint = model_fingerprint
-        self.basis_fingerprint = basis.fingerprint
+        # which positions have no features changes a graph like the features themselves
+        self.basis_fingerprint = "-".join([basis.fingerprint, *map(str, prefix.chat)])
         self.n_layers = len(self.anatomy.layers)
         self.vocab_size = self.anatomy.vocab_size
-        self._forward = threading.Lock()
         bias = getattr(anatomy.unembed, "bias", None)
         self._unembedding = Unembedding(
             anatomy.unembed.weight.detach(),
@@ -136,7 +135,7 @@ class ReplacementModel:
 
     def record(self, token_ids: Sequence[int], progress: Progress = silent) -> Record:
         self._check_ids(token_ids)
-        with self._forward:
+        with self.anatomy.lock:
             return record_forward(
                 self.anatomy, list(token_ids), lambda layer: progress("record", (layer + 1) / self.n_layers)
             )
@@ -159,8 +158,9 @@ class ReplacementModel:
 
         Values: logit less the mean logit, a unit of activation, norm scales left out.
         """
-        direction = self.basis.output_direction(layer, feature) * self.anatomy.norm_weight(self.anatomy.final_norm)
-        weight = self.anatomy.unembed.weight
+        direction = self.anatomy.centred(self.basis.output_direction(layer, feature))
+        direction = direction * self.anatomy.norm_weight(self.anatomy.final_norm)
+        weight = self._unembedding.weight  # as loaded: a pass may have raised the module's own for a moment
         effect = (weight @ direction.to(weight.dtype)).float() - self._unembedding.mean_row @ direction
         top, bottom = torch.topk(effect, n), torch.topk(-effect, n)
         return (
@@ -187,7 +187,7 @@ class ReplacementModel:
         """
         ids = self._ids(prompt, tokens)
         chosen = choose(protocol, layers, self.n_layers)
-        with self._forward:
+        with self.anatomy.lock:
             return run(self.anatomy, self.basis, ids, self.excluded_positions(ids), edits, chosen)
 
     # Tracing
@@ -224,15 +224,16 @@ class ReplacementModel:
         found = self.resolve_targets(record, targets, max_logits, logit_mass)
         wanted = encoding.n_active if max_nodes is None else int(max_nodes) if max_nodes != "auto" else None
         wanted = self.basis.default_nodes if wanted is None else wanted
-        if max_nodes is None:
-            self._check_memory(wanted, len(ids))
+        greedily = not self.basis.selects_by_attribution
+        columns = encoding.n_active if greedily or max_nodes is None else n_candidates(wanted)
+        self._check_memory(min(wanted, columns), columns, len(ids))
         weights = np.array([t.weight for t in found])
 
         def prepare(features: FeatureSet) -> Sweep:
             clock.lap("select")
             return Sweep(self.anatomy, record, encoding, features, found, excluded)
 
-        if not self.basis.selects_by_attribution:
+        if greedily:
             selected = greedy(prepare(encoding.active()), weights, wanted, rerank_every, progress)
         elif max_nodes is None:
             selected = most_influential(prepare(encoding.active()), weights, wanted, progress)
@@ -314,14 +315,14 @@ class ReplacementModel:
         if wrong:
             raise TracerError(f"token id {wrong[0]} is not in the vocabulary; ids go from 0 to {self.vocab_size - 1}")
 
-    def _check_memory(self, n: int, n_tokens: int) -> None:
-        columns = n + self.n_layers * n_tokens + n_tokens
-        need = 2.5 * 4 * n * columns / 2  # half of the pairs are causal; the dense rows, then their sparse copy
+    def _check_memory(self, rows: int, columns: int, n_tokens: int) -> None:
+        """Half of the pairs are causal; an edge takes 8 bytes, and 28 more while influence is taken of a copy."""
+        need = 36 * rows * (columns + (self.n_layers + 1) * n_tokens) / 2
         free = psutil.virtual_memory().available
-        if need > 0.7 * free:
+        if need > 0.8 * free:
             raise TracerError(
-                f"all {n:,} features would take about {need / 1e9:.0f} GB and {free / 1e9:.0f} GB are free;"
-                " give --max-nodes a number"
+                f"{rows:,} nodes among {columns:,} active features would take about {need / 1e9:.0f} GB and"
+                f" {free / 1e9:.0f} GB are free; give --max-nodes a smaller number, or shorten the prompt"
             )
 
 

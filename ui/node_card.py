@@ -144,7 +144,7 @@ def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=1, ttl="10m", show_spinner=False)  # patterns and streams of every layer
 def _record(key: str, _model: ReplacementModel, _ids: tuple[int, ...]) -> Record:
     """One forward pass over the prompt of the graph `key`."""
     return _model.record(_ids)

@@ -233,7 +233,7 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
             step=100,
             key="max_nodes",
             placeholder=f"{model.basis.default_nodes:,}",
-            help="How many features the graph may have. More explain more and take longer; the rest stays in errors.",
+            help="How many features the graph may have. More explain more and take longer; the rest is kept in sums.",
         )
         max_logits = st.number_input(
             "Most targets",

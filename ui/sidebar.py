@@ -37,12 +37,12 @@ def _status(service: Service, page: str) -> None:
     state = service.model_state()
     st.caption("MODEL")
     if state.state == "ready" and service.model is not None:
-        st.markdown(f"**{state.name}**  \n{plain(short_features(state.features))} · {service.model.device}")
+        st.markdown(f"**{plain(state.name)}**  \n{plain(short_features(state.features))} · {service.model.device}")
     elif state.state == "failed":
         st.error(plain(f"{state.name}: {state.error}"))
         st.button("Try again", on_click=service.retry_load, key="retry_load")
     else:
-        st.markdown(f"**{state.name}**")
+        st.markdown(f"**{plain(state.name)}**")
         st.progress(state.fraction, text=PHASES.get(state.phase, state.phase))
     jobs = [job for job in service.jobs() if person() in job.watchers or job.id in _known()]
     active = [job for job in jobs if not job.over]

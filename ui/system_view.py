@@ -116,6 +116,7 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_CACHE": settings.cache,
             "HYPOGRAPH_CACHE_GB": settings.cache_gb,
             "HYPOGRAPH_MODEL": settings.model,
+            "HYPOGRAPH_FEATURES": settings.features,
             "HYPOGRAPH_DEVICE": settings.device,
             "HYPOGRAPH_DTYPE": settings.dtype,
             "HYPOGRAPH_MAX_TOKENS": settings.max_tokens,

@@ -490,6 +490,18 @@ def test_a_feature_set_that_does_not_load_leaves_the_old_one(service: Service, e
     assert service.model_state().trouble is None
 
 
+def test_going_back_during_a_change_of_features_keeps_the_weights() -> None:
+    first, other = Choice("first", "neurons"), Choice("first", "a/set")
+    slot = ModelSlot(first)
+    slot.begin()
+    slot.fill(model := object())  # type: ignore[arg-type]
+    slot.want(other)
+    _, old = slot.begin()
+    slot.want(first)
+    slot.fail(None, old, first)
+    assert slot.model is model and not slot.needs_loading
+
+
 def test_one_can_go_back_from_a_model_that_does_not_load(service: Service, engine: FakeEngine) -> None:
     engine.load_trouble = tracer.TracerError("no such model")
     service.switch_model("second")

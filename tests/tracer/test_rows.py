@@ -1,12 +1,14 @@
 """A row sums to its target, on every family, and the check can tell when it does not."""
 
+import numpy as np
 import pytest
 import torch
 
 from tests.helpers import FAMILIES, PROMPT, replacement, tiny_gemma3, tiny_llama
 from tracer import Difference
-from tracer.attribution import frozen
+from tracer.attribution import frozen, group
 from tracer.features.neurons import NeuronEncoding
+from tracer.graph.layout import Layout
 
 TOLERANCE = 1e-4  # of a row's absolute mass: float32, with rows of one source that nearly cancels within itself
 
@@ -146,3 +148,12 @@ def test_auto_targets_reach_the_mass():
     assert sum(probabilities) >= 0.6 > sum(probabilities[:-1])
     assert probabilities == sorted(probabilities, reverse=True)
     assert len(model.trace(PROMPT, max_logits=3, logit_mass=1.0, max_nodes=20).targets) == 3
+
+
+def test_groups_are_whole_eights_however_long_the_prompt():
+    """Targets are counted in eights: a group of one would cost as much as one of eight."""
+    n_tokens = 3 * group.BLOCK
+    features = np.arange(20)
+    layout = Layout(np.zeros(20, int), np.full(20, n_tokens - 1), features, 1, n_tokens, 1)
+    sizes = [len(targets) for _, targets in group.groups(layout, features, 1)]
+    assert sizes == [8, 8, 4]

@@ -1,6 +1,8 @@
 """Transcoders on every family: rows sum to their targets, and an edge is what moves. Random sets of each kind."""
 
 import itertools
+import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from tracer import TracerError
 from tracer.features import activations
 from tracer.features.points import ReadPoint
 from tracer.features.transcoders import TranscoderEncoding
+from tracer.model.load import transcoder_basis
+from tracer.replacement import ReplacementModel
 
 KINDS = {
     "plt relu": {},
@@ -150,3 +154,25 @@ def test_what_a_feature_says_is_its_write_vector(tmp_path):
     weight = model.anatomy.unembed.weight
     effect = weight @ direction - (weight @ direction).mean()
     assert [v for _, v in raised] == pytest.approx(effect.topk(3).values.tolist(), abs=1e-5)
+
+
+def test_models_of_the_same_weights_take_turns(tmp_path):
+    """A page may still hold the one with neurons while the worker checks the one with transcoders."""
+    neurons = helpers.replacement(FAMILIES["llama"]())
+    files = transcoders(tmp_path / "set", neurons.anatomy.model)
+    second = ReplacementModel(neurons.anatomy, transcoder_basis(neurons.anatomy, files), neurons.tokenizer, "b", "0")
+    ids = neurons.token_ids(PROMPT)
+    with neurons.anatomy.lock:
+        waiting = threading.Thread(target=second.record, args=(ids,))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_too_much_for_the_memory_is_refused(tmp_path, monkeypatch):
+    model = made("llama", "plt relu", tmp_path)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(TracerError, match="smaller number, or shorten the prompt"):
+        model.trace(PROMPT)

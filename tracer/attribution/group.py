@@ -21,7 +21,7 @@ def groups(layout: Layout, nodes: np.ndarray, first: int) -> list[tuple[int, np.
     for here in np.unique(position):
         at = np.flatnonzero(position == here)
         rows = nodes[at[np.argsort(-layer[at], kind="stable")]]
-        size = max(1, BLOCK // (int(here) + 1 - first) // ALIGNED * ALIGNED)
+        size = max(ALIGNED, BLOCK // (int(here) + 1 - first) // ALIGNED * ALIGNED)
         found += [(int(here), rows[start : start + size]) for start in range(0, len(rows), size)]
     return found
 

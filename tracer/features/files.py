@@ -28,11 +28,11 @@ class TranscoderFiles:
     name: str  # the reference as given
     kind: str  # "plt": a feature writes at its own layer; "clt": at its own and all later ones
     model_name: str | None  # the base model that the set says it was trained on
-    feature_input_hook: str  # one of settings.INPUT_HOOKS
-    feature_output_hook: str  # one of settings.OUTPUT_HOOKS
+    feature_input_hook: str  # one of points.READ_HOOKS
+    feature_output_hook: str  # one of points.WRITE_HOOKS
     activation: str  # "relu", "jumprelu" or "topk"
     k: int | None  # of topk
-    fingerprint: str  # another one if any tensor or the configuration is
+    fingerprint: str  # of the configuration, and of samples of each file, its size and time
     layers: tuple[LayerTensors, ...]
 
     @property

@@ -7,10 +7,9 @@ from typing import Any
 
 from tracer.errors import TracerError
 from tracer.features.formats import LayerTensors
+from tracer.features.points import READ_HOOKS, WRITE_HOOKS
 from tracer.features.tensors import whole
 
-INPUT_HOOKS = ("hook_resid_mid", "ln2.hook_normalized", "mlp.hook_in")
-OUTPUT_HOOKS = ("mlp.hook_out", "hook_mlp_out")
 KINDS = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}  # circuit-tracer's words, and ours
 ACTIVATIONS = ("relu", "jumprelu", "topk")
 TOPK_SETS = {"facebook/crv-8b-instruct-transcoders": 128}  # published without saying so
@@ -35,7 +34,7 @@ def check_kind(config: Config, kind: str, reference: str) -> None:
 def hooks(config: Config, default: tuple[str, str] | None, reference: str) -> tuple[str, str]:
     """Where the set reads and writes: as config.yaml says, else as its format has it (`default`)."""
     points = []
-    for i, (key, known) in enumerate((("feature_input_hook", INPUT_HOOKS), ("feature_output_hook", OUTPUT_HOOKS))):
+    for i, (key, known) in enumerate((("feature_input_hook", READ_HOOKS), ("feature_output_hook", WRITE_HOOKS))):
         point = config.get(key, default[i] if default else None)
         if point is None:
             raise TracerError(f"{reference} has no config.yaml that says {key}; write one, with {' or '.join(known)}")

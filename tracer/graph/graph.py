@@ -152,8 +152,8 @@ class Graph:
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
         return prune(self.adjacency, self.layout, self.weights, node_threshold, edge_threshold)
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Dense tensors by circuit-tracer's names; bias nodes last. For small graphs."""
+    def active(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Known active features (a, 3) by layer, position, feature; their activations (a,); which of them are nodes."""
         layout = self.layout
         active = np.stack([layout.layer, layout.position, layout.feature], axis=1)
         activation, selected = self.activation, np.arange(layout.n_features)
@@ -163,6 +163,11 @@ class Graph:
             order = np.lexsort((active[:, 2], active[:, 1], active[:, 0]))
             active, activation = active[order], activation[order]
             selected = np.flatnonzero(order < layout.n_features)
+        return active, activation, selected
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Dense tensors by circuit-tracer's names; bias nodes last. For small graphs."""
+        active, activation, selected = self.active()
         return {
             "active_features": torch.from_numpy(active),
             "activation_values": torch.from_numpy(activation),

@@ -52,6 +52,7 @@ def save(graph: Graph, path: str | Path, *, scan: str | None = None) -> None:
         )
     model = graph.meta["model"]
     name = public_name(model)
+    active, activation, selected = graph.active()
     parts = {
         "input_string": graph.meta["prompt"],
         "adjacency_matrix": torch.from_numpy(graph.adjacency[:n, :n].toarray()),
@@ -60,13 +61,13 @@ def save(graph: Graph, path: str | Path, *, scan: str | None = None) -> None:
             model_name=name,
             tokenizer_name=PRESETS[model].hub_id if model in PRESETS else name,
         ),
-        "active_features": torch.from_numpy(np.stack([layout.layer, layout.position, layout.feature], axis=1)),
+        "active_features": torch.from_numpy(active),
         "logit_targets": [LogitTarget(t.token, vocabulary_id(t, k)) for k, t in enumerate(graph.targets)],
         "logit_probabilities": torch.tensor(graph.weights, dtype=torch.float32),
         "vocab_size": VIRTUAL_ID,  # whatever is below is a token
         "input_tokens": torch.tensor(graph.token_ids),
-        "selected_features": torch.arange(layout.n_features),
-        "activation_values": torch.from_numpy(graph.activation),
+        "selected_features": torch.from_numpy(selected),
+        "activation_values": torch.from_numpy(activation),
         "scan": scan or scan_of(graph),
     }
     with writing(path) as file:

@@ -3,6 +3,7 @@
 Paths are attribute paths in the Hugging Face module tree. Knows nothing of prompts or features.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -206,6 +207,7 @@ class Anatomy:
         config: Any = model.config.get_text_config()
         self.family = family
         self.model = model
+        self.lock = threading.Lock()  # of the modules: passes take turns, whichever bases they serve
         self.embed: nn.Module = attrgetter(family.embed)(model)
         self.positions: nn.Module | None = None if family.positions is None else attrgetter(family.positions)(model)
         self.final_norm: nn.Module = attrgetter(family.final_norm)(model)
@@ -226,7 +228,6 @@ class Anatomy:
         self.vocab_size: int = self.unembed.weight.shape[0]
         names = ("hidden_activation", "hidden_act", "activation_function")
         self.activation: str = next(filter(None, (getattr(config, name, None) for name in names)))
-        self.final_softcap: float | None = getattr(config, "final_logit_softcapping", None)
 
     def norm_scale(self, norm: nn.Module, x: Tensor) -> Tensor:
         """(…, 1), float32: one over the root of the mean square of x (…, D), of LayerNorm of its deviation."""

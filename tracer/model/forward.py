@@ -62,7 +62,7 @@ def last_logits(anatomy: Anatomy, token_ids: list[int]) -> Tensor:
     """(V,) float32 of the last position, as the model gives them (after its softcap). The pass itself."""
     ids = torch.tensor([token_ids], device=anatomy.unembed.weight.device)
     # use_cache=False: nothing is generated from this pass
-    return anatomy.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
+    return anatomy.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float().cpu()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def load(
     if dtype != "auto" and dtype not in DTYPES:
         raise TracerError(f"dtype '{dtype}' is not known; give auto or one of {', '.join(DTYPES)}")
     store = store or home() / "models"
-    preset = PRESETS.get(name)
+    preset = PRESETS.get(name) or _published(name)
     files = None
     if features != "neurons":
         files = open_transcoders(preset.reference(features) if preset else features, store, progress)
@@ -60,6 +61,11 @@ def load(
     progress("load", 1.0)
     replacement.self_check(progress)
     return replacement
+
+
+def _published(hub_id: str) -> Preset | None:
+    """The preset of a Hub id: its prefix and feature sets, with the Hub's own weights."""
+    return next((replace(preset, package=None) for preset in PRESETS.values() if preset.hub_id == hub_id), None)
 
 
 def _model(

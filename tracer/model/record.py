@@ -22,8 +22,8 @@ class Record:
 
     token_ids: list[int]
     embedding: Tensor  # (T, D) as the model made it (Gemma's √D included)
-    logits: Tensor  # (V,) of the last position, as the model gives them (after its softcap)
-    raw_logits: Tensor  # (V,) before the softcap: what the rows of a graph explain
+    logits: Tensor  # (V,) of the last position, CPU, as the model gives them (after its softcap)
+    raw_logits: Tensor  # (V,), CPU, before the softcap: what the rows of a graph explain
     final_gain: Tensor  # (D,) of the last position
     positions: Tensor | None = None  # (T, D), learned positional embeddings
     patterns: list[Tensor] = field(default_factory=list)  # a layer: (H, T, T), [head, query, key]
@@ -96,7 +96,7 @@ def record_forward(anatomy: Anatomy, token_ids: list[int], on_layer: Callable[[i
         token_ids=list(token_ids),
         embedding=ends["embedding"],
         logits=logits,
-        raw_logits=ends["raw_logits"].float(),
+        raw_logits=ends["raw_logits"].float().cpu(),
         final_gain=ends["gain"],
         positions=ends.get("positions"),
         **parts,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tracer
-from tests.helpers import PROMPT, replacement, tiny_llama
+from tests.helpers import PROMPT, replacement, tiny_llama, transcoders, with_transcoders
 from tests.tracer.interchange import pt_files
 from tests.tracer.interchange.cases import NAMES, ONE, case
 from tracer import Graph, TracerError
@@ -191,3 +191,14 @@ def test_layers_that_are_no_number_or_too_many(tmp_path: Path):
             torch.save(content, tmp_path / "g.pt")
         with pytest.raises(TracerError, match=message):
             load(tmp_path / "g.pt")
+
+
+def test_what_selection_left_out_goes_along(tmp_path: Path):
+    base = tiny_llama()
+    graph = with_transcoders(base, transcoders(tmp_path / "set", base)).trace(PROMPT, max_nodes=20)
+    circuit_tracer.save(graph, tmp_path / "g.pt")
+    back, report = load(tmp_path / "g.pt")
+    assert back.meta["n_active"] == graph.meta["n_active"] > 20
+    assert report.ignored == {"active features that were not selected": graph.meta["n_active"] - 20}
+    np.testing.assert_array_equal(back.layout.feature, graph.layout.feature)
+    np.testing.assert_array_equal(back.activation, graph.activation)
