@@ -93,11 +93,13 @@ def _read_edges(group: Group, sources: Sources) -> None:
     """An edge is the target's gradient at the source's write point · write vector × activation."""
     if not group.entered:
         return
-    places = group.source_of[sources.nodes]
-    for position, span in sources.held:
-        if group.first <= position <= group.position:
-            gradient = group.gradient[:, position - group.first]
-            group.edges.index_add_(0, places[span], sources.vectors[span] @ gradient)
+    held = [(position, span) for position, span in sources.held if group.first <= position <= group.position]
+    seen = slice(held[0][1].start, held[-1][1].stop) if held else slice(0, 0)
+    products = group.edges.new_empty(seen.stop - seen.start, group.gradient.shape[2])
+    for position, span in held:
+        rows = slice(span.start - seen.start, span.stop - seen.start)
+        torch.mm(sources.vectors[span], group.gradient[:, position - group.first], out=products[rows])
+    group.edges.index_add_(0, group.source_of[sources.nodes[seen]], products)
 
 
 def _through_skip(group: Group, sources: Sources) -> None:
