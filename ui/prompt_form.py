@@ -34,10 +34,10 @@ def prompt_form(service: Service, preview_in: DeltaGenerator) -> None:
     model = service.model
     prompt, chat = _prompt_input(service, model)
     feature_trouble(service)
+    if _is_on_its_way(service):
+        st.info("The model is being prepared: its progress is in the sidebar. You can type meanwhile.")
+        _wait_for_model(service)
     if model is None:
-        if service.model_state().state == "loading":
-            st.info("The model is being prepared: its progress is in the sidebar. You can type meanwhile.")
-            _wait_for_model(service)
         return
     if not prompt:
         st.caption("Type a prompt, or take one of the examples below.")
@@ -111,9 +111,15 @@ def _prompt_input(service: Service, model: ReplacementModel | None) -> tuple[str
     return prompt or "", chat
 
 
+def _is_on_its_way(service: Service) -> bool:
+    """A model, or another feature set, that is loaded or will be once the queue is empty."""
+    state = service.model_state()
+    return state.state == "loading" or state.switching_to is not None
+
+
 @st.fragment(run_every=1.0)
 def _wait_for_model(service: Service) -> None:
-    if service.model is not None or service.model_state().state == "failed":
+    if not _is_on_its_way(service):
         st.rerun()
 
 
