@@ -222,8 +222,10 @@ class ReplacementModel:
         with torch.no_grad():
             encoding = self.basis.encode(record, excluded)
         found = self.resolve_targets(record, targets, max_logits, logit_mass)
-        wanted = encoding.n_active if max_nodes is None else int(max_nodes) if max_nodes != "auto" else None
-        wanted = self.basis.default_nodes if wanted is None else wanted
+        if max_nodes is None:
+            wanted = encoding.n_active
+        else:
+            wanted = self.basis.default_nodes if max_nodes == "auto" else int(max_nodes)
         greedily = not self.basis.selects_by_attribution
         columns = encoding.n_active if greedily or max_nodes is None else n_candidates(wanted)
         self._check_memory(min(wanted, columns), columns, len(ids))
