@@ -45,19 +45,19 @@ def test_values_are_activations_and_demeaned_logits():
     assert graph.activation == pytest.approx(real, abs=1e-5)
 
 
-def _no_scale(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
+def _no_scale(self, gradient, first, fresh=0, transpose=frozen.FrozenAttention.transpose):
     self.mix = self.mix / self.mix.sum((2, 3), keepdim=True)
-    return transpose(self, gradient, first)
+    return transpose(self, gradient, first, fresh)
 
 
-def _wrong_pattern(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
+def _wrong_pattern(self, gradient, first, fresh=0, transpose=frozen.FrozenAttention.transpose):
     self.mix = self.mix.flip(0)
-    return transpose(self, gradient, first)
+    return transpose(self, gradient, first, fresh)
 
 
-def _wrong_sign(self, gradient, first, transpose=frozen.FrozenAttention.transpose):
+def _wrong_sign(self, gradient, first, fresh=0, transpose=frozen.FrozenAttention.transpose):
     before = gradient.clone()
-    at_first = transpose(self, gradient, first)
+    at_first = transpose(self, gradient, first, fresh)
     gradient.copy_(2 * before - gradient)
     return at_first
 
@@ -94,7 +94,7 @@ def test_lost_first_position_is_noticed(monkeypatch):
     monkeypatch.setattr(
         frozen.FrozenAttention,
         "transpose",
-        lambda self, gradient, first: 0 * original(self, gradient, first),
+        lambda self, gradient, first, fresh=0: 0 * original(self, gradient, first, fresh),
     )
     assert model.trace(PROMPT, max_nodes=60).row_error > 1e-3
 
@@ -150,8 +150,8 @@ def test_auto_targets_reach_the_mass():
     assert len(model.trace(PROMPT, max_logits=3, logit_mass=1.0, max_nodes=20).targets) == 3
 
 
-def test_groups_are_whole_eights_however_long_the_prompt():
-    """Targets are counted in eights: a group of one would cost as much as one of eight."""
+def test_groups_are_not_tiny_however_long_the_prompt():
+    """A group of one would cost as much as one of eight."""
     n_tokens = 3 * group.BLOCK
     features = np.arange(20)
     layout = Layout(np.zeros(20, int), np.full(20, n_tokens - 1), features, 1, n_tokens, 1)

@@ -10,8 +10,8 @@ from tracer.graph.layout import Layout
 BLOCK = 2048
 """Gradient vectors of one group: few enough for the cache to hold what a layer makes of them."""
 
-ALIGNED = 8
-"""Targets are counted in eights: matrix products are a quarter slower where rows don't start at whole vectors."""
+SMALLEST = 8
+"""Targets of a group, however long the prompt: fewer cost as much."""
 
 
 def groups(layout: Layout, nodes: np.ndarray, first: int) -> list[tuple[int, np.ndarray]]:
@@ -21,7 +21,7 @@ def groups(layout: Layout, nodes: np.ndarray, first: int) -> list[tuple[int, np.
     for here in np.unique(position):
         at = np.flatnonzero(position == here)
         rows = nodes[at[np.argsort(-layer[at], kind="stable")]]
-        size = max(ALIGNED, BLOCK // (int(here) + 1 - first) // ALIGNED * ALIGNED)
+        size = max(SMALLEST, BLOCK // (int(here) + 1 - first))
         found += [(int(here), rows[start : start + size]) for start in range(0, len(rows), size)]
     return found
 
@@ -46,17 +46,24 @@ class Group:
             np.arange(layout.first_bias, layout.n_nodes),
         )
         sources = torch.from_numpy(np.concatenate(self.parts)).to(device)
-        self.source_of = torch.full((layout.n_nodes,), -1, device=device)  # of each node that is seen: where in `edges`
+        # Of each node that is seen: where in `edges`. The others, and the one after the last, go to an unused row.
+        self.source_of = torch.full((layout.n_nodes + 1,), len(sources), device=device)
         self.source_of[sources] = torch.arange(len(sources), device=device)
         self.first_embedding, self.first_bias = np.cumsum([len(part) for part in self.parts])[1:3].tolist()
-        self.gradient = torch.zeros(d_model, len(reach), 0, device=device)  # (D, positions, targets present)
-        self.all_edges = torch.zeros(len(sources), _aligned(len(targets)), device=device)
+        self.all_gradients = torch.zeros(len(targets), len(reach), d_model, device=device)
+        self.all_edges = torch.zeros(len(sources) + 1, len(targets), device=device)
         self.entered = 0  # targets whose layer the sweep has passed
+        self.fresh = 0  # of these, the last ones: their gradients have not yet passed an attention
+
+    @property
+    def gradient(self) -> Tensor:
+        """(targets present, positions, D)."""
+        return self.all_gradients[: self.entered]
 
     @property
     def edges(self) -> Tensor:
-        """(sources, targets present)."""
-        return self.all_edges[:, : self.gradient.shape[2]]
+        """(sources + 1, targets present)."""
+        return self.all_edges[:, : self.entered]
 
     @property
     def reach(self) -> slice:
@@ -74,16 +81,9 @@ class Group:
     def add(self, layer: int, read: Tensor, own: Tensor) -> None:
         """Let a layer's targets enter: read vectors (k, D) at the stream, and what they owe to their biases (k,)."""
         rows = slice(self.entered, self.entered + len(read))
-        self.entered = rows.stop
-        missing = _aligned(self.entered) - self.gradient.shape[2]
-        if missing:
-            self.gradient = torch.nn.functional.pad(self.gradient, (0, missing))
-        self.gradient[:, -1, rows] = read.T
+        self.entered, self.fresh = rows.stop, self.fresh + len(read)
+        self.all_gradients[rows, -1] = read
         self.edges[self.bias(layer), rows] += own
-
-
-def _aligned(n: int) -> int:
-    return -(-n // ALIGNED) * ALIGNED
 
 
 class Rows:

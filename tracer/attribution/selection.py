@@ -55,9 +55,7 @@ def total_attribution(
         at_neurons, before = encoding.through(layer, gradient)
         scores.append(torch.einsum("k,ktf->tf", weights, (at_neurons * encoding.h[layer]).abs()))
         gradient = gradient + before
-        gradient = gradient.permute(2, 1, 0).contiguous()  # (D, T, K)
         FrozenAttention(anatomy, record, layer).transpose(gradient, 0)
-        gradient = gradient.permute(2, 1, 0)
         progress("select", (n_layers - layer) / n_layers)
     return torch.stack(scores[::-1])
 

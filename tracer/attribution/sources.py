@@ -10,14 +10,21 @@ from tracer.features.points import Skip
 from tracer.graph.layout import Layout
 from tracer.model.record import Record
 
+PADDING = 0.5
+"""Where this share of zeros makes them as many at each position, vectors are multiplied at all positions at once."""
+
 
 @dataclass
 class Sources:
-    """`vectors` (m, D) that are written at one place, sorted by position, and whose they are: `nodes` (m,)."""
+    """`vectors` (m, D) that are written at one place, sorted by position, and whose they are: `nodes` (m,).
+
+    Zeros that were added belong to the node after the last.
+    """
 
     vectors: Tensor
     nodes: Tensor
-    held: list[tuple[int, slice]]  # positions, and where their vectors lie
+    ends: list[int]  # (T + 1): where the vectors of each position begin, and the last end
+    each: int | None  # vectors at every position, where it is the same number
     constant: Tensor | None = None  # (T, D): b_dec, and the whole output at excluded positions, a skip's share left out
     skip: Skip | None = None
 
@@ -38,7 +45,7 @@ def embeddings(record: Record, layout: Layout) -> Sources:
     parts = [(record.embedding, layout.first_embedding + position, position)]
     if record.positions is not None:
         parts.append((record.positions, torch.full_like(position, layout.bias(-1)), position))
-    return _by_position(parts)
+    return _by_position(parts, layout)
 
 
 def _of_mlp(
@@ -70,16 +77,21 @@ def _of_mlp(
         constant[excluded] = output[excluded]
     if constant is not None:
         parts.append((constant, torch.full_like(everywhere, layout.bias(layer)), everywhere))
-    sources = _by_position(parts)
+    sources = _by_position(parts, layout)
     sources.constant, sources.skip = constant, skip
     return sources
 
 
-def _by_position(parts: list[tuple[Tensor, Tensor, Tensor]]) -> Sources:
+def _by_position(parts: list[tuple[Tensor, Tensor, Tensor]], layout: Layout) -> Sources:
     """Of vectors, their nodes and their positions."""
     vectors, nodes, position = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     order = position.argsort(stable=True)
-    held, counts = torch.unique_consecutive(position[order], return_counts=True)
-    ends = counts.cumsum(0).tolist()
-    spans = [slice(end - n, end) for end, n in zip(ends, counts.tolist(), strict=True)]
-    return Sources(vectors[order], nodes[order], list(zip(held.tolist(), spans, strict=True)))
+    vectors, nodes, position = vectors[order], nodes[order], position[order]
+    counts = torch.bincount(position, minlength=layout.n_tokens)
+    most, begins = int(counts.max()), counts.cumsum(0) - counts
+    if most * layout.n_tokens > (1 + PADDING) * len(nodes):
+        return Sources(vectors, nodes, [*begins.tolist(), len(nodes)], None)
+    place = position * most + torch.arange(len(nodes), device=nodes.device) - begins[position]
+    padded = vectors.new_zeros(layout.n_tokens * most, vectors.shape[1]).index_copy_(0, place, vectors)
+    owners = torch.full((layout.n_tokens * most,), layout.n_nodes, device=nodes.device).index_copy_(0, place, nodes)
+    return Sources(padded, owners, list(range(0, len(owners) + 1, most)), most)
