@@ -13,7 +13,7 @@ WORKS := $(shell $(PY) -c 'import importlib.util as u, sys; sys.exit(not u.find_
 INSTALL := $(if $(WORKS),$(PY),$(PYTHON)) scripts/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint smollm2 screenshots bench peer clean distclean
+.PHONY: help setup run test lint smollm2 screenshots bench peer purge clean distclean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /make \1	/p' Makefile | expand -t 20
@@ -64,6 +64,9 @@ bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scrat
 
 peer: .venv-peer/.ready smollm2 ## measure a trace against circuit-tracer's (in .venv-peer)
 	@$(PY) benchmarks/against_circuit_tracer.py
+
+purge: $(RUN_READY) ## erase for good: RECORD=ID or PERSON=ID
+	@$(PY) -m lab $(if $(RECORD),--purge-record $(RECORD)) $(if $(PERSON),--purge-person $(PERSON))
 
 clean: ## remove what tools left behind
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

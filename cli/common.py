@@ -29,6 +29,7 @@ def load(arguments: argparse.Namespace, settings: Settings) -> tracer.Replacemen
         features=arguments.features or settings.features,
         device=settings.device,
         dtype=settings.dtype,
+        offload=settings.offload,
         store=settings.models,
         progress=show,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tracer import Graph
 from tracer.interchange import circuit_tracer, neuronpedia
-from tracer.presets import PRESETS
+from tracer.presets import licence_of
 
 ONLY_JSON = ("node_threshold", "edge_threshold", "slug", "source_set")
 
@@ -38,10 +38,6 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.to == "circuit-tracer":
         circuit_tracer.save(graph, arguments.out, scan=arguments.scan)
     else:
-        preset = PRESETS.get(graph.meta["model"])
-        licence = (
-            f"{preset.terms.name} ({preset.terms.url})" if preset else graph.meta.get("imported", {}).get("licence")
-        )
         slug = given.pop("slug", re.sub(r"[^A-Za-z0-9_-]+", "-", arguments.out.stem).strip("-") or "graph")
-        neuronpedia.save(graph, arguments.out, slug, scan=arguments.scan, licence=licence, **given)
+        neuronpedia.save(graph, arguments.out, slug, scan=arguments.scan, licence=licence_of(graph.meta), **given)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:,.1f} MB")

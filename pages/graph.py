@@ -1,7 +1,8 @@
-"""Graph: explore one attribution graph. Its key, selection and thresholds are in the address."""
+"""Graph: explore one attribution graph. Its key, selection and thresholds are in the address, or a saved circuit."""
 
 import streamlit as st
 
+from ui.circuit_link import follow_circuit
 from ui.explorer import explorer
 from ui.graph_header import graph_header
 from ui.job_panel import graph_is_open
@@ -9,6 +10,7 @@ from ui.recent import recent_graphs
 from ui.session import get_service
 
 service = get_service()
+follow_circuit()
 key = st.query_params.get("graph") or st.session_state.get("opened_graph")
 graph = service.graph(key) if key else None
 if key is None or graph is None:

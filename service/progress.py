@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-TRACE_PHASES = {"record": 0.05, "select": 0.05, "sweep": 0.9}
+TRACE_PHASES = {"record": 0.05, "encode": 0.02, "select": 0.05, "sweep": 0.88}
 LOAD_PHASES = {
     "download": 0.0,  # of unknown length, and mostly none
     "assemble": 0.1,

@@ -146,6 +146,16 @@ class Service:
         """The graph of a job that is done; needs no model."""
         return self._shelf.get(key)
 
+    def keep_graph(self, key: str, graph: tracer.Graph) -> bool:
+        """A graph that no job made (imported), or one that was forgotten. False if it is in memory only."""
+        return self._shelf.put(key, graph)
+
+    def forget_graph(self, key: str) -> tracer.Graph | None:
+        """Remove a graph; what is given back can be kept again. None if it was not there."""
+        graph = self._shelf.get(key)
+        self._shelf.forget(key)
+        return graph
+
     def cancel(self, job_id: str, person: str) -> JobView | None:
         """This person waits no longer. When nobody does, a queued job ends now and a running one at its next step."""
         with self._changed:
@@ -197,6 +207,7 @@ class Service:
                 features=choice.features,
                 device=self.settings.device,
                 dtype=self.settings.dtype,
+                offload=self.settings.offload,
                 store=self.settings.models,
                 progress=partial(self._on_load, choice),
                 reuse=old,

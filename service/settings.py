@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tracer
+from lab.database import default_url
 
 
 class SettingsError(Exception):
@@ -19,10 +20,12 @@ class Settings:
     home: Path  # everything that Hypograph keeps
     cache: Path  # graphs that can be made again
     cache_gb: float
+    database: str  # URL of what people write: labels, circuits
     model: str
     features: str
     device: str
     dtype: str
+    offload: bool  # are the layers' weights kept in the main memory
     max_tokens: int  # longest prompt that is traced
     queue: int  # most traces that wait
 
@@ -40,10 +43,12 @@ class Settings:
             home=home,
             cache=Path(cache).expanduser().absolute() if cache else home / "cache",
             cache_gb=_gigabytes(environment, "HYPOGRAPH_CACHE_GB", 5.0),
+            database=environment.get("HYPOGRAPH_DATABASE") or default_url(),
             model=environment.get("HYPOGRAPH_MODEL") or "gemma-3-270m",
             features=environment.get("HYPOGRAPH_FEATURES") or "neurons",
             device=_device(environment, "HYPOGRAPH_DEVICE"),
             dtype=_choice(environment, "HYPOGRAPH_DTYPE", ("auto", "float32", "bfloat16", "float16")),
+            offload=_choice(environment, "HYPOGRAPH_OFFLOAD", ("0", "1")) == "1",
             max_tokens=_count(environment, "HYPOGRAPH_MAX_TOKENS", 512),
             queue=_count(environment, "HYPOGRAPH_QUEUE", 32),
         )

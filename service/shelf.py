@@ -42,6 +42,12 @@ class Shelf:
         self._keep(key, graph, on_disk)
         return on_disk
 
+    def forget(self, key: str) -> None:
+        """In memory and on disk."""
+        with self._lock:
+            self._latest.pop(key, None)
+        self._cache.delete(key)
+
     def _keep(self, key: str, graph: tracer.Graph, on_disk: bool) -> None:
         with self._lock:
             self._latest[key] = (graph, on_disk)

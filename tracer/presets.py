@@ -6,6 +6,7 @@ other feature set by its folder or Hub reference.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from tracer.model.prefix import PLAIN, Prefix
 
@@ -187,3 +188,9 @@ PRESETS = {
 }
 
 DEFAULT_MODEL = "gemma-3-270m"
+
+
+def licence_of(meta: dict[str, Any]) -> str | None:
+    """The terms of the model that made a graph, by its `meta`; of a foreign one what its file said."""
+    preset = PRESETS.get(meta["model"])
+    return f"{preset.terms.name} ({preset.terms.url})" if preset else meta.get("imported", {}).get("licence")

@@ -68,7 +68,8 @@ class ReplacementModel:
 
     @property
     def device(self) -> torch.device:
-        return self.anatomy.unembed.weight.device
+        """Where the model runs."""
+        return self.anatomy.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -220,7 +221,7 @@ class ReplacementModel:
         clock.lap("record")
         excluded = self.excluded_positions(ids)
         with torch.no_grad():
-            encoding = self.basis.encode(record, excluded)
+            encoding = self.basis.encode(record, excluded, progress)
         found = self.resolve_targets(record, targets, max_logits, logit_mass)
         if max_nodes is None:
             wanted = encoding.n_active

@@ -8,6 +8,11 @@ import streamlit as st
 from service import Service
 from tracer import Graph
 from tracer.graph.layout import KINDS
+from ui.circuit_draft import draft_of
+from ui.circuit_panel import circuit_panel, said
+from ui.circuit_view import circuit_view
+from ui.export_menu import export_menu
+from ui.feature_label import labels_of
 from ui.graph_canvas import graph_canvas
 from ui.graph_payload import GraphView, graph_view
 from ui.node_card import node_card
@@ -43,25 +48,33 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             help="Prunes again: the fewest edges that hold this share of all edge scores.",
         )
         view = graph_view(key, graph, node_threshold, edge_threshold)
-        counts, share = st.columns([6, 1], vertical_alignment="center")
+        counts, share, export = st.columns([6, 1, 1.2], vertical_alignment="center")
         counts.caption(_counts(graph, view))
         selection = selection_of(key)
         selection.follow_address(graph.index)
         visible = set(view.canvas["nodes"]["id"])
+        draft = draft_of(key, str(graph.meta.get("prompt", "")))
         reported = graph_canvas(
             view.canvas,
+            overlay={"labels": labels_of(key, graph), "pins": list(draft.body.pins)},
             select={"id": selection.id, "nonce": f"{key}:{selection.nonce}"},
             key="canvas",
             height=660,
+            on_pin=draft.toggle,
         )
         selection.follow_canvas(reported, visible)
         with share.popover("Link", width="stretch"):
             st.caption("Opens this graph with this selection and these thresholds, for whoever uses this server.")
             st.code(f"{st.context.url}?{urlencode(st.query_params.to_dict())}", language=None, wrap_lines=True)
+        with export:
+            export_menu(key, graph, view.pruned, draft.body, (node_threshold, edge_threshold))
         below = st.container()
     with card_side, st.container(border=True, key="card"):
-        node_card(service, key, graph, view, selection)
+        node_card(service, key, graph, view, selection, draft)
+    with card_side, st.container(border=True, key="circuit"):
+        circuit_panel(graph, draft, selection, (node_threshold, edge_threshold))
     with below:  # after the card, which is waited for
+        circuit_view(graph, draft, selection, said)
         _table(graph, view, selection)
 
 

@@ -69,13 +69,16 @@ class GraphCanvas {
       ids: () => [...self.index.nodes.id],
       selected: () => self.selectedId,
       hovered: () => self.index.nodes.id[self.hovered] ?? null,
+      pins: () => self.pins.map((node) => self.index.nodes.id[node]),
+      labels: () => ({ ...self.labels }),
       zoom: () => ({ x: self.view.kx, y: self.view.ky }),
       get redraws() { return self.redraws; },
     });
   }
 
   /** Streamlit calls this on every rerun that changed the data or the theme; `moved` at a new place on the page. */
-  render({ data, setStateValue }, moved) {
+  render({ data, setStateValue, setTriggerValue }, moved) {
+    this.pin = (id) => setTriggerValue("pin", id);
     this.send = (id) => setStateValue("selected", (this.sentId = id));
     if (moved) this.sentId = null; // Python forgets the state of a component that leaves the page
     const overlay = data.overlay ?? {}, overlayKey = JSON.stringify(overlay), theme = readTheme(this.root);
@@ -348,6 +351,7 @@ class GraphCanvas {
     else if (key === "+" || key === "=") this.zoomAbout(1.4);
     else if (key === "-" || key === "_") this.zoomAbout(1 / 1.4);
     else if (key === "0") this.fit();
+    else if (key === "p") this.selectedId !== null && this.pin(this.selectedId);
     else return;
     event.preventDefault();
     event.stopPropagation(); // Streamlit has shortcuts of its own

@@ -8,6 +8,7 @@ columns.
 
 import json
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def graph_canvas(
     *,
     key: str,
     height: int = 560,
+    on_pin: Callable[[str], None] | None = None,
 ) -> str | None:
     """Draw `graph` and return the id of the node that is selected in the browser, or None.
 
@@ -67,6 +69,7 @@ def graph_canvas(
             once for each nonce; the browser's own clicks count again afterwards.
         key: Streamlit's key of this canvas.
         height: pixels, with the legend.
+        on_pin: called with the id of the selected node when `p` is pressed on the canvas.
 
     Returns:
         An id among `graph["nodes"]["id"]`: a browser can send anything, so all else is None, and so is a selected node
@@ -75,12 +78,19 @@ def graph_canvas(
     sent = st.session_state.get(f"{key}:sent")
     if sent is None or sent[0] is not graph:  # once a graph: 10,000 edges take 20 ms, a string of them 1
         sent = st.session_state[f"{key}:sent"] = (graph, _encoded(graph))
+
+    def pin() -> None:
+        id = st.session_state[key].get("pin")
+        if on_pin is not None and isinstance(id, str) and id in graph["nodes"]["id"]:
+            on_pin(id)
+
     state = _component(
         key=key,
         height=height,
         data={"key": key, "rev": graph["rev"], "graph": sent[1], "overlay": overlay, "select": select},
         default={"selected": None},
         on_selected_change=_rerun_only,
+        on_pin_change=pin,
     )
     selected = state.get("selected")
     if select is not None and st.session_state.get(f"{key}:nonce") != select["nonce"]:

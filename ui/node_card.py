@@ -8,6 +8,8 @@ from service import Service
 from tracer import Graph, ReplacementModel
 from tracer.model.record import Record
 from ui.card_head import card_head
+from ui.circuit_draft import Draft
+from ui.feature_label import label_field
 from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
 from ui.node_words import FEATURE, short_name
@@ -17,18 +19,28 @@ from ui.token_strip import token_strip
 ROWS = 200  # of the inputs and outputs, the strongest
 
 
-def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection) -> None:
+def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection, draft: Draft) -> None:
     node = None if selection.id is None else graph.index[selection.id]
-    head, close = st.columns([6, 1])
+    head, pin, close = st.columns([6, 1.6, 1])
     with head:
         card_head(graph, node, heard=selection.reported)
     if node is None:
         return
+    pinned = graph.ids[node] in draft.body.pins
+    pin.button(
+        "Unpin" if pinned else "Pin",
+        key="pin",
+        help="Into the circuit, or out of it",
+        on_click=draft.toggle,
+        args=(graph.ids[node],),
+        width="stretch",
+    )
     if close.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
         selection.choose(None)
         st.rerun(scope="fragment")
     if not view.pruned.node_mask[node]:
         st.caption(":material/visibility_off: Hidden at this threshold: its influence is below the cut.")
+    label_field(key, graph, node)
     inputs, outputs = st.tabs(["Inputs", "Outputs"])
     with inputs:
         _edges(graph, view, node, selection, *graph.inputs(node), side="inputs")

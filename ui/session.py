@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from cache import CacheError
+from lab import Lab, LabDatabaseError, Person
 from service import Service, Settings, SettingsError
 
 
@@ -17,12 +18,18 @@ def _service() -> Service:
     return service
 
 
+@st.cache_resource(show_spinner=False)
+def _lab() -> Lab:
+    return Lab(_service().settings.database)
+
+
 def get_service() -> Service:
     """The service, started with the server's first page. Stops the page with one line if it can't be."""
     _through_app()
     try:
+        _lab()  # what people write must have a place before anybody writes
         return _service()
-    except (CacheError, SettingsError) as problem:
+    except (CacheError, LabDatabaseError, SettingsError) as problem:
         st.error(f"Hypograph can't start: {problem}.")
         st.stop()
 
@@ -38,6 +45,26 @@ def _through_app() -> None:
         st.rerun()
 
 
+def get_lab() -> Lab:
+    """The record of what people write; `get_service` has seen that it can be used."""
+    return _lab()
+
+
 def person() -> str:
-    """Who is asking, until there are logins: HYPOGRAPH_USER, or the user of the operating system."""
-    return f"local:{os.environ.get('HYPOGRAPH_USER') or getpass.getuser()}"
+    """Who is asking, as the queue knows them."""
+    return f"local:{_user()}"
+
+
+def me() -> Person:
+    """Who is asking, as the record knows them."""
+    return _known_person(_user())
+
+
+@st.cache_resource(max_entries=1000, show_spinner=False)
+def _known_person(user: str) -> Person:
+    return _lab().person("local", user, user)
+
+
+def _user() -> str:
+    """Until there are logins: HYPOGRAPH_USER, or the user of the operating system."""
+    return os.environ.get("HYPOGRAPH_USER") or getpass.getuser()

@@ -21,6 +21,7 @@ PHASES = {
     "load": "loading the model",
     "self-check": "checking that the engine replays it exactly",
     "record": "running the prompt",
+    "encode": "finding the active features",
     "select": "choosing features",
     "sweep": "tracing direct effects",
 }

@@ -11,6 +11,7 @@ import streamlit as st
 import torch
 
 from cache import CacheError
+from lab.database import without_password
 from service import Service
 from tracer import ENGINE_VERSION
 from tracer.model.packages import package_files
@@ -115,10 +116,12 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_HOME": settings.home,
             "HYPOGRAPH_CACHE": settings.cache,
             "HYPOGRAPH_CACHE_GB": settings.cache_gb,
+            "HYPOGRAPH_DATABASE": without_password(settings.database),
             "HYPOGRAPH_MODEL": settings.model,
             "HYPOGRAPH_FEATURES": settings.features,
             "HYPOGRAPH_DEVICE": settings.device,
             "HYPOGRAPH_DTYPE": settings.dtype,
+            "HYPOGRAPH_OFFLOAD": int(settings.offload),
             "HYPOGRAPH_MAX_TOKENS": settings.max_tokens,
             "HYPOGRAPH_QUEUE": settings.queue,
         },

@@ -19,10 +19,12 @@ def settings(tmp_path: Path) -> Settings:
         home=tmp_path,
         cache=tmp_path / "cache",
         cache_gb=0.01,
+        database=f"sqlite:///{tmp_path}/lab.sqlite",
         model="first",
         features="neurons",
         device="cpu",
         dtype="auto",
+        offload=False,
         max_tokens=8,
         queue=4,
     )

@@ -7,7 +7,7 @@ from service import Settings, SettingsError
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ["CACHE", "CACHE_GB", "MODEL", "FEATURES", "DEVICE", "DTYPE", "MAX_TOKENS", "QUEUE"]:
+    for name in ["CACHE", "CACHE_GB", "DATABASE", "OFFLOAD", "MODEL", "FEATURES", "DEVICE", "DTYPE", "MAX_TOKENS", "QUEUE"]:
         monkeypatch.delenv(f"HYPOGRAPH_{name}", raising=False)
     monkeypatch.setenv("HYPOGRAPH_HOME", str(tmp_path))
 
@@ -17,10 +17,12 @@ def test_defaults(tmp_path: Path) -> None:
         home=tmp_path,
         cache=tmp_path / "cache",
         cache_gb=5.0,
+        database=f"sqlite:///{tmp_path}/lab.sqlite",
         model="gemma-3-270m",
         features="neurons",
         device="auto",
         dtype="auto",
+        offload=False,
         max_tokens=512,
         queue=32,
     )
@@ -37,17 +39,29 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     values = {
         "CACHE": str(tmp_path / "elsewhere"),
         "CACHE_GB": "0.5",
+        "DATABASE": "postgresql://lab@db/lab",
         "MODEL": "smollm2-135m-instruct",
         "FEATURES": "/some/folder",
         "DEVICE": "cuda:1",
         "DTYPE": "bfloat16",
+        "OFFLOAD": "1",
         "MAX_TOKENS": "64",
         "QUEUE": "3",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"HYPOGRAPH_{name}", value)
     assert Settings.from_env() == Settings(
-        tmp_path, tmp_path / "elsewhere", 0.5, "smollm2-135m-instruct", "/some/folder", "cuda:1", "bfloat16", 64, 3
+        tmp_path,
+        tmp_path / "elsewhere",
+        0.5,
+        "postgresql://lab@db/lab",
+        "smollm2-135m-instruct",
+        "/some/folder",
+        "cuda:1",
+        "bfloat16",
+        True,
+        64,
+        3,
     )
 
 

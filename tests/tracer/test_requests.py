@@ -44,7 +44,7 @@ def test_all_nodes_are_refused_where_memory_is_short(model, monkeypatch):
         model.trace(PROMPT, max_nodes=None)
 
 
-@pytest.mark.parametrize("phase", ["record", "select", "sweep"])
+@pytest.mark.parametrize("phase", ["record", "encode", "select", "sweep"])
 def test_cancelling_in_every_phase_leaves_the_model_as_it_was(model, phase):
     before = model.trace(PROMPT, max_nodes=30)
 
@@ -62,7 +62,7 @@ def test_cancelling_in_every_phase_leaves_the_model_as_it_was(model, phase):
 def test_progress_goes_from_phase_to_phase(model):
     seen = []
     model.trace(PROMPT, max_nodes=30, progress=lambda phase, fraction: seen.append((phase, fraction)))
-    assert list(dict.fromkeys(phase for phase, _ in seen)) == ["record", "select", "sweep"]
+    assert list(dict.fromkeys(phase for phase, _ in seen)) == ["record", "encode", "select", "sweep"]
     for phase in ("record", "select", "sweep"):
         fractions = [f for p, f in seen if p == phase]
         assert fractions == sorted(fractions) and fractions[-1] == 1.0

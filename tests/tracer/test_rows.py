@@ -104,7 +104,7 @@ def test_lost_first_position_is_noticed(monkeypatch):
 def test_the_size_of_a_group_changes_nothing(make, block, monkeypatch):
     model = replacement(make())
     whole = model.trace(PROMPT, max_nodes=300)
-    monkeypatch.setattr("tracer.attribution.group.BLOCK", block)
+    monkeypatch.setattr("tracer.attribution.sweep.vectors_at_once", lambda _anatomy, _device: block)
     pieces = model.trace(PROMPT, max_nodes=300)
     assert abs(whole.adjacency - pieces.adjacency).max() < 1e-6 * whole.mass.max()
     assert (whole.layout.feature == pieces.layout.feature).all()
@@ -152,8 +152,8 @@ def test_auto_targets_reach_the_mass():
 
 def test_groups_are_not_tiny_however_long_the_prompt():
     """A group of one would cost as much as one of eight."""
-    n_tokens = 3 * group.BLOCK
+    n_tokens = 3000
     features = np.arange(20)
     layout = Layout(np.zeros(20, int), np.full(20, n_tokens - 1), features, 1, n_tokens, 1)
-    sizes = [len(targets) for _, targets in group.groups(layout, features, 1)]
+    sizes = [len(targets) for _, targets in group.groups(layout, features, 1, 1000)]
     assert sizes == [8, 8, 4]

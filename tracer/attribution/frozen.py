@@ -28,7 +28,7 @@ class FrozenAttention:
     def __init__(self, anatomy: Anatomy, record: Record, layer: int) -> None:
         parts = anatomy.layers[layer]
         self.n_kv, self.head_dim = parts.n_kv_heads, parts.head_dim
-        w_o, w_v = parts.output.weight.float(), parts.value.weight.float()  # (D, H·d), (G·d, D)
+        w_o, w_v = parts.output.weight, parts.value.weight  # (D, H·d), (G·d, D)
         pattern = record.patterns[layer].float()  # (H, queries, keys)
         scale_in, weight_in = scale_and_weight(record.ln1[layer])
         self.gain_out = record.post_attention[layer]
@@ -85,7 +85,7 @@ class FrozenAttention:
 
 def frozen_bytes(anatomy: Anatomy) -> int:
     """What the matrices of all layers' `FrozenAttention` take, without the patterns."""
-    return sum(4 * (layer.output.weight.numel() + layer.value.weight.numel()) for layer in anatomy.layers)
+    return sum(4 * (layer.output.stored.numel() + layer.value.stored.numel()) for layer in anatomy.layers)
 
 
 def scale_and_weight(gain: Tensor) -> tuple[Tensor, Tensor]:

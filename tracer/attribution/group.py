@@ -6,22 +6,31 @@ from scipy import sparse
 from torch import Tensor
 
 from tracer.graph.layout import Layout
+from tracer.model.anatomy import Anatomy
 
-BLOCK = 2048
-"""Gradient vectors of one group: few enough for the cache to hold what a layer makes of them."""
+CACHE = 12 << 20
+"""Bytes of one group's gradients and of what a layer makes of them, on the CPU: what its cache holds."""
 
 SMALLEST = 8
 """Targets of a group, however long the prompt: fewer cost as much."""
 
 
-def groups(layout: Layout, nodes: np.ndarray, first: int) -> list[tuple[int, np.ndarray]]:
-    """Positions, and at most BLOCK / width targets there, logits first, then from the top layer down."""
+def vectors_at_once(anatomy: Anatomy, device: torch.device) -> int:
+    """Gradient vectors of one group: of a GPU they may take a sixteenth of what is free."""
+    part = anatomy.layers[0]
+    each = 4 * (anatomy.d_model + (part.n_heads + 2 * part.n_kv_heads) * part.head_dim)
+    room = torch.cuda.mem_get_info(device)[0] // 16 if device.type == "cuda" else CACHE
+    return max(1, room // each)
+
+
+def groups(layout: Layout, nodes: np.ndarray, first: int, vectors: int) -> list[tuple[int, np.ndarray]]:
+    """Positions, and at most `vectors` / width targets there, logits first, then from the top layer down."""
     position, layer = layout.node_position[nodes], layout.node_layer[nodes]
     found = []
     for here in np.unique(position):
         at = np.flatnonzero(position == here)
         rows = nodes[at[np.argsort(-layer[at], kind="stable")]]
-        size = max(SMALLEST, BLOCK // (int(here) + 1 - first))
+        size = max(SMALLEST, vectors // (int(here) + 1 - first))
         found += [(int(here), rows[start : start + size]) for start in range(0, len(rows), size)]
     return found
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tracer.attribution.cost import sweep_operations
 from tracer.attribution.frozen import FirstPosition, FrozenAttention, frozen_bytes
-from tracer.attribution.group import Group, Rows, groups
+from tracer.attribution.group import Group, Rows, groups, vectors_at_once
 from tracer.attribution.sources import Sources, all_sources, embeddings
 from tracer.attribution.targets import LogitTarget
 from tracer.attribution.workers import side_by_side
@@ -69,19 +69,20 @@ class Sweep:
         self.operations += sweep_operations(
             self.anatomy, self.layout, self.first, nodes, self.encoding.cross_layer, skips
         )
-        found = groups(self.layout, nodes, self.first)
+        device = self.directions.device
+        found = groups(self.layout, nodes, self.first, vectors_at_once(self.anatomy, device))
         filled = Rows(self.layout, nodes, self.first)
         reads = self._reads(nodes)
 
         def sweep(at: int, advance: Callable[[float], None]) -> None:
             position, targets = found[at]
-            group = Group(self.layout, position, targets, self.first, self.directions.device, self.anatomy.d_model)
+            group = Group(self.layout, position, targets, self.first, device, self.anatomy.d_model)
             self._sweep(group, reads, lambda: advance(len(targets) * (position + 1) / self.n_layers))
             filled.fill(group)
 
         work = sum(len(targets) * (position + 1) for position, targets in found)
         order = sorted(range(len(found)), key=lambda at: -found[at][0])  # long groups first, so that none ends alone
-        side_by_side(sweep, order, self.directions.device, lambda done: progress("sweep", done / work))
+        side_by_side(sweep, order, device, lambda done: progress("sweep", min(done / work, 1.0)))
         return filled.matrix()
 
     def _reads(self, nodes: np.ndarray) -> tuple[np.ndarray, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from tracer.errors import Progress, silent
 from tracer.features.points import Skip
 from tracer.model.record import Record
 
@@ -79,7 +80,9 @@ class Basis(Protocol):
     selects_by_attribution: bool  # by one backward pass of total attribution; else greedily, by influence so far
     default_nodes: int
 
-    def encode(self, record: Record, excluded: list[int]) -> Encoding: ...
+    def encode(self, record: Record, excluded: list[int], progress: Progress = silent) -> Encoding:
+        """`progress` hears of each layer of phase "encode", and what it raises stops the encoding."""
+        ...
 
     def activations(self, record: Record, layer: int, feature: int) -> Tensor:
         """(T,): one feature at each token, excluded positions included."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tracer.errors import Progress, silent
 from tracer.features.basis import FeatureSet
 from tracer.features.transcoders import TranscoderBasis, TranscoderEncoding
 from tracer.model.record import Record
@@ -10,8 +11,8 @@ from tracer.model.record import Record
 
 class CrossLayerBasis(TranscoderBasis):
     @torch.no_grad()
-    def encode(self, record: Record, excluded: list[int]) -> "CrossLayerEncoding":
-        return CrossLayerEncoding(self, record, excluded)
+    def encode(self, record: Record, excluded: list[int], progress: Progress = silent) -> "CrossLayerEncoding":
+        return CrossLayerEncoding(self, record, excluded, progress)
 
 
 class CrossLayerEncoding(TranscoderEncoding):

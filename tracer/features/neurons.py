@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tracer.errors import TracerError
+from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import FeatureSet
 from tracer.features.points import NEURON_HOOK, ReadPoint, read_point
 from tracer.model.anatomy import ACTIVATION_GATES, Anatomy, Layer, Linear
@@ -34,8 +34,8 @@ class NeuronBasis:
         self.gate = ACTIVATION_GATES[anatomy.activation]
 
     @torch.no_grad()
-    def encode(self, record: Record, excluded: list[int]) -> "NeuronEncoding":
-        return NeuronEncoding(self, record, excluded)
+    def encode(self, record: Record, excluded: list[int], progress: Progress = silent) -> "NeuronEncoding":
+        return NeuronEncoding(self, record, excluded, progress)
 
     @torch.no_grad()
     def activations(self, record: Record, layer: int, feature: int) -> Tensor:
@@ -62,7 +62,7 @@ class NeuronBasis:
     def output_direction(self, layer: int, feature: int) -> Tensor:
         """(D,): the neuron's write vector at the stream, with weights of norms but without their scales."""
         parts = self.anatomy.layers[layer]
-        vector = parts.down.weight[:, feature].float()
+        vector = parts.down.columns(torch.tensor([feature]))[0]
         return vector if parts.post_mlp_norm is None else vector * self.anatomy.norm_weight(parts.post_mlp_norm)
 
 
@@ -71,13 +71,14 @@ class NeuronEncoding:
 
     cross_layer = False
 
-    def __init__(self, basis: NeuronBasis, record: Record, excluded: list[int]) -> None:
+    def __init__(self, basis: NeuronBasis, record: Record, excluded: list[int], progress: Progress) -> None:
         self.basis, self.record, self.excluded = basis, record, excluded
         self.layers: list[Layer] = basis.anatomy.layers
         self.h: list[Tensor] = []
         self.alpha: list[Tensor | None] = []
         self.beta: list[Tensor] = []
-        for layer, x in zip(self.layers, record.mlp_input, strict=True):
+        for at, (layer, x) in enumerate(zip(self.layers, record.mlp_input, strict=True)):
+            progress("encode", at / len(self.layers))
             u = layer.up(x)
             g = u if layer.gate is None else layer.gate(x)
             c = basis.gate(g)
@@ -132,7 +133,7 @@ class NeuronEncoding:
         if bias is None:
             return None
         gain = self.record.post_mlp[layer]
-        constant = bias.float().expand(self.record.n_tokens, -1)
+        constant = bias.expand(self.record.n_tokens, -1)
         return constant if gain is None else constant * gain
 
     def skip(self, layer: int) -> None:
@@ -145,7 +146,7 @@ class NeuronEncoding:
         stream before the MLP, (K, T, D). Excluded positions have no neurons, so nothing passes there.
         """
         gain = self.record.post_mlp[layer]
-        at_neurons = (gradient if gain is None else gradient * gain) @ self.layers[layer].down.weight.float()
+        at_neurons = (gradient if gain is None else gradient * gain) @ self.layers[layer].down.weight
         at_neurons[:, self.excluded] = 0
-        before = sum((at_neurons * factor) @ matrix.weight.float() for matrix, factor in self._factors(layer))
+        before = sum((at_neurons * factor) @ matrix.weight for matrix, factor in self._factors(layer))
         return at_neurons, self._input(layer).transpose(before, slice(None))

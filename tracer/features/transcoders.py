@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tracer.errors import TracerError
+from tracer.errors import Progress, TracerError
 from tracer.features.activations import above_threshold, largest_k
 from tracer.features.basis import FeatureSet
 from tracer.features.files import TranscoderFiles
@@ -87,12 +87,12 @@ class TranscoderBasis:
 
     def skip_matrix(self, layer: int) -> Tensor | None:
         matrix = self.files.skip(layer)
-        return None if matrix is None else matrix.to(self.anatomy.unembed.weight.device)
+        return None if matrix is None else matrix.to(self.anatomy.device)
 
     @torch.no_grad()
     def output_direction(self, layer: int, feature: int) -> Tensor:
         """(D,): the write vector at the stream, of a cross-layer feature the sum over layers; norm scales left out."""
-        rows = self.files.decoder_rows(layer, torch.tensor([feature]))[0].to(self.anatomy.unembed.weight.device)
+        rows = self.files.decoder_rows(layer, torch.tensor([feature]))[0].to(self.anatomy.device)
         total = torch.zeros(self.files.d_model, device=rows.device)
         for slot, row in enumerate(rows.view(-1, self.files.d_model)):
             norm = self.anatomy.layers[layer + slot].post_mlp_norm
@@ -106,12 +106,13 @@ class TranscoderEncoding:
 
     cross_layer: bool
 
-    def __init__(self, basis: TranscoderBasis, record: Record, excluded: list[int]) -> None:
+    def __init__(self, basis: TranscoderBasis, record: Record, excluded: list[int], progress: Progress) -> None:
         self.basis, self.record, self.files = basis, record, basis.files
         self.device = record.embedding.device
         layers, positions, features, values = [], [], [], []
         outside = torch.tensor(excluded, dtype=torch.int64, device=self.device)
         for layer in range(basis.files.n_layers):
+            progress("encode", layer / basis.files.n_layers)
             position, feature, value = basis.active_at(layer, self.point(layer).values)
             kept = ~torch.isin(position, outside)
             layers.append(torch.full((int(kept.sum()),), layer, dtype=torch.int64, device=self.device))

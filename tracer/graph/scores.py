@@ -26,16 +26,16 @@ def scores(
     adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray, dropped: sparse.csr_array | None = None
 ) -> Scores:
     """`dropped` (n, L·T) counts as error in the strict scores, and not at all in the others."""
-    own = _scores(adjacency, layout, weights)
+    own = own_scores(adjacency, layout, weights)
     if dropped is None:
         return Scores(*own, *own)
     first, end = layout.first_error, layout.first_embedding
     errors = abs(adjacency[:, first:end]) + abs(dropped)
     strict = sparse.hstack([adjacency[:, :first], errors, adjacency[:, end:]], format="csr")
-    return Scores(*own, *_scores(strict, layout, weights))
+    return Scores(*own, *own_scores(strict, layout, weights))
 
 
-def _scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> tuple[float, float]:
+def own_scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> tuple[float, float]:
     """Replacement and completeness."""
     matrix = normalised(adjacency, layout)
     node_influence = influence(matrix, layout, weights)

@@ -111,30 +111,39 @@ ACTIVATION_GATES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass
 class Linear:
-    """y = W x + b. `weight` (out, in) and `bias` (out,) are views of the model's own parameters, in their dtype."""
+    """y = W x + b.
 
-    weight: Tensor
-    bias: Tensor | None
+    `stored` (out, in) and `stored_bias` (out,) are views of the model's own parameters, in their dtype and where they
+    lie; what is made of them is float32, at `device`.
+    """
+
+    stored: Tensor
+    stored_bias: Tensor | None
+    device: torch.device
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.nn.functional.linear(x, self.weight.float(), None if self.bias is None else self.bias.float())
+        return torch.nn.functional.linear(x, self.weight, self.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """(out, in)."""
+        return self.stored.to(self.device, torch.float32)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """(out,)."""
+        return None if self.stored_bias is None else self.stored_bias.to(self.device, torch.float32)
 
     def rows(self, index: Tensor) -> Tensor:
-        """(n, in), float32."""
-        return self.weight[index].float()
+        """(n, in)."""
+        return self.stored[index.to(self.stored.device)].to(self.device, torch.float32)
 
     def columns(self, index: Tensor) -> Tensor:
-        """(n, out), float32."""
-        return self.weight[:, index].float().T
+        """(n, out)."""
+        return self.stored[:, index.to(self.stored.device)].to(self.device, torch.float32).T
 
     def bias_at(self, index: Tensor) -> Tensor | float:
-        return 0.0 if self.bias is None else self.bias[index].float()
-
-
-def _linear(module: nn.Module) -> Linear:
-    weight = module.weight.detach()
-    bias = None if module.bias is None else module.bias.detach()
-    return Linear(weight.T if isinstance(module, Conv1D) else weight, bias)  # GPT-2 keeps its matrices transposed
+        return 0.0 if self.bias is None else self.bias[index]
 
 
 @dataclass
@@ -146,6 +155,7 @@ class Layer:
     n_heads: int
     n_kv_heads: int
     head_dim: int
+    device: torch.device  # where it runs; its weights may lie elsewhere
 
     def __post_init__(self) -> None:
         self.ln1: nn.Module = getattr(self.module, self.family.ln1)
@@ -166,31 +176,37 @@ class Layer:
     @property
     def output(self) -> Linear:
         """W_O (D, H·d_head) and b_O."""
-        return _linear(self.output_projection)
+        return self._linear(self.output_projection)
 
     @property
     def value(self) -> Linear:
         """W_V (H_kv·d_head, D) and b_V."""
-        whole = _linear(self.value_projection)
+        whole = self._linear(self.value_projection)
         if not self.family.fused_values:
             return whole
-        size = self.n_kv_heads * self.head_dim
-        return Linear(whole.weight[-size:], None if whole.bias is None else whole.bias[-size:])
+        size, bias = self.n_kv_heads * self.head_dim, whole.stored_bias
+        return replace(whole, stored=whole.stored[-size:], stored_bias=None if bias is None else bias[-size:])
 
     @property
     def gate(self) -> Linear | None:
         """W_gate (F, D) and its bias; None for an ungated MLP."""
-        return None if self.family.gate is None else _linear(getattr(self.mlp, self.family.gate))
+        return None if self.family.gate is None else self._linear(getattr(self.mlp, self.family.gate))
 
     @property
     def up(self) -> Linear:
         """W_up (F, D) and its bias: of an ungated MLP its only input matrix."""
-        return _linear(getattr(self.mlp, self.family.up))
+        return self._linear(getattr(self.mlp, self.family.up))
 
     @property
     def down(self) -> Linear:
         """W_down (D, F) and its bias."""
-        return _linear(self.down_projection)
+        return self._linear(self.down_projection)
+
+    def _linear(self, module: nn.Module) -> Linear:
+        weight = module.weight.detach()
+        bias = None if module.bias is None else module.bias.detach()
+        # GPT-2 keeps its matrices transposed
+        return Linear(weight.T if isinstance(module, Conv1D) else weight, bias, self.device)
 
 
 class Anatomy:
@@ -212,6 +228,7 @@ class Anatomy:
         self.positions: nn.Module | None = None if family.positions is None else attrgetter(family.positions)(model)
         self.final_norm: nn.Module = attrgetter(family.final_norm)(model)
         self.unembed: nn.Module = attrgetter(family.unembed)(model)
+        self.device: torch.device = self.unembed.weight.device  # where the model runs; layers may be kept elsewhere
         n_heads = config.num_attention_heads
         self.layers = [
             Layer(
@@ -220,11 +237,12 @@ class Anatomy:
                 n_heads=n_heads,
                 n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
                 head_dim=getattr(config, "head_dim", None) or config.hidden_size // n_heads,
+                device=self.device,
             )
             for module in attrgetter(family.layers)(model)
         ]
         self.d_model: int = config.hidden_size
-        self.d_mlp: int = self.layers[0].down.weight.shape[1]
+        self.d_mlp: int = self.layers[0].down.stored.shape[1]
         self.vocab_size: int = self.unembed.weight.shape[0]
         names = ("hidden_activation", "hidden_act", "activation_function")
         self.activation: str = next(filter(None, (getattr(config, name, None) for name in names)))
@@ -236,7 +254,7 @@ class Anatomy:
 
     def norm_weight(self, norm: nn.Module) -> Tensor:
         """(D,), float32."""
-        return self.family.norm_offset + norm.weight.detach().float()
+        return self.family.norm_offset + norm.weight.detach().to(self.device, torch.float32)
 
     def norm_gain(self, norm: nn.Module, x: Tensor) -> Tensor:
         """The factor by which a norm multiplies x (…, D), centred where it centres, elementwise. Float32."""
@@ -245,7 +263,7 @@ class Anatomy:
     def norm_bias(self, norm: nn.Module) -> Tensor | None:
         """(D,), float32: LayerNorm's."""
         bias = getattr(norm, "bias", None)
-        return None if bias is None else bias.detach().float()
+        return None if bias is None else bias.detach().to(self.device, torch.float32)
 
     def centred(self, x: Tensor) -> Tensor:
         """x (…, D) less its mean where the family's norms take it off. Its own transpose."""
@@ -257,15 +275,14 @@ class Anatomy:
         None where there are no biases.
         """
         value, output, norm_bias = layer.value, layer.output, self.norm_bias(layer.ln1)
-        at_values = None if value.bias is None else value.bias.float()
+        at_values, constant = value.bias, output.bias
         if norm_bias is not None:
-            at_values = (0 if at_values is None else at_values) + value.weight.float() @ norm_bias
-        constant = None if output.bias is None else output.bias.float()
+            at_values = (0 if at_values is None else at_values) + value.weight @ norm_bias
         if at_values is None:
             return constant
         groups = layer.n_heads // layer.n_kv_heads
         per_head = at_values.view(layer.n_kv_heads, 1, -1).expand(-1, groups, -1).reshape(-1)
-        return output.weight.float() @ per_head + (0 if constant is None else constant)
+        return output.weight @ per_head + (0 if constant is None else constant)
 
 
 def _optional(module: nn.Module, path: str | None) -> nn.Module | None:

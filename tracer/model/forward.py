@@ -1,4 +1,4 @@
-"""One forward pass of the real model under hooks, in float32 whatever the weights are kept in.
+"""One forward pass of the real model under hooks, in float32 whatever the weights are kept in, and wherever.
 
 Every hook goes away with its block, also when the pass is stopped half-way.
 """
@@ -49,7 +49,8 @@ class Hooks:
 
 @contextmanager
 def hooked(anatomy: Anatomy) -> Iterator[Hooks]:
-    """Run the model within this block, with hooks; each layer's weights are raised to float32 while it runs."""
+    """Run the model within this block, with hooks; each layer's weights are raised to float32, on the model's device,
+    while it runs."""
     hooks = Hooks()
     try:
         with _float32(anatomy):
@@ -60,15 +61,15 @@ def hooked(anatomy: Anatomy) -> Iterator[Hooks]:
 
 def last_logits(anatomy: Anatomy, token_ids: list[int]) -> Tensor:
     """(V,) float32 of the last position, as the model gives them (after its softcap). The pass itself."""
-    ids = torch.tensor([token_ids], device=anatomy.unembed.weight.device)
+    ids = torch.tensor([token_ids], device=anatomy.device)
     # use_cache=False: nothing is generated from this pass
     return anatomy.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float().cpu()
 
 
 @contextmanager
 def _float32(anatomy: Anatomy) -> Iterator[None]:
-    """Raise each layer's weights to float32 while it runs, and put the originals back after it."""
-    if anatomy.unembed.weight.dtype == torch.float32:
+    """Raise each layer's weights to float32 on the model's device while it runs; then put the originals back."""
+    if all(p.dtype == torch.float32 and p.device == anatomy.device for p in anatomy.model.parameters()):
         yield
         return
     handles, lowered = [], {}
@@ -76,7 +77,7 @@ def _float32(anatomy: Anatomy) -> Iterator[None]:
     def raise_(module: nn.Module, _inputs: tuple) -> None:
         for parameter in module.parameters():
             lowered[parameter] = parameter.data
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.to(anatomy.device, torch.float32)
 
     def lower(module: nn.Module, _inputs: tuple, _output: object) -> None:
         for parameter in module.parameters():

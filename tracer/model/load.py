@@ -33,14 +33,16 @@ def load(
     store: Path | None = None,
     progress: Progress = silent,
     reuse: ReplacementModel | None = None,
+    offload: bool = False,
 ) -> ReplacementModel:
     """Load a model with its feature basis, and check that the engine replays it exactly.
 
     `name`: a preset, a folder, or a Hub id. `features`: "neurons", or a transcoder set: one that the preset names, a
     folder, or org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device. `dtype` of
     the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32. `store`:
-    folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. Raises
-    TracerError with one line that says what to do.
+    folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. `offload`: layers
+    stay in the main memory, and go to the device one at a time while they are used. Raises TracerError with one line
+    that says what to do.
     """
     where = pick_device(device)
     if dtype != "auto" and dtype not in DTYPES:
@@ -54,7 +56,7 @@ def load(
     if reuse is not None and reuse.name == name:
         anatomy, tokenizer, fingerprint = reuse.anatomy, reuse.tokenizer, reuse.model_fingerprint
     else:
-        anatomy, tokenizer, fingerprint = _model(name, preset, where, dtype, store, progress)
+        anatomy, tokenizer, fingerprint = _model(name, preset, where, dtype, store, progress, offload)
     basis = NeuronBasis(anatomy) if files is None else transcoder_basis(anatomy, files)
     prefix = preset.prefix if preset else PLAIN
     replacement = ReplacementModel(anatomy, basis, tokenizer, name, fingerprint, prefix)
@@ -69,7 +71,7 @@ def _published(hub_id: str) -> Preset | None:
 
 
 def _model(
-    name: str, preset: Preset | None, where: torch.device, dtype: str, store: Path, progress: Progress
+    name: str, preset: Preset | None, where: torch.device, dtype: str, store: Path, progress: Progress, offload: bool
 ) -> tuple[Anatomy, Any, str]:
     """The weights, the tokenizer, and the fingerprint of what decides what they compute."""
     package = preset.package if preset else None
@@ -85,16 +87,28 @@ def _model(
         folder = _folder(name, preset, store, progress)
         model, tokenizer = _read(folder, name, where, dtype)
     try:
-        model = model.to(where)
+        _move(model, where, offload)
     except torch.OutOfMemoryError as problem:
         raise TracerError(
-            f"{name} does not fit into the memory of {where}; free some, or choose the device cpu"
+            f"{name} does not fit into the memory of {where}; free some, keep its layers in the main memory"
+            " (offload=True, HYPOGRAPH_OFFLOAD=1), or choose the device cpu"
         ) from problem
     progress("load", 0.7)
     fingerprint = package.sha256 if package and folder == own else folder_fingerprint(folder, progress)
     if model.dtype != torch.float32:  # rounded weights are another model
         fingerprint += f"-{model.dtype}".replace("torch.", "")
     return Anatomy(model.eval().requires_grad_(False)), tokenizer, fingerprint
+
+
+def _move(model: Any, where: torch.device, offload: bool) -> None:
+    """To the device, the weights of layers only if they don't stay in the main memory."""
+    if not offload:
+        model.to(where)
+        return
+    layers = FAMILIES[model.config.model_type].layers + "."
+    for name, module in model.named_modules():
+        if not name.startswith(layers) and not list(module.children()):
+            module.to(where)
 
 
 def check_base(files: TranscoderFiles, model: str) -> None:

@@ -78,7 +78,7 @@ def run(
     """Raises TracerError for edits outside the prompt or the model, and where none of them writes."""
     placed = place(edits, len(token_ids), len(anatomy.layers), basis.n_features)
     sites = [
-        Site(basis, layer, list(here), excluded, anatomy.unembed.weight.device)
+        Site(basis, layer, list(here), excluded, anatomy.device)
         for layer, here in groupby(placed, key=lambda p: p.layer)
     ]
     if not any(site.written(protocol) for site in sites):

@@ -1,0 +1,26 @@
+"""The team's record in SQL: people, labels, circuits; append-only revisions, who wrote them and when.
+
+Work that people did: never evicted, never overwritten silently. Knows no user interface and no cache.
+"""
+
+from lab.bodies import CircuitBody, Group, LabelBody
+from lab.conflict import Conflict, LabError, NotFound, NotYours
+from lab.database import LabDatabaseError
+from lab.lab import Lab
+from lab.views import About, Person, Record, Revision
+
+__all__ = [
+    "About",
+    "CircuitBody",
+    "Conflict",
+    "Group",
+    "Lab",
+    "LabDatabaseError",
+    "LabError",
+    "LabelBody",
+    "NotFound",
+    "NotYours",
+    "Person",
+    "Record",
+    "Revision",
+]

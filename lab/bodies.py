@@ -1,0 +1,55 @@
+"""What a revision holds, as JSON. Everything that people or files give passes through these models.
+
+Texts are hostile: they are bounded here, and shown as text by those who show them.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=r"^[^\r\n\x00]*$")]
+Prose = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
+NodeId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+MOST_NODES = 5_000
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelBody(_Body):
+    """What a person calls a feature, everywhere or in one graph."""
+
+    text: Line
+
+
+class Group(_Body):
+    """A supernode: some pinned nodes under one name."""
+
+    name: Line
+    nodes: tuple[NodeId, ...] = Field(min_length=1, max_length=MOST_NODES)
+
+
+class CircuitBody(_Body):
+    """The subgraph that a person made of one attribution graph, and how they looked at it."""
+
+    title: Line
+    prompt: Prose = ""  # of the graph: to trace it again where it is not kept
+    pins: tuple[NodeId, ...] = Field(default=(), max_length=MOST_NODES)  # in the order in which they were pinned
+    groups: tuple[Group, ...] = ()
+    notes: Prose = ""
+    node_threshold: Share = 0.8
+    edge_threshold: Share = 0.98
+    selection: NodeId | None = None
+    positions: dict[str, tuple[float, float]] = Field(default_factory=dict)  # of nodes and groups in the circuit view
+
+    @model_validator(mode="after")
+    def _each_node_once(self) -> "CircuitBody":
+        members = [node for group in self.groups for node in group.nodes]
+        if len(set(self.pins)) < len(self.pins) or len(set(members)) < len(members):
+            raise ValueError("a node is pinned once, and is in one group at most")
+        if not set(members) <= set(self.pins):
+            raise ValueError("a group holds pinned nodes only")
+        return self

@@ -1,0 +1,85 @@
+"""Opens the database and brings its schema up to date: SQLite in a file by default, PostgreSQL by URL."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from tracer import home
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 4_970_686  # of PostgreSQL's advisory locks: "hypograph's schema"
+
+
+class LabDatabaseError(Exception):
+    """The database can't be used. The message is one line that says what to do."""
+
+
+def default_url() -> str:
+    """A file in Hypograph's home."""
+    return f"sqlite:///{(home().absolute() / 'lab.sqlite').as_posix()}"
+
+
+def without_password(url: str) -> str:
+    """As it may be shown; a URL that is none is not shown at all."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(no database URL)"
+
+
+def open_database(url: str) -> Engine:
+    """Raises LabDatabaseError for a URL that is none, a database that is not there, or a file that can't be written."""
+    try:
+        address = make_url(url)
+        if address.get_backend_name() == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
+        elif address.get_backend_name() != "sqlite":
+            raise LabDatabaseError(
+                f"HYPOGRAPH_DATABASE names {address.get_backend_name()}: give a sqlite or postgresql URL"
+            )
+        engine = create_engine(address, pool_pre_ping=True)
+    except (ArgumentError, ImportError) as problem:
+        raise LabDatabaseError(
+            "HYPOGRAPH_DATABASE is no database URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+        ) from problem
+    is_file = address.get_backend_name() == "sqlite"
+    if is_file:
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        if is_file and address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with FileLock(address.database + ".lock"):  # two servers that start at once migrate in turn
+                _upgrade(engine)
+            Path(address.database).chmod(0o600)
+        else:
+            _upgrade(engine)
+    except (SQLAlchemyError, OSError) as problem:
+        hidden = address.render_as_string(hide_password=True)
+        raise LabDatabaseError(f"the database {hidden} can't be used: check that it is there and writable") from problem
+    return engine
+
+
+def _prepare_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]
+    """Readers don't wait for a writer, references hold, and what is purged is overwritten."""
+    cursor = connection.cursor()
+    for setting in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=10000", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _upgrade(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        command.upgrade(migration_config(connection), "head")
+
+
+def migration_config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS.as_posix())
+    config.attributes["connection"] = connection
+    return config

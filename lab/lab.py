@@ -1,0 +1,258 @@
+"""The record: who says what about which graph or feature. One transaction a call; safe from several threads.
+
+A record is its revisions: saving appends one, restoring appends an old one again, deleting leaves a tombstone.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from lab.bodies import CircuitBody, LabelBody
+from lab.conflict import Conflict, LabError, NotFound, NotYours
+from lab.database import open_database
+from lab.schema import PersonRow, PurgeRow, RecordRow, RevisionRow
+from lab.views import About, Body, Person, Record, Revision
+
+KINDS: dict[str, type[CircuitBody] | type[LabelBody]] = {"circuit": CircuitBody, "label": LabelBody}
+VISIBILITIES = ("lab", "private")
+
+
+class Lab:
+    def __init__(self, url: str) -> None:
+        """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
+        self._engine = open_database(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def person(self, issuer: str, subject: str, name: str) -> Person:
+        """The person of a login; the first time they are written down."""
+        is_them = (PersonRow.issuer == issuer) & (PersonRow.subject == subject)
+        try:
+            with self._session() as session:
+                row = session.scalar(select(PersonRow).where(is_them))
+                if row is None:
+                    row = PersonRow(id=uuid4().hex, issuer=issuer, subject=subject, name=name, created=_now())
+                    session.add(row)
+                return Person(row.id, row.name)
+        except IntegrityError:  # two tabs came at once
+            with self._session() as session:
+                row = session.scalars(select(PersonRow).where(is_them)).one()
+                return Person(row.id, row.name)
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    def create(self, author: Person, about: About, body: Body, visibility: str = "lab") -> Record[Body]:
+        """A new record with its first revision. Raises LabError for a visibility that is none."""
+        _check_visibility(visibility)
+        kind = next(kind for kind, model in KINDS.items() if isinstance(body, model))
+        now = _now()
+        row = RecordRow(
+            id=secrets.token_hex(6), kind=kind, owner_id=author.id, visibility=visibility, created=now, **vars(about)
+        )
+        with self._session() as session:
+            session.add(row)
+            session.flush()
+            session.add(_revision(row.id, 1, author, body, now))
+            session.flush()
+            return self._view(session, row)
+
+    def get(self, id: str, viewer: Person) -> Record:
+        """Deleted ones too, so that a deletion can be undone. Raises NotFound."""
+        with self._session() as session:
+            return self._view(session, self._row(session, id, viewer))
+
+    def find(self, kind: str, viewer: Person, about: About | None = None) -> list[Record]:
+        """What this person may see and nobody deleted, the latest change first. `about`: those fields that are set."""
+        wanted = [] if about is None else [(name, value) for name, value in vars(about).items() if value is not None]
+        heads = _heads()
+        found = (
+            select(RecordRow, RevisionRow, PersonRow)
+            .join(heads, heads.c.record_id == RecordRow.id)
+            .join(RevisionRow, (RevisionRow.record_id == RecordRow.id) & (RevisionRow.number == heads.c.number))
+            .join(PersonRow, PersonRow.id == RevisionRow.author_id)
+            .where(RecordRow.kind == kind, RecordRow.deleted.is_(None), _seen_by(viewer))
+            .where(*(getattr(RecordRow, name) == value for name, value in wanted))
+            .order_by(RevisionRow.created.desc())
+        )
+        with self._session() as session:
+            owners = {row.id: Person(row.id, row.name) for row in session.scalars(select(PersonRow))}
+            return [
+                _record(record, owners[record.owner_id], _read(record, revision, author.name))
+                for record, revision, author in session.execute(found)
+            ]
+
+    def save(self, id: str, author: Person, body: Body, base: int) -> Revision[Body]:
+        """A revision on top of number `base`. Raises Conflict if somebody was faster, NotFound if it is gone.
+
+        The same text again is no new revision.
+        """
+        try:
+            with self._session() as session:
+                row = self._row(session, id, author)
+                # Before the head is read: whoever saves after this takes the number that is then ours, and one fails.
+                last = session.scalar(select(func.max(RevisionRow.number)).where(RevisionRow.record_id == id)) or 0
+                head = self._head(session, row)
+                if row.deleted is not None:
+                    raise NotFound("it was deleted in the meantime: restore it, or save yours as a new one")
+                if head.number != base:
+                    raise Conflict(head)
+                if head.body == body:
+                    return head
+                new = _revision(id, last + 1, author, body, _now())
+                session.add(new)
+                session.flush()
+                return _read(row, new, author.name)
+        except IntegrityError:  # between our look and our write
+            with self._session() as session:
+                raise Conflict(self._head(session, self._row(session, id, author))) from None
+
+    def history(self, id: str, viewer: Person) -> list[Revision]:
+        """The latest first."""
+        with self._session() as session:
+            row = self._row(session, id, viewer)
+            found = (
+                select(RevisionRow, PersonRow.name)
+                .join(PersonRow, PersonRow.id == RevisionRow.author_id)
+                .where(RevisionRow.record_id == id, RevisionRow.body.is_not(None))
+                .order_by(RevisionRow.number.desc())
+            )
+            return [_read(row, revision, name) for revision, name in session.execute(found)]
+
+    def restore(self, id: str, number: int, author: Person, base: int) -> Revision:
+        """An old revision once more, on top of number `base`."""
+        old = next((revision for revision in self.history(id, author) if revision.number == number), None)
+        if old is None:
+            raise NotFound(f"there is no version {number}")
+        return self.save(id, author, old.body, base)
+
+    def show_to(self, id: str, owner: Person, visibility: str) -> None:
+        """Raises NotYours for anybody but the owner."""
+        _check_visibility(visibility)
+        with self._session() as session:
+            self._own_row(session, id, owner).visibility = visibility
+
+    def delete(self, id: str, owner: Person) -> None:
+        """A tombstone: nothing is erased. Raises NotYours for anybody but the owner."""
+        with self._session() as session:
+            row = self._own_row(session, id, owner)
+            row.deleted, row.deleted_by = _now(), owner.id
+
+    def undelete(self, id: str, owner: Person) -> None:
+        with self._session() as session:
+            row = self._own_row(session, id, owner)
+            row.deleted = row.deleted_by = None
+
+    # -- for good -----------------------------------------------------------------------------------------------------
+
+    def purge_record(self, id: str) -> None:
+        """Erase the text of all its revisions, and keep the id alone. Raises NotFound."""
+        with self._session() as session:
+            row = session.get(RecordRow, id)
+            if row is None:
+                raise NotFound(f"there is no record {id}")
+            _erase(session, row)
+
+    def purge_person(self, id: str) -> int:
+        """Erase a person's name and login, all they own and wrote elsewhere. Returns how many records they owned."""
+        with self._session() as session:
+            person = session.get(PersonRow, id)
+            if person is None:
+                raise NotFound(f"there is no person {id}")
+            owned = session.scalars(select(RecordRow).where(RecordRow.owner_id == id)).all()
+            for row in owned:
+                _erase(session, row)
+            session.execute(update(RevisionRow).where(RevisionRow.author_id == id).values(body=None))
+            person.issuer, person.subject, person.name = "purged", id, "(erased)"
+            session.merge(PurgeRow(id=id, kind="person", purged=_now()))
+            return len(owned)
+
+    # -- inside a transaction -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def _row(self, session: Session, id: str, viewer: Person) -> RecordRow:
+        row = session.scalar(select(RecordRow).where(RecordRow.id == id, _seen_by(viewer)))
+        if row is None:
+            raise NotFound("there is no such record, or it is private to somebody else")
+        return row
+
+    def _own_row(self, session: Session, id: str, owner: Person) -> RecordRow:
+        row = self._row(session, id, owner)
+        if row.owner_id != owner.id:
+            raise NotYours("only its owner may do that: save a copy of your own instead")
+        return row
+
+    def _head(self, session: Session, row: RecordRow) -> Revision:
+        """The latest revision whose text was not erased."""
+        found = session.execute(
+            select(RevisionRow, PersonRow.name)
+            .join(PersonRow, PersonRow.id == RevisionRow.author_id)
+            .where(RevisionRow.record_id == row.id, RevisionRow.body.is_not(None))
+            .order_by(RevisionRow.number.desc())
+            .limit(1)
+        ).first()
+        if found is None:
+            raise NotFound("its text was erased for good")
+        return _read(row, *found)
+
+    def _view(self, session: Session, row: RecordRow) -> Record:
+        owner = session.get_one(PersonRow, row.owner_id)
+        return _record(row, Person(owner.id, owner.name), self._head(session, row))
+
+
+def _seen_by(viewer: Person) -> ColumnElement[bool]:
+    return or_(RecordRow.visibility == "lab", RecordRow.owner_id == viewer.id)
+
+
+def _heads() -> Subquery:
+    """Of each record the latest revision whose text was not erased."""
+    return (
+        select(RevisionRow.record_id, func.max(RevisionRow.number).label("number"))
+        .where(RevisionRow.body.is_not(None))
+        .group_by(RevisionRow.record_id)
+        .subquery()
+    )
+
+
+def _revision(record: str, number: int, author: Person, body: CircuitBody | LabelBody, now: datetime) -> RevisionRow:
+    return RevisionRow(
+        record_id=record, number=number, author_id=author.id, created=now, body=body.model_dump_json(exclude_none=True)
+    )
+
+
+def _read(record: RecordRow, revision: RevisionRow, author: str) -> Revision:
+    body = KINDS[record.kind].model_validate_json(revision.body or "")
+    return Revision(record.id, revision.number, author, revision.created, body)
+
+
+def _record(row: RecordRow, owner: Person, head: Revision) -> Record:
+    about = About(row.graph, row.node, row.model, row.basis, row.layer, row.feature)
+    return Record(row.id, row.kind, owner, row.visibility, about, row.created, row.deleted, head)
+
+
+def _erase(session: Session, row: RecordRow) -> None:
+    session.execute(update(RevisionRow).where(RevisionRow.record_id == row.id).values(body=None))
+    row.deleted = row.deleted or _now()
+    row.graph = row.node = row.model = row.basis = row.layer = row.feature = None
+    session.merge(PurgeRow(id=row.id, kind=row.kind, purged=_now()))
+
+
+def _check_visibility(visibility: str) -> None:
+    if visibility not in VISIBILITIES:
+        raise LabError(f"visibility is {visibility!r}: give {' or '.join(VISIBILITIES)}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

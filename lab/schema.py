@@ -1,0 +1,78 @@
+"""The tables. Changes of the schema are migrations (lab/migrations); a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from sqlalchemy import DateTime, Dialect, ForeignKey, Index, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """SQLite forgets the time zone: all times are UTC, and come back as such."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    type_annotation_map: ClassVar = {datetime: UtcTime, str: Text}
+
+
+class PersonRow(Base):
+    __tablename__ = "persons"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    issuer: Mapped[str]  # "local", or the address of a login provider
+    subject: Mapped[str]  # who that is there
+    name: Mapped[str]
+    created: Mapped[datetime]
+
+
+class RecordRow(Base):
+    """One label or circuit. Its text is in its revisions."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        Index("records_of_graph", "graph"),
+        Index("records_of_feature", "model", "basis", "layer", "feature"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    owner_id: Mapped[str] = mapped_column(ForeignKey("persons.id"))
+    visibility: Mapped[str]
+    graph: Mapped[str | None]
+    node: Mapped[str | None]
+    model: Mapped[str | None]
+    basis: Mapped[str | None]
+    layer: Mapped[int | None]
+    feature: Mapped[int | None]
+    created: Mapped[datetime]
+    deleted: Mapped[datetime | None]
+    deleted_by: Mapped[str | None] = mapped_column(ForeignKey("persons.id"))
+
+
+class RevisionRow(Base):
+    """Append-only: the primary key lets only one of two savers have a number."""
+
+    __tablename__ = "revisions"
+
+    record_id: Mapped[str] = mapped_column(ForeignKey("records.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    author_id: Mapped[str] = mapped_column(ForeignKey("persons.id"))
+    created: Mapped[datetime]
+    body: Mapped[str | None]  # JSON; None once purged
+
+
+class PurgeRow(Base):
+    """What was erased for good: the id alone."""
+
+    __tablename__ = "purges"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    purged: Mapped[datetime]

@@ -1,0 +1,48 @@
+"""What the record gives out: plain values, read in one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from lab.bodies import CircuitBody, LabelBody
+
+Body = TypeVar("Body", CircuitBody, LabelBody)
+
+
+@dataclass(frozen=True)
+class Person:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class About:
+    """What a record speaks of: a feature of a basis, or a graph, or a node of it. The rest is None."""
+
+    graph: str | None = None  # its key
+    node: str | None = None  # its id in that graph
+    model: str | None = None  # fingerprints
+    basis: str | None = None
+    layer: int | None = None
+    feature: int | None = None
+
+
+@dataclass(frozen=True)
+class Revision(Generic[Body]):
+    record: str
+    number: int  # 1, 2, …
+    author: str  # name
+    created: datetime  # UTC
+    body: Body
+
+
+@dataclass(frozen=True)
+class Record(Generic[Body]):
+    id: str
+    kind: str
+    owner: Person
+    visibility: str  # private: the owner's alone; lab: everybody's
+    about: About
+    created: datetime
+    deleted: datetime | None
+    head: Revision[Body]  # the latest

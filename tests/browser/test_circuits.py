@@ -1,0 +1,152 @@
+"""Circuits and labels on the default model, in a real Chromium: pin, label, save, undo, group, share, two editors."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.driver import (
+    FEATURE,
+    SPORT,
+    ask,
+    canvas_of,
+    card,
+    clear_nodes,
+    click_node,
+    expect_card,
+    main,
+    trace,
+    until,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+
+HOSTILE = "<img src=x onerror=alert(1)> 球队"
+
+
+def test_a_circuit_from_its_first_pin_to_two_editors(visit: Visit) -> None:
+    page = visit()
+    trace(page, SPORT, 7)
+    pin_label_save_and_open_the_link_elsewhere(visit, page)
+    undo_redo_and_versions(page)
+    group_two_and_see_them_drawn(page)
+    two_who_edit_at_once_both_keep_their_work(visit, page)
+    deleted_and_brought_back(page)
+
+
+def circuit(page: Page) -> Locator:
+    return page.locator(".st-key-circuit")
+
+
+def press(page: Page, name: str) -> None:
+    main(page).get_by_role("button", name=name, exact=True).click()
+
+
+def pins(page: Page) -> list[str]:
+    return ask(page, "pins()")
+
+
+def pin_label_save_and_open_the_link_elsewhere(visit: Visit, page: Page) -> None:
+    expect(circuit(page)).to_contain_text("Nothing pinned yet")
+    ids = clear_nodes(page, FEATURE)[:3]
+    for i, id in enumerate(ids):
+        expect_card(page, click_node(page, id))
+        if i == 2:
+            canvas_of(page).press("p")
+        else:
+            press(page, "Pin")
+        until(lambda i=i: len(pins(page)) == i + 1)
+    assert pins(page) == ids
+    label = card(page).get_by_role("textbox", name="Label")
+    label.fill(HOSTILE)
+    label.press("Enter")
+    expect(card(page)).to_contain_text(re.compile(r"by \w+, \d\d \w{3} \d{4}"))
+    until(lambda: HOSTILE in ask(page, "labels()").values())
+    circuit(page).get_by_role("textbox", name="Title").fill("Ball games")
+    circuit(page).get_by_role("textbox", name="Title").press("Enter")
+    expect(circuit(page)).to_contain_text("not saved")
+    press(page, "Save")
+    expect(circuit(page)).to_contain_text("saved, version 1")
+
+    press(page, "More")
+    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
+    assert re.search(r"\?circuit=[0-9a-f]{12}$", link)
+    other = visit(link[link.index("/graph") :])
+    until(lambda: pins(other) == ids)
+    assert ask(other, "selected()") == ids[-1]
+    expect(other.locator(".st-key-circuit").get_by_role("textbox", name="Title")).to_have_value("Ball games")
+    until(lambda: HOSTILE in ask(other, "labels()").values())
+    expect(card(other).get_by_role("textbox", name="Label")).to_have_value(HOSTILE)
+
+
+def undo_redo_and_versions(page: Page) -> None:
+    before = pins(page)
+    press(page, "Unpin")
+    until(lambda: len(pins(page)) == len(before) - 1)
+    expect(circuit(page)).to_contain_text("not saved")
+    press(page, "↶")
+    until(lambda: pins(page) == before)
+    expect(circuit(page)).to_contain_text("saved, version 1")
+    press(page, "↷")
+    until(lambda: len(pins(page)) == len(before) - 1)
+    press(page, "Save")
+    expect(circuit(page)).to_contain_text("saved, version 2")
+    circuit(page).get_by_text("Versions").click()
+    circuit(page).get_by_role("button", name="Restore").last.click()
+    expect(circuit(page)).to_contain_text("saved, version 3")
+    until(lambda: pins(page) == before)
+
+
+def group_two_and_see_them_drawn(page: Page) -> None:
+    main(page).get_by_text("Circuit drawn, and its groups").click()
+    expect(main(page)).to_contain_text("what the graph would explain if these 3 nodes were all that is known")
+    field = main(page).get_by_role("combobox", name="Nodes to group")
+    for _ in range(2):
+        field.click()
+        field.press("ArrowDown")
+        field.press("Enter")
+    field.press("Escape")
+    name = main(page).get_by_role("textbox", name="Name of the group")
+    name.fill("two neurons")
+    name.press("Enter")
+    press(page, "Group")
+    expect(main(page).get_by_role("textbox", name="Group 1: 2 nodes")).to_have_value("two neurons")
+    drawn = page.frame_locator("iframe[title*='agraph']").locator("canvas")
+    expect(drawn).to_be_visible()
+    press(page, "Save")
+    expect(circuit(page)).to_contain_text("saved, version 4")
+
+
+def two_who_edit_at_once_both_keep_their_work(visit: Visit, page: Page) -> None:
+    press(page, "More")
+    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
+    page.keyboard.press("Escape")
+    other = visit(link[link.index("/graph") :])
+    until(lambda: pins(other) == pins(page))
+    for tab, title in ((page, "mine"), (other, "theirs too")):
+        field = tab.locator(".st-key-circuit").get_by_role("textbox", name="Title")
+        field.fill(title)
+        field.press("Enter")
+        expect(tab.locator(".st-key-circuit")).to_contain_text("not saved")
+        press(tab, "Save")
+    expect(circuit(page)).to_contain_text("saved, version 5")
+    expect(circuit(other)).to_contain_text("saved version 5 of this circuit in the meantime")
+    expect(circuit(other)).to_contain_text("mine")
+    press(other, "Keep mine")
+    expect(circuit(other)).to_contain_text("saved, version 6")
+    circuit(other).get_by_text("Versions").click()
+    expect(circuit(other)).to_contain_text("mine")
+
+
+def deleted_and_brought_back(page: Page) -> None:
+    press(page, "More")
+    press(page, "Delete the circuit")
+    expect(circuit(page)).to_contain_text("not saved")
+    circuit(page).get_by_role("button", name=re.compile("^Undo: bring back")).click()
+    expect(circuit(page)).to_contain_text(re.compile("saved, version|not saved"))
+
+
+def test_a_link_to_nothing_says_so(visit: Visit) -> None:
+    page = visit("/graph?circuit=123456789abc")
+    expect(main(page)).to_contain_text("can't be opened: there is no such record")

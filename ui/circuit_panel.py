@@ -1,0 +1,165 @@
+"""The circuit under the node card: its title, pinned nodes, notes; undo, save, versions, link, delete."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+from pydantic import ValidationError
+
+from lab import CircuitBody, Lab, LabError, Revision
+from tracer import Graph
+from tracer.errors import first_fault
+from ui.circuit_draft import Draft
+from ui.node_words import short_name
+from ui.selection import Selection
+from ui.session import get_lab, me
+from ui.sidebar import plain
+
+
+def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
+    """Runs inside the explorer's fragment: each button's callback changes the draft before the canvas is drawn."""
+    _header(draft)
+    if draft.theirs is not None:
+        _conflict(draft)
+    title, notes = f"circuit_title_{draft.graph[:12]}", f"circuit_notes_{draft.graph[:12]}"
+    st.session_state[title], st.session_state[notes] = draft.body.title, draft.body.notes
+    st.text_input("Title", key=title, on_change=_typed, args=(draft, "title", title), max_chars=300)
+    _pins(graph, draft, selection)
+    st.text_area("Notes", key=notes, on_change=_typed, args=(draft, "notes", notes), height=80, max_chars=20_000)
+    _buttons(draft, selection, thresholds)
+    if draft.record is not None:
+        _versions(draft)
+
+
+def _header(draft: Draft) -> None:
+    if draft.changed:
+        state = ":orange-badge[not saved]"
+    elif draft.record is not None:
+        state = f":green-badge[saved, version {draft.base}]"
+    else:
+        state = ""
+    st.markdown(
+        f"**Circuit** {state}", help="Pinned nodes, groups and notes. Saved circuits are seen by the whole lab."
+    )
+
+
+def _pins(graph: Graph, draft: Draft, selection: Selection) -> None:
+    if not draft.body.pins:
+        st.caption("Nothing pinned yet: select a node and press **Pin**.")
+        return
+    known = {id: short_name(graph, graph.index[id]) for id in draft.body.pins if id in graph.index}
+    lost = len(draft.body.pins) - len(known)
+    key = f"pins_{draft.graph[:12]}_{selection.nonce}_{hash(draft.body.pins)}"
+    chosen = st.pills("Pinned", list(known), format_func=lambda id: known[id], key=key, help="Click one to select it.")
+    if chosen is not None:
+        selection.choose(chosen)
+        st.rerun(scope="fragment")
+    if lost:
+        st.caption(f"{lost} pinned nodes are not in this graph.")
+
+
+def _buttons(draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
+    save, undo, redo, more = st.columns([2, 1, 1, 2])
+    save.button(
+        "Save",
+        key="circuit_save",
+        type="primary",
+        disabled=not draft.changed or draft.theirs is not None,
+        on_click=said,
+        args=(lambda: _save(draft, selection, thresholds),),
+        width="stretch",
+    )
+    undo.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo, width="stretch")
+    redo.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo, width="stretch")
+    if draft.record is not None:
+        with more.popover("More", width="stretch"):
+            st.caption("This link opens the circuit with its graph, thresholds and selection.")
+            st.code(f"{st.context.url}?circuit={draft.record}", language=None, wrap_lines=True)
+            st.button("Delete the circuit", key="circuit_delete", on_click=said, args=(lambda: _delete(draft),))
+    if deleted := st.session_state.get("deleted_circuit"):
+        st.button(
+            f"Undo: bring back “{deleted[1][:40]}”",
+            key="circuit_undelete",
+            on_click=said,
+            args=(lambda: _undelete(draft, deleted[0]),),
+        )
+    if problem := st.session_state.pop("circuit_problem", None):
+        st.error(plain(problem))
+
+
+def _conflict(draft: Draft) -> None:
+    theirs = draft.theirs
+    assert theirs is not None
+    st.warning(
+        f"{plain(theirs.author)} saved version {theirs.number} of this circuit in the meantime. Nothing is lost: yours"
+        " is here, theirs is in the versions. Which one goes on?"
+    )
+    mine, other = st.columns(2)
+    for column, name, body in ((mine, "Yours", draft.body), (other, "Theirs", theirs.body)):
+        column.markdown(f"**{name}**")
+        column.text(f"{body.title}\n{len(body.pins)} pinned, {len(body.groups)} groups\n{body.notes[:200]}")
+    mine.button(
+        "Keep mine", key="keep_mine", on_click=said, args=(lambda: draft.keep_mine(get_lab(), me()),), width="stretch"
+    )
+    other.button("Take theirs", key="take_theirs", on_click=draft.take_theirs, width="stretch")
+
+
+def _versions(draft: Draft) -> None:
+    with st.expander("Versions", icon=":material/history:"):
+        try:
+            history: list[Revision[CircuitBody]] = get_lab().history(draft.record or "", me())
+        except LabError as problem:
+            st.error(plain(str(problem)))
+            return
+        for revision in history:
+            what, restore = st.columns([4, 1], vertical_alignment="center")
+            when = revision.created.astimezone().strftime("%d %b %Y, %H:%M")
+            title, pinned = revision.body.title, len(revision.body.pins)
+            what.text(f"{revision.number} · {when} · {revision.author}\n{title}, {pinned} pinned")
+            restore.button(
+                "Restore",
+                key=f"restore_{revision.number}",
+                disabled=revision.body == draft.body,
+                on_click=said,
+                args=(lambda number=revision.number: _restore(draft, number),),
+            )
+
+
+def _typed(draft: Draft, field: str, key: str) -> None:
+    said(lambda: draft.set(**{field: st.session_state[key]}))
+
+
+def _save(draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
+    """With the view as it is."""
+    view: dict[str, Any] = {"node_threshold": thresholds[0], "edge_threshold": thresholds[1], "selection": selection.id}
+    draft.body = CircuitBody.model_validate(draft.body.model_dump() | view)
+    draft.save(get_lab(), me())
+
+
+def _restore(draft: Draft, number: int) -> None:
+    """Into the draft, and saved as a new version."""
+    draft.take(get_lab().restore(draft.record or "", number, me(), draft.base))
+
+
+def _delete(draft: Draft) -> None:
+    get_lab().delete(draft.record or "", me())
+    st.session_state["deleted_circuit"] = (draft.record, draft.body.title)
+    draft.record, draft.base, draft.saved = None, 0, None
+
+
+def _undelete(draft: Draft, record: str) -> None:
+    lab: Lab = get_lab()
+    lab.undelete(record, me())
+    st.session_state.pop("deleted_circuit")
+    draft.record, head = record, lab.get(record, me()).head
+    draft.base, draft.saved = head.number, head.body
+
+
+def said(work: Callable[[], object]) -> None:
+    """Run a callback; what is wrong is shown where the buttons are."""
+    try:
+        work()
+    except ValidationError as problem:
+        st.session_state["circuit_problem"] = first_fault(problem)
+    except LabError as problem:
+        st.session_state["circuit_problem"] = str(problem)

@@ -1,0 +1,133 @@
+"""The circuit drawn: supernodes and single nodes, merged edges, scores; and the groups, made and changed."""
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+from streamlit_agraph import Config, Edge, Node, agraph
+
+from tracer import Graph
+from tracer.graph.circuit import Circuit, circuit_scores, condense
+from ui.circuit_draft import Draft
+from ui.node_words import short_name
+from ui.selection import Selection
+from ui.sidebar import plain
+
+MOST_DRAWN = 100  # supernodes; streamlit-agraph gets slow beyond
+WEAKEST = 0.01  # share of the target's input below which an edge is not drawn
+POSITIVE, NEGATIVE = "#1b7f79", "#b8621b"
+
+
+def circuit_view(graph: Graph, draft: Draft, selection: Selection, act: Callable[[Callable[[], object]], None]) -> None:
+    """`act` runs a change and shows what is wrong with it."""
+    known = [id for id in draft.body.pins if id in graph.index]
+    if not known:
+        return
+    with st.expander("Circuit drawn, and its groups", icon=":material/account_tree:"):
+        names, supernodes = _supernodes(graph, draft, known)
+        circuit = condense(graph, [[graph.index[id] for id in supernode] for supernode in supernodes])
+        _scores(graph, known)
+        for entangled in circuit.cycles:
+            st.warning(
+                f"{plain(', '.join(names[i] for i in entangled))} feed one another in a circle, so none comes first."
+                " Split a group by layer."
+            )
+        drawn, groups = st.columns([3, 2], gap="medium")
+        with drawn:
+            chosen = _draw(graph, names, supernodes, circuit)
+            if chosen is not None and chosen != selection.id and chosen != st.session_state.get("circuit_chosen"):
+                st.session_state["circuit_chosen"] = chosen
+                selection.choose(chosen)
+                st.rerun(scope="fragment")
+        with groups:
+            _groups(graph, draft, known, act)
+
+
+def _supernodes(graph: Graph, draft: Draft, known: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Names and members: the groups, then the nodes on their own."""
+    groups = [(group.name, [node for node in group.nodes if node in graph.index]) for group in draft.body.groups]
+    groups = [(name, nodes) for name, nodes in groups if nodes]
+    grouped = {node for _, nodes in groups for node in nodes}
+    alone = [(short_name(graph, graph.index[id]), [id]) for id in known if id not in grouped]
+    names, members = zip(*(groups + alone)[:MOST_DRAWN], strict=True)
+    return list(names), list(members)
+
+
+def _scores(graph: Graph, known: list[str]) -> None:
+    own, pinned = graph.scores(), circuit_scores(graph, [graph.index[id] for id in known])
+    st.caption(
+        f"Replacement **{pinned[0]:.3f}** of the graph's {own.replacement:.3f} · completeness **{pinned[1]:.3f}** of"
+        f" {own.completeness:.3f}: what the graph would explain if these {len(known)} nodes were all that is known, all"
+        " other features counted as errors."
+    )
+
+
+def _draw(graph: Graph, names: list[str], supernodes: list[list[str]], circuit: Circuit) -> str | None:
+    """The id of the node that was clicked; of a group its first member."""
+    layers = [np.mean([graph.layout.node_layer[graph.index[id]] for id in nodes]) for nodes in supernodes]
+    places = [np.mean([graph.layout.node_position[graph.index[id]] for id in nodes]) for nodes in supernodes]
+    nodes = [
+        Node(
+            id=members[0],
+            label=name[:40],
+            title=f"{name}: {len(members)} nodes, influence {influence:.3f}" if len(members) > 1 else name,
+            shape="box" if len(members) > 1 else "ellipse",
+            color={"background": "#e7f0ef" if len(members) > 1 else "#f4f4f2", "border": "#5b6b6a"},
+            font={"size": 14, "color": "#182625"},
+            x=float(160 * place),
+            y=float(-60 * layer),
+        )
+        for name, members, influence, layer, place in zip(
+            names, supernodes, circuit.influence, layers, places, strict=True
+        )
+    ]
+    edges = [
+        Edge(
+            source=supernodes[source][0],
+            target=supernodes[target][0],
+            color=POSITIVE if circuit.flow[target, source] > 0 else NEGATIVE,
+            width=float(1 + 12 * abs(circuit.flow[target, source])),
+            dashes=bool(circuit.flow[target, source] < 0),
+            label=f"{circuit.flow[target, source]:+.0%}",
+            title=f"{circuit.effect[target, source]:+.3g} in all",
+        )
+        for target, source in zip(*np.nonzero(abs(circuit.flow) >= WEAKEST), strict=True)
+    ]
+    config = Config(width="100%", height=420, directed=True, physics=False, hierarchical=False)
+    found = agraph(nodes=nodes, edges=edges, config=config)
+    st.caption("An edge: the signed share of the target's input (dashed: negative). Click a node to select it.")
+    return found if isinstance(found, str) and found in graph.index else None
+
+
+def _groups(graph: Graph, draft: Draft, known: list[str], act: Callable[[Callable[[], object]], None]) -> None:
+    names = {id: short_name(graph, graph.index[id]) for id in known}
+    chosen = st.multiselect(
+        "Nodes to group",
+        known,
+        key=f"to_group_{len(draft.past)}",
+        format_func=lambda id: names[id],
+        help="Nodes that are in a group already move to the new one.",
+    )
+    title = st.text_input("Name of the group", key=f"group_name_{len(draft.past)}", max_chars=300)
+    st.button(
+        "Group",
+        key="make_group",
+        disabled=len(chosen) < 2 or not title.strip(),
+        on_click=lambda: act(lambda: draft.group(title, chosen)),
+    )
+    for at, group in enumerate(draft.body.groups):
+        field, dissolve = st.columns([4, 1], vertical_alignment="bottom")
+        key = f"group_{at}_{len(draft.past)}"
+        field.text_input(
+            f"Group {at + 1}: {len(group.nodes)} nodes",
+            value=group.name,
+            key=key,
+            max_chars=300,
+            on_change=lambda at=at, key=key: act(lambda: draft.rename(at, st.session_state[key])),
+        )
+        dissolve.button(
+            "✕",
+            key=f"dissolve_{at}",
+            help="Dissolve the group; its nodes stay pinned",
+            on_click=lambda at=at: act(lambda: draft.dissolve(at)),
+        )

@@ -1,0 +1,92 @@
+"""What the lab calls a feature: shown and changed in the card, drawn on the canvas.
+
+A feature has one label for all graphs; anything else, and a feature where wanted, has one in its graph alone.
+"""
+
+import streamlit as st
+from pydantic import ValidationError
+
+from lab import About, Conflict, LabelBody, LabError, Record
+from tracer import Graph
+from tracer.errors import first_fault
+from ui.node_words import FEATURE
+from ui.session import get_lab, me
+from ui.sidebar import plain
+
+
+def labels_of(key: str, graph: Graph) -> dict[str, str]:
+    """Node id → label: those of its features, and above them those of this graph."""
+    lab, viewer, layout = get_lab(), me(), graph.layout
+    basis = About(model=graph.meta["model_fingerprint"], basis=graph.meta.get("basis_fingerprint"))
+    by_feature = {
+        (r.about.layer, r.about.feature): r.head.body.text for r in reversed(lab.find("label", viewer, basis))
+    }
+    found = {}
+    if by_feature and basis.basis is not None:
+        for node in range(layout.n_features):
+            text = by_feature.get((int(layout.layer[node]), int(layout.feature[node])))
+            if text is not None:
+                found[graph.ids[node]] = text
+    for record in reversed(lab.find("label", viewer, About(graph=key))):
+        if record.about.node in graph.index:
+            found[record.about.node] = record.head.body.text
+    return found
+
+
+def label_field(key: str, graph: Graph, node: int) -> None:
+    """A text field with the label, who wrote it, and when."""
+    about = _about(key, graph, node)
+    known: list[Record[LabelBody]] = get_lab().find("label", me(), about)
+    record = known[0] if known else None
+    field = f"label_{graph.ids[node]}"
+    st.session_state[field] = "" if record is None else record.head.body.text
+    everywhere = about.feature is not None
+    st.text_input(
+        "Label",
+        key=field,
+        placeholder="what this feature stands for" if everywhere else "what this node stands for here",
+        max_chars=300,
+        help="Of this feature in all graphs, for the whole lab. Empty it to take it away."
+        if everywhere
+        else "Of this node, in this graph. Empty it to take it away.",
+        on_change=_typed,
+        args=(about, None if record is None else record.id, 0 if record is None else record.head.number, field),
+    )
+    if record is not None:
+        when = record.head.created.astimezone().strftime("%d %b %Y, %H:%M")
+        st.caption(f"by {plain(record.head.author)}, {when}")
+    if problem := st.session_state.pop("label_problem", None):
+        st.error(plain(problem))
+
+
+def _about(key: str, graph: Graph, node: int) -> About:
+    basis = graph.meta.get("basis_fingerprint")
+    if graph.layout.kind[node] != FEATURE or basis is None:
+        return About(graph=key, node=graph.ids[node])
+    return About(
+        model=graph.meta["model_fingerprint"],
+        basis=basis,
+        layer=int(graph.layout.layer[node]),
+        feature=int(graph.layout.feature[node]),
+    )
+
+
+def _typed(about: About, record: str | None, base: int, field: str) -> None:
+    text, lab = st.session_state[field].strip(), get_lab()
+    try:
+        if not text:
+            if record is not None:
+                lab.delete(record, me())
+        elif record is None:
+            lab.create(me(), about, LabelBody(text=text))
+        else:
+            lab.save(record, me(), LabelBody(text=text), base)
+    except Conflict as conflict:
+        st.session_state["label_problem"] = (
+            f"{conflict.theirs.author} called it “{conflict.theirs.body.text}” in the meantime; yours was “{text}”."
+            " Type it again to put it in place of theirs."
+        )
+    except ValidationError as problem:
+        st.session_state["label_problem"] = first_fault(problem)
+    except LabError as problem:
+        st.session_state["label_problem"] = str(problem)
