@@ -1,4 +1,4 @@
-"""The circuit under the node card: its title, pinned nodes, notes; undo, save, versions, link, delete."""
+"""The circuit below the graph: its title, pinned nodes, notes; undo, save, versions, link, delete."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +19,15 @@ from ui.sidebar import plain
 def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
     """Runs inside the explorer's fragment: each button's callback changes the draft before the canvas is drawn."""
     _header(draft)
-    if draft.theirs is not None:
-        _conflict(draft)
+    # What comes and goes has a place of its own: else Streamlit shows what follows it twice for a moment.
+    with st.container():
+        if draft.theirs is not None:
+            _conflict(draft)
     title, notes = f"circuit_title_{draft.graph[:12]}", f"circuit_notes_{draft.graph[:12]}"
     st.session_state[title], st.session_state[notes] = draft.body.title, draft.body.notes
     st.text_input("Title", key=title, on_change=_typed, args=(draft, "title", title), max_chars=300)
-    _pins(graph, draft, selection)
+    with st.container():
+        _pins(graph, draft, selection)
     st.text_area("Notes", key=notes, on_change=_typed, args=(draft, "notes", notes), height=80, max_chars=20_000)
     _buttons(draft, selection, thresholds)
     if draft.record is not None:
@@ -76,15 +79,16 @@ def _buttons(draft: Draft, selection: Selection, thresholds: tuple[float, float]
             st.caption("This link opens the circuit with its graph, thresholds and selection.")
             st.code(f"{st.context.url}?circuit={draft.record}", language=None, wrap_lines=True)
             st.button("Delete the circuit", key="circuit_delete", on_click=said, args=(lambda: _delete(draft),))
-    if deleted := st.session_state.get("deleted_circuit"):
-        st.button(
-            f"Undo: bring back “{deleted[1][:40]}”",
-            key="circuit_undelete",
-            on_click=said,
-            args=(lambda: _undelete(draft, deleted[0]),),
-        )
-    if problem := st.session_state.pop("circuit_problem", None):
-        st.error(plain(problem))
+    with st.container():
+        if deleted := st.session_state.get("deleted_circuit"):
+            st.button(
+                f"Undo: bring back “{deleted[1][:40]}”",
+                key="circuit_undelete",
+                on_click=said,
+                args=(lambda: _undelete(draft, deleted[0]),),
+            )
+        if problem := st.session_state.pop("circuit_problem", None):
+            st.error(plain(problem))
 
 
 def _conflict(draft: Draft) -> None:

@@ -15,6 +15,7 @@ from ui.sidebar import plain
 
 MOST_DRAWN = 100  # supernodes; streamlit-agraph gets slow beyond
 WEAKEST = 0.01  # share of the target's input below which an edge is not drawn
+GAP = 200.0  # pixels between the middles of neighbours
 POSITIVE, NEGATIVE = "#1b7f79", "#b8621b"
 
 
@@ -64,8 +65,7 @@ def _scores(graph: Graph, known: list[str]) -> None:
 
 def _draw(graph: Graph, names: list[str], supernodes: list[list[str]], circuit: Circuit) -> str | None:
     """The id of the node that was clicked; of a group its first member."""
-    layers = [np.mean([graph.layout.node_layer[graph.index[id]] for id in nodes]) for nodes in supernodes]
-    places = [np.mean([graph.layout.node_position[graph.index[id]] for id in nodes]) for nodes in supernodes]
+    places = _places(graph, supernodes)
     nodes = [
         Node(
             id=members[0],
@@ -74,12 +74,10 @@ def _draw(graph: Graph, names: list[str], supernodes: list[list[str]], circuit: 
             shape="box" if len(members) > 1 else "ellipse",
             color={"background": "#e7f0ef" if len(members) > 1 else "#f4f4f2", "border": "#5b6b6a"},
             font={"size": 14, "color": "#182625"},
-            x=float(160 * place),
-            y=float(-60 * layer),
+            x=x,
+            y=y,
         )
-        for name, members, influence, layer, place in zip(
-            names, supernodes, circuit.influence, layers, places, strict=True
-        )
+        for name, members, influence, (x, y) in zip(names, supernodes, circuit.influence, places, strict=True)
     ]
     edges = [
         Edge(
@@ -97,6 +95,20 @@ def _draw(graph: Graph, names: list[str], supernodes: list[list[str]], circuit: 
     found = agraph(nodes=nodes, edges=edges, config=config)
     st.caption("An edge: the signed share of the target's input (dashed: negative). Click a node to select it.")
     return found if isinstance(found, str) and found in graph.index else None
+
+
+def _places(graph: Graph, supernodes: list[list[str]]) -> list[tuple[float, float]]:
+    """Layers upward, tokens to the right, each where its members are on average; neighbours in a row keep apart."""
+    layer, position = graph.layout.node_layer, graph.layout.node_position
+    rows = [round(float(np.mean([layer[graph.index[id]] for id in nodes]))) for nodes in supernodes]
+    columns = [float(np.mean([position[graph.index[id]] for id in nodes])) for nodes in supernodes]
+    levels = {row: level for level, row in enumerate(sorted(set(rows)))}
+    places, end = [(0.0, 0.0)] * len(supernodes), dict.fromkeys(rows, -np.inf)
+    for at in sorted(range(len(supernodes)), key=lambda at: (rows[at], columns[at])):
+        x = max(columns[at] * GAP, end[rows[at]] + GAP)
+        end[rows[at]] = x
+        places[at] = (float(x), -110.0 * levels[rows[at]])
+    return places
 
 
 def _groups(graph: Graph, draft: Draft, known: list[str], act: Callable[[Callable[[], object]], None]) -> None:

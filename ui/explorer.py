@@ -71,9 +71,9 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
         below = st.container()
     with card_side, st.container(border=True, key="card"):
         node_card(service, key, graph, view, selection, draft)
-    with card_side, st.container(border=True, key="circuit"):
-        circuit_panel(graph, draft, selection, (node_threshold, edge_threshold))
     with below:  # after the card, which is waited for
+        with st.container(border=True, key="circuit"):
+            circuit_panel(graph, draft, selection, (node_threshold, edge_threshold))
         circuit_view(graph, draft, selection, said)
         _table(graph, view, selection)
 

@@ -92,7 +92,7 @@ def undo_redo_and_versions(page: Page) -> None:
     until(lambda: len(pins(page)) == len(before) - 1)
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 2")
-    circuit(page).get_by_text("Versions").click()
+    circuit(page).get_by_text("Versions", exact=True).click()
     circuit(page).get_by_role("button", name="Restore").last.click()
     expect(circuit(page)).to_contain_text("saved, version 3")
     until(lambda: pins(page) == before)
@@ -103,9 +103,11 @@ def group_two_and_see_them_drawn(page: Page) -> None:
     expect(main(page)).to_contain_text("what the graph would explain if these 3 nodes were all that is known")
     field = main(page).get_by_role("combobox", name="Nodes to group")
     for _ in range(2):
-        field.click()
-        field.press("ArrowDown")
-        field.press("Enter")
+        field.press("ArrowDown")  # opens the list where a click would close an open one
+        option = page.get_by_role("option", name=re.compile(r"^L\d")).first
+        name = option.inner_text()
+        option.click()
+        expect(main(page).get_by_test_id("stMultiSelectTagsContainer").get_by_text(name)).to_be_visible()
     field.press("Escape")
     name = main(page).get_by_role("textbox", name="Name of the group")
     name.fill("two neurons")
@@ -135,13 +137,13 @@ def two_who_edit_at_once_both_keep_their_work(visit: Visit, page: Page) -> None:
     expect(circuit(other)).to_contain_text("mine")
     press(other, "Keep mine")
     expect(circuit(other)).to_contain_text("saved, version 6")
-    circuit(other).get_by_text("Versions").click()
+    circuit(other).get_by_text("Versions", exact=True).click()
     expect(circuit(other)).to_contain_text("mine")
 
 
 def deleted_and_brought_back(page: Page) -> None:
     press(page, "More")
-    press(page, "Delete the circuit")
+    page.get_by_role("button", name="Delete the circuit").click()
     expect(circuit(page)).to_contain_text("not saved")
     circuit(page).get_by_role("button", name=re.compile("^Undo: bring back")).click()
     expect(circuit(page)).to_contain_text(re.compile("saved, version|not saved"))

@@ -7,7 +7,18 @@ from service import Settings, SettingsError
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ["CACHE", "CACHE_GB", "DATABASE", "OFFLOAD", "MODEL", "FEATURES", "DEVICE", "DTYPE", "MAX_TOKENS", "QUEUE"]:
+    for name in [
+        "CACHE",
+        "CACHE_GB",
+        "DATABASE",
+        "OFFLOAD",
+        "MODEL",
+        "FEATURES",
+        "DEVICE",
+        "DTYPE",
+        "MAX_TOKENS",
+        "QUEUE",
+    ]:
         monkeypatch.delenv(f"HYPOGRAPH_{name}", raising=False)
     monkeypatch.setenv("HYPOGRAPH_HOME", str(tmp_path))
 
