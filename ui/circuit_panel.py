@@ -7,9 +7,10 @@ import streamlit as st
 from pydantic import ValidationError
 
 from lab import CircuitBody, Lab, LabError, Revision
-from tracer import Graph
+from tracer import Graph, TracerError
 from tracer.errors import first_fault
 from ui.circuit_draft import Draft
+from ui.foreign_link import bring_in
 from ui.node_words import short_name
 from ui.selection import Selection
 from ui.session import get_lab, me
@@ -29,7 +30,7 @@ def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: 
     with st.container():
         _pins(graph, draft, selection)
     st.text_area("Notes", key=notes, on_change=_typed, args=(draft, "notes", notes), height=80, max_chars=20_000)
-    _buttons(draft, selection, thresholds)
+    _buttons(graph, draft, selection, thresholds)
     if draft.record is not None:
         _versions(draft)
 
@@ -61,7 +62,7 @@ def _pins(graph: Graph, draft: Draft, selection: Selection) -> None:
         st.caption(f"{lost} pinned nodes are not in this graph.")
 
 
-def _buttons(draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
+def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
     save, undo, redo, more = st.columns([2, 1, 1, 2])
     save.button(
         "Save",
@@ -74,11 +75,20 @@ def _buttons(draft: Draft, selection: Selection, thresholds: tuple[float, float]
     )
     undo.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo, width="stretch")
     redo.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo, width="stretch")
-    if draft.record is not None:
-        with more.popover("More", width="stretch"):
+    with more.popover("More", width="stretch"):
+        if draft.record is not None:
             st.caption("This link opens the circuit with its graph, thresholds and selection.")
             st.code(f"{st.context.url}?circuit={draft.record}", language=None, wrap_lines=True)
             st.button("Delete the circuit", key="circuit_delete", on_click=said, args=(lambda: _delete(draft),))
+        key = f"link_{draft.graph[:12]}"
+        st.text_input(
+            "Bring in a link of Neuronpedia",
+            key=key,
+            placeholder="https://www.neuronpedia.org/…/graph?…",
+            help="Its pins, groups, labels and thresholds, as far as this graph has those nodes. Nothing is fetched.",
+            on_change=said,
+            args=(lambda: bring_in(graph, draft, key),),
+        )
     with st.container():
         if deleted := st.session_state.get("deleted_circuit"):
             st.button(
@@ -89,6 +99,8 @@ def _buttons(draft: Draft, selection: Selection, thresholds: tuple[float, float]
             )
         if problem := st.session_state.pop("circuit_problem", None):
             st.error(plain(problem))
+        if news := st.session_state.pop("circuit_news", None):
+            st.info(plain(news))
 
 
 def _conflict(draft: Draft) -> None:
@@ -165,5 +177,5 @@ def said(work: Callable[[], object]) -> None:
         work()
     except ValidationError as problem:
         st.session_state["circuit_problem"] = first_fault(problem)
-    except LabError as problem:
+    except (LabError, TracerError) as problem:
         st.session_state["circuit_problem"] = str(problem)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import streamlit as st
@@ -232,6 +233,29 @@ def test_a_pt_file_comes_back(loading: Loading, tmp_path: Path) -> None:
 def _file(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def test_a_neuronpedia_link_is_brought_in(loading: Loading) -> None:
+    key = traced()
+    app = open_page("pages/graph.py", graph=key)
+    one, two, three = features(key)
+    query = {
+        "pinnedIds": f"{one},nowhere",
+        "supernodes": json.dumps([["<b>pair</b>", two, three], ["again", three]]),
+        "clerps": json.dumps([[one, "a label"], [two, "two\nlines"]]),
+        "pruningThreshold": "0.6",
+    }
+    app.text_input(key=f"link_{key[:12]}").set_value("https://www.neuronpedia.org/m/graph?" + urlencode(query))
+    again(app)
+    assert app.slider(key="nodes").value == 0.6
+    (draft,) = app.session_state["drafts"].values()
+    assert draft.body.pins == (one, two, three)
+    assert draft.body.groups == (Group(name="<b>pair</b>", nodes=(two, three)),)
+    lab, viewer = lab_and_me()
+    assert [r.head.body.text for r in lab.find("label", viewer, About(graph=key))] == ["a label"]
+    assert "ignored: 1 pins that this graph does not have; ignored: 1 labels" in texts(app)
+    app.text_input(key=f"link_{key[:12]}").set_value("hello")
+    assert "the link pins nothing" in texts(again(app))
 
 
 def test_without_a_database_the_app_says_so(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from math import isqrt
 from tracer.errors import TracerError
 from tracer.interchange.schema import Node
 
-_OLD_BASE = 100_000
+OLD_BASE = 100_000
 
 
 def cantor(layer: int, index: int) -> int:
@@ -26,7 +26,7 @@ def _from_cantor(layer: int, number: int) -> int | None:
 
 
 def _from_old(layer: int, number: int) -> int | None:
-    return number % _OLD_BASE if number // _OLD_BASE == layer else None
+    return number % OLD_BASE if number // OLD_BASE == layer else None
 
 
 def _from_plain(layer: int, number: int) -> int | None:
