@@ -11,6 +11,10 @@ from tracer import TracerError
 def add_request(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument("prompt", nargs="?", help=f"the text whose next token is {purpose}")
     parser.add_argument("--tokens", type=_ids, help="token ids instead of a prompt: 1,5,7")
+    add_model_options(parser)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="preset, folder or Hub id (default: HYPOGRAPH_MODEL, else gemma-3-270m)")
     parser.add_argument("--features", help="feature basis (default: neurons)")
 

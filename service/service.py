@@ -12,6 +12,7 @@ from functools import partial
 
 import tracer
 from cache import GraphCache, graph_key
+from service.background import Background
 from service.board import Board
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
 from service.settings import Settings
@@ -30,6 +31,7 @@ class Service:
         self.settings = settings
         self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
         self._shelf = Shelf(self.cache)
+        self._background = Background(settings)
         self._load_model = load
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
@@ -191,6 +193,8 @@ class Service:
                     return partial(self._trace, job)
                 if self._slot.needs_loading:
                     return self._load
+                if self._background.wanted(self._slot.model):
+                    return self._build_dashboards
                 self._changed.wait()
         return None
 
@@ -233,6 +237,21 @@ class Service:
             if self._stopping or self._slot.wanted != choice:
                 raise tracer.Cancelled
             self._slot.tracker.report(phase, fraction)
+
+    def _build_dashboards(self) -> None:
+        """While nobody asks for anything else; goes on later where it was."""
+        model = self._slot.model
+        assert model is not None
+        self._background.run(model, self._give_way)
+
+    def _give_way(self) -> bool:
+        with self._changed:
+            return self._stopping or self._board.waiting() > 0 or self._slot.needs_loading
+
+    def dashboards(self) -> float | None:
+        """The share that is built; None if there are none of the loaded model, and none are being built."""
+        model = self._slot.model
+        return None if model is None else self._background.share(model)
 
     def _trace(self, job: Job) -> None:
         request, model = job.request, self._slot.model

@@ -1,5 +1,6 @@
 """The settings of a running dashboard, from `HYPOGRAPH_*` in the environment. Knows their limits, not who uses them."""
 
+import hashlib
 import math
 import os
 import re
@@ -26,6 +27,7 @@ class Settings:
     device: str
     dtype: str
     offload: bool  # are the layers' weights kept in the main memory
+    build_dashboards: bool  # collect what features fire on, while nothing else is to be done
     max_tokens: int  # longest prompt that is traced
     queue: int  # most traces that wait
 
@@ -33,6 +35,11 @@ class Settings:
     def models(self) -> Path:
         """Converted weights: the engine's `store`."""
         return self.home / "models"
+
+    def dashboards(self, model_fingerprint: str, basis_fingerprint: str) -> Path:
+        """Of one model with one feature basis."""
+        name = hashlib.sha256(f"{model_fingerprint} {basis_fingerprint}".encode()).hexdigest()[:16]
+        return self.home / "dashboards" / name
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -49,6 +56,7 @@ class Settings:
             device=_device(environment, "HYPOGRAPH_DEVICE"),
             dtype=_choice(environment, "HYPOGRAPH_DTYPE", ("auto", "float32", "bfloat16", "float16")),
             offload=_choice(environment, "HYPOGRAPH_OFFLOAD", ("0", "1")) == "1",
+            build_dashboards=_choice(environment, "HYPOGRAPH_DASHBOARDS", ("1", "0")) == "1",
             max_tokens=_count(environment, "HYPOGRAPH_MAX_TOKENS", 512),
             queue=_count(environment, "HYPOGRAPH_QUEUE", 32),
         )

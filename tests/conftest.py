@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 _home = tempfile.TemporaryDirectory(prefix="hypograph-test-")
 os.environ["HYPOGRAPH_HOME"] = _home.name  # nobody's own graphs and records are touched
+os.environ["HYPOGRAPH_DASHBOARDS"] = "0"  # two cores: what is built beside a test would slow it down
 
 import platformdirs  # noqa: E402
 import pytest  # noqa: E402

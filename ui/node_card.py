@@ -9,6 +9,7 @@ from tracer import Graph, ReplacementModel
 from tracer.model.record import Record
 from ui.card_head import card_head
 from ui.circuit_draft import Draft
+from ui.feature_examples import examples
 from ui.feature_label import label_field
 from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
@@ -53,6 +54,8 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         else:
             _activity(model, key, graph, node)
             _says(model, graph, node)
+            layout = graph.layout
+            examples(service, model, int(layout.layer[node]), int(layout.feature[node]), float(graph.activation[node]))
 
 
 def _made_by(model: ReplacementModel, graph: Graph) -> bool:

@@ -122,6 +122,7 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_DEVICE": settings.device,
             "HYPOGRAPH_DTYPE": settings.dtype,
             "HYPOGRAPH_OFFLOAD": int(settings.offload),
+            "HYPOGRAPH_DASHBOARDS": int(settings.build_dashboards),
             "HYPOGRAPH_MAX_TOKENS": settings.max_tokens,
             "HYPOGRAPH_QUEUE": settings.queue,
         },

@@ -25,6 +25,7 @@ def settings(tmp_path: Path) -> Settings:
         device="cpu",
         dtype="auto",
         offload=False,
+        build_dashboards=False,
         max_tokens=8,
         queue=4,
     )

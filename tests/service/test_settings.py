@@ -12,6 +12,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "CACHE_GB",
         "DATABASE",
         "OFFLOAD",
+        "DASHBOARDS",
         "MODEL",
         "FEATURES",
         "DEVICE",
@@ -34,6 +35,7 @@ def test_defaults(tmp_path: Path) -> None:
         device="auto",
         dtype="auto",
         offload=False,
+        build_dashboards=True,
         max_tokens=512,
         queue=32,
     )
@@ -56,6 +58,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "DEVICE": "cuda:1",
         "DTYPE": "bfloat16",
         "OFFLOAD": "1",
+        "DASHBOARDS": "0",
         "MAX_TOKENS": "64",
         "QUEUE": "3",
     }
@@ -71,6 +74,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "cuda:1",
         "bfloat16",
         True,
+        False,
         64,
         3,
     )

@@ -49,21 +49,30 @@ def read_point(anatomy: Anatomy, record: Record, layer: int, hook: str) -> ReadP
 
 
 def watch_input(
-    hooks: Hooks, anatomy: Anatomy, layer: Layer, hook: str, take: Callable[[Tensor], None], scale: Tensor | None = None
+    hooks: Hooks,
+    anatomy: Anatomy,
+    layer: Layer,
+    hook: str,
+    take: Callable[[Tensor], None],
+    scale: Tensor | None = None,
+    whole: bool = False,
 ) -> None:
     """In a running pass: `take` the feature input of one layer, (T, D); at NEURON_HOOK the activations, (T, F).
 
-    `scale` (T, 1): of the norm before the MLP, where it is held.
+    `scale` (T, 1): of the norm before the MLP, where it is held. `whole`: of all prompts of the pass, (B, T, …).
     """
 
+    def given(x: Tensor) -> None:
+        take(x if whole else x[0])
+
     def normalised(stream: Tensor) -> None:
-        take(anatomy.centred(stream[0]) * (anatomy.norm_scale(layer.ln2, stream[0]) if scale is None else scale))
+        given(anatomy.centred(stream) * (anatomy.norm_scale(layer.ln2, stream) if scale is None else scale))
 
     if hook == "ln2.hook_normalized":
         hooks.look_before(layer.ln2, normalised)
         return
     modules = {"hook_resid_mid": layer.ln2, "mlp.hook_in": layer.mlp, NEURON_HOOK: layer.down_projection}
-    hooks.look_before(modules[hook], lambda x: take(x[0]))
+    hooks.look_before(modules[hook], given)
 
 
 def output_module(layer: Layer, hook: str) -> nn.Module:

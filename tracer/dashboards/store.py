@@ -1,0 +1,99 @@
+"""Read the dashboards of one feature, without loading those of the others."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from tracer.dashboards.tally import AFTER, BEFORE, BINS, STRIDE, bin_edges
+
+
+@dataclass(frozen=True)
+class Example:
+    """A stretch of the corpus and the feature's activation at each of its tokens."""
+
+    token_ids: list[int]
+    values: list[float]
+    peak: int  # index of the token with the largest (or most negative) activation
+    value: float
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    top: list[Example]  # the largest first
+    low: list[Example]  # the most negative first
+    intervals: list[Example]  # one for each size of peak that occurs, the largest first
+    histogram: list[int]  # 2·BINS counts, see `tally.bins_of`
+    n_sampled: int  # tokens in the histogram, zeros included
+    density: float  # share of tokens at which it is not zero
+
+    def rank(self, value: float) -> float:
+        """Share of sampled tokens whose activation is of this sign and surely larger, by the bins of the histogram."""
+        counts = self.histogram[BINS:] if value > 0 else self.histogram[BINS - 1 :: -1]
+        beyond = sum(n for edge, n in zip(bin_edges(), counts, strict=True) if edge > abs(value))
+        return beyond / max(self.n_sampled, 1)
+
+
+def status(folder: Path, model: str, basis: str) -> tuple[int, bool] | None:
+    """Contexts done and whether that is all; None if there is nothing of this model and basis."""
+    meta = _meta(folder)
+    if meta is None or (meta.get("model"), meta.get("basis")) != (model, basis):
+        return None
+    return int(meta.get("done", 0)), bool(meta.get("complete"))
+
+
+def read(folder: Path, layer: int, feature: int, skipped: int = 1) -> Dashboard | None:
+    """None where there is none, or its files are spoiled. `skipped` tokens of a context were not counted."""
+    meta = _meta(folder)
+    if meta is None:
+        return None
+    try:
+        state = folder / str(meta["state"])
+        with (
+            safe_open(state / f"{layer}.safetensors", "pt") as file,
+            safe_open(state / "corpus.safetensors", "pt") as corpus,
+        ):
+            one = {name: file.get_slice(name)[feature] for name in file.keys()}  # noqa: SIM118
+            rows = corpus.get_slice("rows")
+            length = rows.get_shape()[1]
+            examples = {
+                kind: [
+                    _example(rows[int(context)], int(at), window, float(value))
+                    for context, at, window, value in zip(
+                        one[f"{kind}_context"],
+                        one[f"{kind}_at"],
+                        one[f"{kind}_window"],
+                        one[f"{kind}_value"],
+                        strict=True,
+                    )
+                    if context >= 0 and value != 0 and not torch.isinf(value)
+                ]
+                for kind in ("top", "low", "interval")
+            }
+    except (OSError, KeyError, IndexError, SafetensorError):
+        return None
+    counted = int(meta["done"]) * (length - skipped)
+    return Dashboard(
+        [example for example in examples["top"] if example.value > 0],
+        [example for example in examples["low"] if example.value < 0],
+        examples["interval"][::-1],
+        one["histogram"].tolist(),
+        -(-counted // STRIDE),
+        float(one["active"]) / max(counted, 1),
+    )
+
+
+def _example(row: torch.Tensor, at: int, window: torch.Tensor, value: float) -> Example:
+    first, end = max(0, at - BEFORE), min(len(row), at + AFTER)
+    inside = window[first - (at - BEFORE) : end - (at - BEFORE)]
+    return Example(row[first:end].tolist(), inside.float().tolist(), at - first, value)
+
+
+def _meta(folder: Path) -> dict | None:
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return meta if isinstance(meta, dict) and "state" in meta and "/" not in str(meta["state"]) else None
