@@ -76,7 +76,7 @@ def server(chromium: Browser, store: Path, tmp_path_factory: pytest.TempPathFact
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment | {"HYPOGRAPH_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+            env=environment | {"HYPOGRAPH_HOME": str(home), "HF_HUB_OFFLINE": "1", "HYPOGRAPH_DASHBOARDS": "0"},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -106,6 +106,18 @@ def expect_card(page: Page, name: str) -> None:
     expect(page.locator(".st-key-card:not([data-waiting])")).to_have_count(1)
 
 
+def settled(page: Page) -> int:
+    """The number of nodes drawn, once sentence and canvas agree and no pruning has come for a while."""
+
+    def same() -> int | None:
+        before = counts(page).inner_text()
+        time.sleep(0.7)
+        n = len(ask(page, "ids()"))
+        return n if counts(page).inner_text() == before and f"{n:,} of" in before else None
+
+    return until(same)
+
+
 def counts(page: Page) -> Locator:
     """How many nodes and edges are kept."""
     return main(page).get_by_text(re.compile(r"nodes and .* edges kept"))

@@ -24,6 +24,7 @@ from tests.browser.driver import (
     expect_card,
     main,
     prompt_field,
+    settled,
     sidebar,
     start_trace,
     trace,
@@ -189,12 +190,10 @@ def test_thresholds_prune_again(graph: Page) -> None:
         nodes.press("ArrowLeft")
     expect(nodes).to_have_value("0.7")
     expect(counts(page)).not_to_have_text(text)
-    # Each press prunes again: the canvas and the sentence agree once the last one has been drawn.
-    fewer = until(lambda: f"{len(ask(page, 'ids()')):,} of" in counts(page).inner_text() and len(ask(page, "ids()")))
-    assert fewer < n
+    assert settled(page) < n
     for _ in range(15):
         nodes.press("ArrowRight")
-    until(lambda: len(ask(page, "ids()")) > n)
+    assert settled(page) > n
 
     text = counts(page).inner_text()
     edges = page.get_by_role("slider", name="Edges: share of scores kept")
@@ -210,7 +209,7 @@ def test_the_link_brings_it_back_in_another_browser(visit: Visit, graph: Page) -
     for _ in range(5):
         nodes.press("ArrowLeft")
     expect(page).to_have_url(re.compile(r"nodes=0\.75"))
-    until(lambda: len(ask(page, "ids()")) < n)
+    assert settled(page) < n
     name = click_node(page, clear_nodes(page, FEATURE)[3])
     expect_card(page, name)
     link, node, text = page.url, ask(page, "selected()"), counts(page).inner_text()

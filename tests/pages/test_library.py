@@ -13,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 import ui.session
 from lab import About, CircuitBody, Group, LabelBody
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced
+from tracer.dashboards import corpus
+from tracer.dashboards.build import build
 from tracer.interchange import circuit_tracer, neuronpedia
 from ui.export_menu import as_json, edge_table, node_table
 
@@ -233,6 +235,23 @@ def test_a_pt_file_comes_back(loading: Loading, tmp_path: Path) -> None:
 def _file(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def test_the_card_shows_what_a_feature_fires_on(loading: Loading, tmp_path: Path) -> None:
+    key = traced()
+    node = features(key)[0]
+    app = open_page("pages/graph.py", graph=key, select=node)
+    assert "`python -m tracer dashboards` collects it" in texts(app)
+    service = running()
+    model = service.model
+    assert model is not None
+    (tmp_path / "text.txt").write_text(" ".join(f"w{i % 50}" for i in range(2000)))
+    folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
+    build(model, corpus.contexts(tmp_path / "text.txt", model), folder)
+    app = open_page("pages/graph.py", graph=key, select=node)
+    assert "What it fires on" in texts(app) and "tokens of the corpus" in texts(app)
+    strips = [e.proto.json for e in app.get("bidi_component") if e.proto.component_name == "hypograph_token_strip"]
+    assert sum("example, peak" in strip for strip in strips) >= 1
 
 
 def test_a_neuronpedia_link_is_brought_in(loading: Loading) -> None:
