@@ -8,7 +8,6 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Visit
 from tests.browser.driver import (
     FEATURE,
-    SPORT,
     ask,
     canvas_of,
     card,
@@ -22,12 +21,13 @@ from tests.browser.driver import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
+PROMPT = "Hecho: Michael Jordan juega al"
 HOSTILE = "<img src=x onerror=alert(1)> 球队"
 
 
 def test_a_circuit_from_its_first_pin_to_two_editors(visit: Visit) -> None:
     page = visit()
-    trace(page, SPORT, 7)
+    trace(page, PROMPT, 8)
     pin_label_save_and_open_the_link_elsewhere(visit, page)
     undo_redo_and_versions(page)
     group_two_and_see_them_drawn(page)
@@ -102,11 +102,18 @@ def group_two_and_see_them_drawn(page: Page) -> None:
     main(page).get_by_text("Circuit drawn, and its groups").click()
     expect(main(page)).to_contain_text("what the graph would explain if these 3 nodes were all that is known")
     field = main(page).get_by_role("combobox", name="Nodes to group")
+    options = page.get_by_role("option", name=re.compile(r"^L\d"))
+
+    def opened() -> bool:  # a click closes an open list
+        if options.count() == 0:
+            field.click()
+            page.wait_for_timeout(300)
+        return options.count() > 0
+
     for _ in range(2):
-        field.press("ArrowDown")  # opens the list where a click would close an open one
-        option = page.get_by_role("option", name=re.compile(r"^L\d")).first
-        name = option.inner_text()
-        option.click()
+        until(opened)
+        name = options.first.inner_text()
+        options.first.click()
         expect(main(page).get_by_test_id("stMultiSelectTagsContainer").get_by_text(name)).to_be_visible()
     field.press("Escape")
     name = main(page).get_by_role("textbox", name="Name of the group")
@@ -114,7 +121,8 @@ def group_two_and_see_them_drawn(page: Page) -> None:
     name.press("Enter")
     press(page, "Group")
     expect(main(page).get_by_role("textbox", name="Group 1: 2 nodes")).to_have_value("two neurons")
-    drawn = page.frame_locator("iframe[title*='agraph']").locator("canvas")
+    # the drawing before the group may still stand above it for a moment
+    drawn = page.locator("iframe[title*='agraph']").last.content_frame.locator("canvas")
     expect(drawn).to_be_visible()
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 4")

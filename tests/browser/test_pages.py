@@ -98,7 +98,7 @@ def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context:
 
 def test_cancel_is_acknowledged_and_the_worker_is_free(visit: Visit, record_property: Any) -> None:
     page = visit()
-    type_prompt(page, words(400, first="horse"), 401)
+    type_prompt(page, words(250, first="horse"), 251)
     start_trace(page)
     expect(main(page).get_by_test_id("stProgress")).to_contain_text("tracing direct effects", timeout=60_000)
     button = main(page).get_by_role("button", name="Cancel")
