@@ -24,7 +24,10 @@ def circuit_view(graph: Graph, draft: Draft, selection: Selection, act: Callable
     known = [id for id in draft.body.pins if id in graph.index]
     if not known:
         return
-    with st.expander("Circuit drawn, and its groups", icon=":material/account_tree:"):
+    # no expander: what is mounted in a closed one is drawn without a size
+    if not st.toggle("Draw the circuit, and make groups", key="draw_circuit"):
+        return
+    with st.container(border=True):
         names, supernodes = _supernodes(graph, draft, known)
         circuit = condense(graph, [[graph.index[id] for id in supernode] for supernode in supernodes])
         _scores(graph, known)

@@ -33,6 +33,7 @@ def test_a_circuit_from_its_first_pin_to_two_editors(visit: Visit) -> None:
     group_two_and_see_them_drawn(page)
     two_who_edit_at_once_both_keep_their_work(visit, page)
     deleted_and_brought_back(page)
+    take_the_label_away(page)
 
 
 def circuit(page: Page) -> Locator:
@@ -99,7 +100,7 @@ def undo_redo_and_versions(page: Page) -> None:
 
 
 def group_two_and_see_them_drawn(page: Page) -> None:
-    main(page).get_by_text("Circuit drawn, and its groups").click()
+    main(page).get_by_text("Draw the circuit, and make groups").click()
     expect(main(page)).to_contain_text("what the graph would explain if these 3 nodes were all that is known")
     field = main(page).get_by_role("combobox", name="Nodes to group")
     options = page.get_by_role("option", name=re.compile(r"^L\d"))
@@ -121,9 +122,8 @@ def group_two_and_see_them_drawn(page: Page) -> None:
     name.press("Enter")
     press(page, "Group")
     expect(main(page).get_by_role("textbox", name="Group 1: 2 nodes")).to_have_value("two neurons")
-    # the drawing before the group may still stand above it for a moment
-    drawn = page.locator("iframe[title*='agraph']").last.content_frame.locator("canvas")
-    expect(drawn).to_be_visible()
+    frames = page.locator("iframe[title*='agraph']")  # the drawing before the group may still be there for a moment
+    until(lambda: any(f.content_frame.locator("canvas").is_visible() for f in frames.all()))
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 4")
 
@@ -155,6 +155,15 @@ def deleted_and_brought_back(page: Page) -> None:
     expect(circuit(page)).to_contain_text("not saved")
     circuit(page).get_by_role("button", name=re.compile("^Undo: bring back")).click()
     expect(circuit(page)).to_contain_text(re.compile("saved, version|not saved"))
+
+
+def take_the_label_away(page: Page) -> None:
+    """The server is shared: other tests know nodes by their own names."""
+    label = card(page).get_by_role("textbox", name="Label")
+    expect(label).to_have_value(HOSTILE)
+    label.fill("")
+    label.press("Enter")
+    until(lambda: HOSTILE not in ask(page, "labels()").values())
 
 
 def test_a_link_to_nothing_says_so(visit: Visit) -> None:
