@@ -14,7 +14,6 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument(
         "corpus", metavar="FILE", nargs="?", type=Path, default=corpus.BUNDLED, help="text, JSON lines (default: ours)"
     )
-    parser.add_argument("--most-tokens", type=int, metavar="N", help="stop reading the corpus after N tokens")
     add_model_options(parser)
     return parser
 
@@ -22,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> None:
     settings = Settings.from_env()
     model = load(arguments, settings)
-    rows = corpus.contexts(arguments.corpus, model, arguments.most_tokens)
+    rows = corpus.contexts(arguments.corpus, model)
     folder = settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
     build(model, rows, folder, show)
     clear()

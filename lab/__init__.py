@@ -4,8 +4,7 @@ Work that people did: never evicted, never overwritten silently. Knows no user i
 """
 
 from lab.bodies import CircuitBody, Group, LabelBody
-from lab.conflict import Conflict, LabError, NotFound, NotYours
-from lab.database import LabDatabaseError
+from lab.errors import Conflict, LabDatabaseError, LabError, NotFound, NotYours
 from lab.lab import Lab
 from lab.views import About, Person, Record, Revision
 

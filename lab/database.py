@@ -8,14 +8,11 @@ from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from lab.errors import LabDatabaseError
 from tracer import home
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 4_970_686  # of PostgreSQL's advisory locks: "hypograph's schema"
-
-
-class LabDatabaseError(Exception):
-    """The database can't be used. The message is one line that says what to do."""
 
 
 def default_url() -> str:
@@ -69,6 +66,13 @@ def _prepare_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def
     for setting in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=10000", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
+
+
+def forget_pages(engine: Engine) -> None:
+    """What was overwritten leaves SQLite's write-ahead log too, which other connections may keep open."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _upgrade(engine: Engine) -> None:

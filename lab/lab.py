@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lab.bodies import CircuitBody, LabelBody
-from lab.conflict import Conflict, LabError, NotFound, NotYours
-from lab.database import open_database
+from lab.database import forget_pages, open_database
+from lab.errors import Conflict, LabError, NotFound, NotYours
 from lab.schema import PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
@@ -160,6 +160,7 @@ class Lab:
             if row is None:
                 raise NotFound(f"there is no record {id}")
             _erase(session, row)
+        forget_pages(self._engine)
 
     def purge_person(self, id: str) -> int:
         """Erase a person's name and login, all they own and wrote elsewhere. Returns how many records they owned."""
@@ -173,7 +174,8 @@ class Lab:
             session.execute(update(RevisionRow).where(RevisionRow.author_id == id).values(body=None))
             person.issuer, person.subject, person.name = "purged", id, "(erased)"
             session.merge(PurgeRow(id=id, kind="person", purged=_now()))
-            return len(owned)
+        forget_pages(self._engine)
+        return len(owned)
 
     # -- inside a transaction -----------------------------------------------------------------------------------------
 

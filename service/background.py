@@ -17,8 +17,8 @@ class Background:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._over: set[str] = set()  # folders that are complete, or failed
-        self._shares: dict[str, float] = {}
+        self._over: set[Path] = set()  # folders that are complete, or failed
+        self._shares: dict[Path, float] = {}
 
     def wanted(self, model: tracer.ReplacementModel | None) -> bool:
         """Is there something to build: neurons of a model; transcoder sets only by the command line, they take long."""
@@ -36,7 +36,7 @@ class Background:
                 raise tracer.Cancelled
 
         try:
-            build(model, corpus.contexts(corpus.BUNDLED, model), self._path(model), report)
+            build(model, corpus.contexts(corpus.BUNDLED, model), folder, report)
         except tracer.Cancelled:
             return
         except Exception as problem:  # the page works without
@@ -46,13 +46,9 @@ class Background:
 
     def share(self, model: tracer.ReplacementModel) -> float | None:
         folder = self._folder(model)
-        if folder not in self._shares:
-            found = store.status(self._path(model), model.model_fingerprint, model.basis_fingerprint)
-            return 1.0 if found is not None and found[1] else None
-        return self._shares[folder]
+        if folder in self._shares:
+            return self._shares[folder]
+        return store.share(folder, model.model_fingerprint, model.basis_fingerprint)
 
-    def _folder(self, model: tracer.ReplacementModel) -> str:
-        return str(self._path(model))
-
-    def _path(self, model: tracer.ReplacementModel) -> Path:
+    def _folder(self, model: tracer.ReplacementModel) -> Path:
         return self._settings.dashboards(model.model_fingerprint, model.basis_fingerprint)

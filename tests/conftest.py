@@ -19,6 +19,7 @@ import platformdirs  # noqa: E402
 import pytest  # noqa: E402
 
 import tracer  # noqa: E402
+from lab import Lab, Person  # noqa: E402
 
 MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql")
 
@@ -46,6 +47,17 @@ def own_main() -> Iterator[None]:
 def gemma(store: Path) -> tracer.ReplacementModel:
     """The embedded default model, loaded once for all tests that need it."""
     return tracer.load("gemma-3-270m", store=store, device="cpu")
+
+
+@pytest.fixture
+def ada(lab: Lab) -> Person:
+    """Of the record that the folder's tests call `lab`."""
+    return lab.person("local", "ada", "Ada")
+
+
+@pytest.fixture
+def ben(lab: Lab) -> Person:
+    return lab.person("local", "ben", "Ben")
 
 
 def in_ci() -> bool:

@@ -3,7 +3,7 @@
 Knows nothing of widgets. One draft a graph; saving and conflicts are the record's (lab).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -44,6 +44,19 @@ class Draft:
             return
         groups = [group.model_dump() | {"nodes": [n for n in group.nodes if n != node]} for group in self.body.groups]
         self.set(pins=[pin for pin in pins if pin != node], groups=[group for group in groups if group["nodes"]])
+
+    def bring_in(self, pins: Sequence[str], groups: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Pins and groups (name, members) of a file or a link, as one change. A node of several stays in the first."""
+        taken: set[str] = set()
+        made = []
+        for name, members in groups:
+            made.append({"name": name.strip() or "group", "nodes": [node for node in members if node not in taken]})
+            taken |= set(members)
+        mine = [group.model_dump() for group in self.body.groups]
+        for group in mine:
+            group["nodes"] = [node for node in group["nodes"] if node not in taken]
+        wanted = [*self.body.pins, *pins, *(node for _, members in groups for node in members)]
+        self.set(pins=list(dict.fromkeys(wanted)), groups=[group for group in mine + made if group["nodes"]])
 
     def group(self, name: str, nodes: Collection[str]) -> None:
         """These pinned nodes under one name, out of the groups that they were in."""

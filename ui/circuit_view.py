@@ -1,7 +1,5 @@
 """The circuit drawn: supernodes and single nodes, merged edges, scores; and the groups, made and changed."""
 
-from collections.abc import Callable
-
 import numpy as np
 import streamlit as st
 from streamlit_agraph import Config, Edge, Node, agraph
@@ -9,6 +7,7 @@ from streamlit_agraph import Config, Edge, Node, agraph
 from tracer import Graph
 from tracer.graph.circuit import Circuit, circuit_scores, condense
 from ui.circuit_draft import Draft
+from ui.circuit_panel import said
 from ui.node_words import short_name
 from ui.selection import Selection
 from ui.sidebar import plain
@@ -19,8 +18,7 @@ GAP = 200.0  # pixels between the middles of neighbours
 POSITIVE, NEGATIVE = "#1b7f79", "#b8621b"
 
 
-def circuit_view(graph: Graph, draft: Draft, selection: Selection, act: Callable[[Callable[[], object]], None]) -> None:
-    """`act` runs a change and shows what is wrong with it."""
+def circuit_view(graph: Graph, draft: Draft, selection: Selection) -> None:
     known = [id for id in draft.body.pins if id in graph.index]
     if not known:
         return
@@ -44,7 +42,7 @@ def circuit_view(graph: Graph, draft: Draft, selection: Selection, act: Callable
                 selection.choose(chosen)
                 st.rerun(scope="fragment")
         with groups:
-            _groups(graph, draft, known, act)
+            _groups(graph, draft, known)
 
 
 def _supernodes(graph: Graph, draft: Draft, known: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -114,7 +112,7 @@ def _places(graph: Graph, supernodes: list[list[str]]) -> list[tuple[float, floa
     return places
 
 
-def _groups(graph: Graph, draft: Draft, known: list[str], act: Callable[[Callable[[], object]], None]) -> None:
+def _groups(graph: Graph, draft: Draft, known: list[str]) -> None:
     names = {id: short_name(graph, graph.index[id]) for id in known}
     chosen = st.multiselect(
         "Nodes to group",
@@ -128,7 +126,7 @@ def _groups(graph: Graph, draft: Draft, known: list[str], act: Callable[[Callabl
         "Group",
         key="make_group",
         disabled=len(chosen) < 2 or not title.strip(),
-        on_click=lambda: act(lambda: draft.group(title, chosen)),
+        on_click=lambda: said(lambda: draft.group(title, chosen)),
     )
     for at, group in enumerate(draft.body.groups):
         field, dissolve = st.columns([4, 1], vertical_alignment="bottom")
@@ -138,11 +136,11 @@ def _groups(graph: Graph, draft: Draft, known: list[str], act: Callable[[Callabl
             value=group.name,
             key=key,
             max_chars=300,
-            on_change=lambda at=at, key=key: act(lambda: draft.rename(at, st.session_state[key])),
+            on_change=lambda at=at, key=key: said(lambda: draft.rename(at, st.session_state[key])),
         )
         dissolve.button(
             "✕",
             key=f"dissolve_{at}",
             help="Dissolve the group; its nodes stay pinned",
-            on_click=lambda at=at: act(lambda: draft.dissolve(at)),
+            on_click=lambda at=at: said(lambda: draft.dissolve(at)),
         )

@@ -9,7 +9,7 @@ from service import Service
 from tracer import Graph
 from tracer.graph.layout import KINDS
 from ui.circuit_draft import draft_of
-from ui.circuit_panel import circuit_panel, said
+from ui.circuit_panel import circuit_panel
 from ui.circuit_view import circuit_view
 from ui.export_menu import export_menu
 from ui.feature_label import labels_of
@@ -74,7 +74,7 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
     with below:  # after the card, which is waited for
         with st.container(border=True, key="circuit"):
             circuit_panel(graph, draft, selection, (node_threshold, edge_threshold))
-        circuit_view(graph, draft, selection, said)
+        circuit_view(graph, draft, selection)
         _table(graph, view, selection)
 
 

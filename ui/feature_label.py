@@ -1,6 +1,6 @@
 """What the lab calls a feature: shown and changed in the card, drawn on the canvas.
 
-A feature has one label for all graphs; anything else, and a feature where wanted, has one in its graph alone.
+A feature of a known basis has one label for all graphs; any other node has one in its graph alone.
 """
 
 import streamlit as st
@@ -17,13 +17,12 @@ from ui.sidebar import plain
 def labels_of(key: str, graph: Graph) -> dict[str, str]:
     """Node id → label: those of its features, and above them those of this graph."""
     lab, viewer, layout = get_lab(), me(), graph.layout
-    basis = About(model=graph.meta["model_fingerprint"], basis=graph.meta.get("basis_fingerprint"))
-    by_feature = {
-        (r.about.layer, r.about.feature): r.head.body.text for r in reversed(lab.find("label", viewer, basis))
-    }
+    model, basis = graph.meta["model_fingerprint"], graph.meta.get("basis_fingerprint")
     found = {}
-    if by_feature and basis.basis is not None:
-        for node in range(layout.n_features):
+    if basis is not None:  # an imported graph's is unknown
+        everywhere = reversed(lab.find("label", viewer, About(model=model, basis=basis)))
+        by_feature = {(r.about.layer, r.about.feature): r.head.body.text for r in everywhere}
+        for node in range(layout.n_features if by_feature else 0):
             text = by_feature.get((int(layout.layer[node]), int(layout.feature[node])))
             if text is not None:
                 found[graph.ids[node]] = text

@@ -16,18 +16,7 @@ def bring_in(graph: Graph, draft: Draft, key: str) -> None:
     if not text:
         return
     link = read_link(text, graph)
-    grouped = [node for _, members in link.supernodes for node in members]
-    taken = set(grouped)
-    groups = [
-        group.model_dump() | {"nodes": [node for node in group.nodes if node not in taken]}
-        for group in draft.body.groups
-    ]
-    seen: set[str] = set()
-    for name, members in link.supernodes:  # a node of two groups stays in the first
-        groups.append({"name": name.strip() or "group", "nodes": [node for node in members if node not in seen]})
-        seen |= set(members)
-    pins = list(dict.fromkeys([*draft.body.pins, *link.pins, *grouped]))
-    draft.set(pins=pins, groups=[group for group in groups if group["nodes"]])
+    draft.bring_in(link.pins, link.supernodes)
     refused = 0
     for node, label in link.labels.items():
         try:

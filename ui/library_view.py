@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -15,12 +16,14 @@ from service import Service
 from tracer import TracerError
 from tracer.errors import first_fault
 from tracer.interchange import Report, load
-from ui.circuit_draft import Draft
+from ui.circuit_draft import draft_of
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
 MOST_GRAPHS = 2_000
 WHEN = st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")
+MEGABYTES = st.column_config.NumberColumn(format="%.1f", width=60)
+KEPT = st.column_config.CheckboxColumn(help="Else its prompt is to be traced again first.")
 
 
 def library(service: Service) -> None:
@@ -40,6 +43,25 @@ def library(service: Service) -> None:
         _circuits(service, words)
     with files:
         _import(service)
+
+
+def _chosen(table: pd.DataFrame, what: str, words: list[str], columns: dict[str, Any]) -> int | None:
+    """The row that is selected, if one is."""
+    event = st.dataframe(
+        table,
+        key=f"library_{what}_{len(table)}_{' '.join(words)}",
+        hide_index=True,
+        height=min(420, 38 + 35 * len(table)),
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=f"{what}, the latest first",
+        column_config=columns,
+    )
+    rows = event["selection"]["rows"]
+    if rows and rows[0] < len(table):
+        return int(rows[0])
+    st.caption("Select a row to open or delete it.")
+    return None
 
 
 def _matches(words: list[str], *texts: object) -> bool:
@@ -68,21 +90,10 @@ def _graphs(service: Service, words: list[str]) -> None:
             "MB": [entry.size / 1e6 for entry in entries],
         }
     )
-    event = st.dataframe(
-        table,
-        key=f"library_graphs_{len(entries)}_{' '.join(words)}",
-        hide_index=True,
-        height=min(420, 38 + 35 * len(table)),
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="cached graphs, the latest first",
-        column_config={"traced": WHEN, "MB": st.column_config.NumberColumn(format="%.1f", width=60)},
-    )
-    rows = event["selection"]["rows"]
-    if not rows or rows[0] >= len(entries):
-        st.caption("Select a row to open or delete its graph.")
+    chosen = _chosen(table, "graphs", words, {"traced": WHEN, "MB": MEGABYTES})
+    if chosen is None:
         return
-    entry = entries[rows[0]]
+    entry = entries[chosen]
     open_, delete, _ = st.columns([1, 1, 4])
     open_.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"graph": entry.key}, width="stretch"
@@ -133,24 +144,10 @@ def _circuits(service: Service, words: list[str]) -> None:
             "graph kept": [(record.about.graph or "") in service.cache for record in circuits],
         }
     )
-    event = st.dataframe(
-        table,
-        key=f"library_circuits_{len(circuits)}_{' '.join(words)}",
-        hide_index=True,
-        height=min(420, 38 + 35 * len(table)),
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="saved circuits, the latest first",
-        column_config={
-            "saved": WHEN,
-            "graph kept": st.column_config.CheckboxColumn(help="Else its prompt is to be traced again first."),
-        },
-    )
-    rows = event["selection"]["rows"]
-    if not rows or rows[0] >= len(circuits):
-        st.caption("Select a row to open or delete its circuit.")
+    chosen = _chosen(table, "circuits", words, {"saved": WHEN, "graph kept": KEPT})
+    if chosen is None:
         return
-    record = circuits[rows[0]]
+    record = circuits[chosen]
     open_, delete, _ = st.columns([1, 1, 4])
     open_.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"circuit": record.id}, width="stretch"
@@ -193,20 +190,23 @@ def _import(service: Service) -> None:
     file = st.file_uploader("File", type=["json", "pt"], key="import_file", label_visibility="collapsed")
     if file is None:
         return
-    try:
-        key, report = _imported(service, file.getvalue(), Path(file.name).suffix.lower())
-    except TracerError as problem:
-        st.error(f"Not imported: {plain(str(problem))}.")
-        return
+    data = file.getvalue()
+    key = hashlib.sha256(data).hexdigest()
+    if st.session_state.get("imported", (None, None))[0] != key:  # not read again at each rerun
+        try:
+            st.session_state["imported"] = (key, _imported(service, key, data, Path(file.name).suffix.lower()))
+        except TracerError as problem:
+            st.error(f"Not imported: {plain(str(problem))}.")
+            return
+    report: Report = st.session_state["imported"][1]
     for what, count in report.ignored.items():
         st.caption(f"Ignored: {count:,} {plain(what)}")
     st.success(f"Imported, with {len(report.pins):,} pins, {len(report.supernodes):,} groups.")
     st.page_link("pages/graph.py", label="Open the graph", icon=":material/hub:", query_params={"graph": key})
 
 
-def _imported(service: Service, data: bytes, suffix: str) -> tuple[str, Report]:
-    """The key of the graph, now kept, and what else was in the file; its pins and groups are this tab's draft."""
-    key = hashlib.sha256(data).hexdigest()
+def _imported(service: Service, key: str, data: bytes, suffix: str) -> Report:
+    """The graph is kept under `key`; pins and groups go into this tab's draft. Returns what else was in the file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"upload{suffix}")
         path.write_bytes(data)
@@ -216,22 +216,8 @@ def _imported(service: Service, data: bytes, suffix: str) -> tuple[str, Report]:
             raise TracerError(str(problem).replace(str(path), "the file")) from problem
     if service.graph(key) is None:
         service.keep_graph(key, graph)
-        drafts = st.session_state.setdefault("drafts", {})
-        grouped = {member for _, members in report.supernodes for member in members}
-        pins = list(dict.fromkeys([*report.pins, *sorted(grouped)]))
-        groups = [{"name": name or "group", "nodes": members} for name, members in report.supernodes if members]
-        prompt = str(graph.meta.get("prompt", ""))
-        try:
-            body = CircuitBody.model_validate(
-                {
-                    "title": (" ".join(prompt.split()) or "Imported")[:80],
-                    "prompt": prompt,
-                    "pins": pins,
-                    "groups": groups,
-                }
-            )
-        except ValidationError as problem:
-            report.ignored[f"pins and groups that make no circuit ({first_fault(problem)})"] = 1
-        else:
-            drafts[key] = Draft(key, body)
-    return key, report
+    try:
+        draft_of(key, str(graph.meta.get("prompt", ""))).bring_in(report.pins, report.supernodes)
+    except ValidationError as problem:
+        report.ignored[f"pins and groups that make no circuit ({first_fault(problem)})"] = 1
+    return report

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from lab import Lab, Person
+from lab import Lab
 
 
 def _programs() -> Path | None:
@@ -93,13 +93,3 @@ def lab(url: str) -> Iterator[Lab]:
     lab = Lab(url)
     yield lab
     lab.close()
-
-
-@pytest.fixture
-def ada(lab: Lab) -> Person:
-    return lab.person("local", "ada", "Ada")
-
-
-@pytest.fixture
-def ben(lab: Lab) -> Person:
-    return lab.person("local", "ben", "Ben")

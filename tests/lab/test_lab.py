@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from pydantic import ValidationError
 
 from lab import About, CircuitBody, Conflict, Group, Lab, LabDatabaseError, LabelBody, LabError, NotFound, NotYours
+from lab.__main__ import main as purge
 from lab.schema import Base
 
 GRAPH = About(graph="a" * 64)
@@ -153,10 +154,25 @@ def test_purge_erases_the_text_and_keeps_the_id_alone(lab: Lab, ada, ben, url: s
     with pytest.raises(NotFound, match="erased"):
         lab.get(id, ada)
     assert lab.history(id, ada) == [] and lab.find("circuit", ada) == []
-    lab.close()
     if url.startswith("sqlite"):
         folder = Path(url.removeprefix("sqlite:///")).parent
         assert not any(b"secret" in path.read_bytes() for path in folder.iterdir() if path.is_file())
+
+
+def test_purge_from_the_command_line(lab: Lab, ada, url: str, monkeypatch, capsys) -> None:
+    id = lab.create(ada, GRAPH, SPORTS).id
+    monkeypatch.setenv("HYPOGRAPH_DATABASE", url)
+    for words, code, said in (
+        (["--purge-record", id], 0, f"record {id}: erased"),
+        (["--purge-record", "none"], 1, "there is no record none"),
+        (["--purge-person", ada.id], 0, f"person {ada.id}: erased, with 1 records"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["lab", *words])
+        assert purge() == code
+        shown = capsys.readouterr()
+        assert said in (shown.err if code else shown.out)
+    with pytest.raises(NotFound):
+        lab.get(id, ada)
 
 
 def test_purging_a_person_leaves_what_others_wrote(lab: Lab, ada, ben) -> None:

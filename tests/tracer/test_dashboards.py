@@ -71,12 +71,20 @@ def test_examples_are_the_largest_of_all_contexts(
 def test_the_histogram_counts_every_fourth_token(model: ReplacementModel, rows: torch.Tensor, built: Path) -> None:
     found = store.read(built, 1, 7)
     assert found is not None
-    assert sum(found.histogram) == pytest.approx(found.n_sampled, abs=len(rows))  # none of a neuron's values is zero
+    assert sum(found.histogram) == found.n_sampled == len(rows) * 32  # of 127 tokens; none of a neuron's values is zero
     values = every_activation(model, rows, 1, 7)[:, 1:].flatten()
     assert found.rank(float(values.max()) * 8) == 0
     assert found.rank(1e-6) == pytest.approx(float((values > 2**-3).float().mean()), abs=0.12)
     peaks = [example.value for example in found.intervals]
     assert peaks == sorted(peaks, reverse=True) and len({int(bins_of(torch.tensor(v))) for v in peaks}) == len(peaks)
+
+
+def test_without_a_special_token_all_tokens_count(model: ReplacementModel, rows: torch.Tensor, tmp_path: Path) -> None:
+    building.build(model, rows[:4, 1:], tmp_path)
+    found = store.read(tmp_path, 1, 7)
+    assert found is not None and found.density == 1 and sum(found.histogram) == found.n_sampled == 4 * 32
+    peaks = every_activation(model, rows[:4, 1:], 1, 7).max(1).values
+    assert found.top[0].value == pytest.approx(float(peaks.max()), abs=1e-5)
 
 
 def test_bins_are_doublings_of_either_sign() -> None:
@@ -113,13 +121,13 @@ def test_a_stopped_build_goes_on_and_ends_the_same(
 
     with pytest.raises(Cancelled):
         building.build(model, rows, stopped, stop)
-    done = store.status(stopped, model.model_fingerprint, model.basis_fingerprint)
-    assert done is not None and 0 < done[0] < len(rows) and not done[1]
+    done = store.share(stopped, model.model_fingerprint, model.basis_fingerprint)
+    assert done is not None and 0 < done < 1
     began: list[float] = []
     building.build(model, rows, stopped, lambda _phase, share: began.append(share))
-    assert began[0] >= done[0] / len(rows)
+    assert began[0] == done
     ends = [json.loads((folder / "meta.json").read_text()) for folder in (straight, stopped)]
-    assert ends[0] == ends[1] and ends[0]["complete"]
+    assert ends[0] == ends[1] and ends[0]["done"] == len(rows)
     for layer in range(model.n_layers):
         one, two = (load_file(folder / ends[0]["state"] / f"{layer}.safetensors") for folder in (straight, stopped))
         assert all(torch.equal(one[name], two[name]) for name in one)
@@ -137,7 +145,7 @@ def test_spoiled_files_are_no_dashboard_and_are_built_again(
     assert store.read(tmp_path, 1, 0) is not None
     (tmp_path / "meta.json").write_text('{"state": "../elsewhere"}')
     assert store.read(tmp_path, 1, 0) is None
-    assert store.status(tmp_path, "another", "neurons") is None
+    assert store.share(tmp_path, "another", "neurons") is None
 
 
 @pytest.mark.parametrize(

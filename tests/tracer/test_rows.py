@@ -110,6 +110,20 @@ def test_the_size_of_a_group_changes_nothing(make, block, monkeypatch):
     assert (whole.layout.feature == pieces.layout.feature).all()
 
 
+@pytest.mark.parametrize("make", FAMILIES.values(), ids=FAMILIES.keys())
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("frozen.FEW", 0), ("frozen.FEW", 10**9), ("sources.PADDING", -1.0), ("sources.PADDING", 1e9), ("sweep.KEPT", 0)],
+)
+def test_the_shortcuts_of_the_sweep_change_nothing(make, name, value, monkeypatch):
+    """Fresh targets apart or not, vectors padded or not, attention kept or made again."""
+    model = replacement(make())
+    usual = model.trace(PROMPT, max_nodes=None)
+    monkeypatch.setattr(f"tracer.attribution.{name}", value)
+    other = model.trace(PROMPT, max_nodes=None)
+    assert abs(usual.adjacency - other.adjacency).max() < 1e-6 * usual.mass.max()
+
+
 def test_one_token_prompt():
     model = replacement(tiny_llama())
     graph = model.trace(tokens=[0])

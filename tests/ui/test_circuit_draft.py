@@ -17,16 +17,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-@pytest.fixture
-def ada(lab: Lab) -> Person:
-    return lab.person("local", "ada", "Ada")
-
-
-@pytest.fixture
-def ben(lab: Lab) -> Person:
-    return lab.person("local", "ben", "Ben")
-
-
 def draft() -> Draft:
     return Draft("g" * 64, CircuitBody(title="Sports"))
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tracer.dashboards.corpus import fingerprint
+from tracer.dashboards.store import META, read_meta
 from tracer.dashboards.tally import Tally
 from tracer.errors import Progress, TracerError, first_line, silent
 from tracer.features.basis import Basis
@@ -38,21 +40,21 @@ def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progres
     Raises TracerError where the folder can't be written, and whatever `progress` raises: what is done is then saved,
     and the next build goes on from there.
     """
-    meta = {
+    meta: dict[str, Any] = {
         "version": VERSION,
         "model": model.model_fingerprint,
         "basis": model.basis_fingerprint,
         "corpus": fingerprint(rows),
-        "n_tokens": rows.numel(),
+        "contexts": len(rows),
+        "skipped": len(model.excluded_positions(rows[0].tolist())),  # tokens of each context that don't count
     }
     n_features, n_layers = model.basis.n_features, model.n_layers
     at_once = max(1, min(MOST_CONTEXTS, BATCH_BYTES // (4 * rows.shape[1] * n_features * n_layers)))
     done, tallies = _resume(folder, meta, n_features, n_layers)
-    skipped = len(model.excluded_positions(rows[0].tolist()))
     saved = done
 
     def save() -> None:
-        _save(folder, meta | {"done": done, "complete": done == len(rows)}, tallies, rows)
+        _save(folder, meta | {"done": done}, tallies, rows)
 
     while done < len(rows):
         try:
@@ -64,7 +66,7 @@ def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progres
         batch = rows[done : done + at_once]
         generator = torch.Generator().manual_seed(SEED + done)
         for layer, values in enumerate(_pass(model, batch)):
-            tallies[layer].add(values, done, skipped, generator)
+            tallies[layer].add(values, done, meta["skipped"], generator)
         done += len(batch)
         if done - saved >= SAVE_EVERY * at_once or done == len(rows):
             save()
@@ -100,13 +102,13 @@ def _activations(basis: Basis, layer: int, inputs: Tensor) -> Tensor:
 
 def _resume(folder: Path, meta: dict, n_features: int, n_layers: int) -> tuple[int, list[Tally]]:
     """How many contexts are done, and their tallies; from the start where the folder holds anything else."""
-    try:
-        before = json.loads((folder / "meta.json").read_text())
-        if {name: before.get(name) for name in meta} == meta:
+    before = read_meta(folder)
+    if before is not None and {name: before.get(name) for name in meta} == meta:
+        try:
             state = [load_file(folder / before["state"] / f"{layer}.safetensors") for layer in range(n_layers)]
-            return int(before["done"]), [Tally(n_features, tensors) for tensors in state]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-        pass  # there is none, or it is spoiled: a build can be made again
+            return before["done"], [Tally(n_features, tensors) for tensors in state]
+        except (OSError, SafetensorError):
+            pass  # spoiled: it can be made again
     return 0, [Tally(n_features) for _ in range(n_layers)]
 
 
@@ -121,9 +123,9 @@ def _save(folder: Path, meta: dict, tallies: list[Tally], rows: Tensor) -> None:
             save_file(
                 {name: x.contiguous() for name, x in tally.state.items()}, folder / state / f"{layer}.safetensors"
             )
-        temporary = folder / "meta.json.new"
+        temporary = folder / f"{META}.new"
         temporary.write_text(json.dumps(meta | {"state": state}))
-        os.replace(temporary, folder / "meta.json")
+        os.replace(temporary, folder / META)
         for old in folder.glob("state-*"):
             if old.name != state:
                 shutil.rmtree(old, ignore_errors=True)

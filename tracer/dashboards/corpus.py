@@ -42,7 +42,7 @@ def texts(path: Path) -> Iterator[str]:
         yield text
 
 
-def contexts(path: Path, model: ReplacementModel, most_tokens: int | None = None) -> Tensor:
+def contexts(path: Path, model: ReplacementModel) -> Tensor:
     """(n, CONTEXT) int64: all texts one after another, each row with what the model puts before a prompt in front.
 
     Raises TracerError where the texts don't fill one row.
@@ -53,10 +53,6 @@ def contexts(path: Path, model: ReplacementModel, most_tokens: int | None = None
     ids: list[int] = []
     for text in texts(path):
         ids += model.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if most_tokens is not None and len(ids) >= most_tokens:
-            break
-    if most_tokens is not None:
-        ids = ids[:most_tokens]
     n = len(ids) // room
     if n == 0:
         raise TracerError(f"the corpus {path} has {len(ids)} tokens; give at least {room}")

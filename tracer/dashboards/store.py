@@ -1,13 +1,27 @@
 """Read the dashboards of one feature, without loading those of the others."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import BaseModel, NonNegativeInt, PositiveInt, StringConstraints, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from tracer.dashboards.tally import AFTER, BEFORE, BINS, STRIDE, bin_edges
+
+META = "meta.json"
+
+
+class _Meta(BaseModel):
+    version: int
+    model: str
+    basis: str
+    corpus: str
+    contexts: PositiveInt
+    skipped: NonNegativeInt
+    done: PositiveInt
+    state: Annotated[str, StringConstraints(pattern=r"^state-\d+$")]  # the folder with the tensors
 
 
 @dataclass(frozen=True)
@@ -36,21 +50,21 @@ class Dashboard:
         return beyond / max(self.n_sampled, 1)
 
 
-def status(folder: Path, model: str, basis: str) -> tuple[int, bool] | None:
-    """Contexts done and whether that is all; None if there is nothing of this model and basis."""
-    meta = _meta(folder)
-    if meta is None or (meta.get("model"), meta.get("basis")) != (model, basis):
+def share(folder: Path, model: str, basis: str) -> float | None:
+    """How much of the corpus has passed; None if there is nothing of this model and basis."""
+    meta = read_meta(folder)
+    if meta is None or (meta["model"], meta["basis"]) != (model, basis):
         return None
-    return int(meta.get("done", 0)), bool(meta.get("complete"))
+    return meta["done"] / meta["contexts"]
 
 
-def read(folder: Path, layer: int, feature: int, skipped: int = 1) -> Dashboard | None:
-    """None where there is none, or its files are spoiled. `skipped` tokens of a context were not counted."""
-    meta = _meta(folder)
+def read(folder: Path, layer: int, feature: int) -> Dashboard | None:
+    """None where there is none, or its files are spoiled."""
+    meta = read_meta(folder)
     if meta is None:
         return None
     try:
-        state = folder / str(meta["state"])
+        state = folder / meta["state"]
         with (
             safe_open(state / f"{layer}.safetensors", "pt") as file,
             safe_open(state / "corpus.safetensors", "pt") as corpus,
@@ -74,14 +88,14 @@ def read(folder: Path, layer: int, feature: int, skipped: int = 1) -> Dashboard 
             }
     except (OSError, KeyError, IndexError, SafetensorError):
         return None
-    counted = int(meta["done"]) * (length - skipped)
+    counted = length - meta["skipped"]  # tokens of a context
     return Dashboard(
         [example for example in examples["top"] if example.value > 0],
         [example for example in examples["low"] if example.value < 0],
         examples["interval"][::-1],
         one["histogram"].tolist(),
-        -(-counted // STRIDE),
-        float(one["active"]) / max(counted, 1),
+        meta["done"] * -(-counted // STRIDE),
+        float(one["active"]) / (meta["done"] * counted),
     )
 
 
@@ -91,9 +105,9 @@ def _example(row: torch.Tensor, at: int, window: torch.Tensor, value: float) -> 
     return Example(row[first:end].tolist(), inside.float().tolist(), at - first, value)
 
 
-def _meta(folder: Path) -> dict | None:
+def read_meta(folder: Path) -> dict | None:
+    """What `build` wrote down: model, basis, corpus, contexts, skipped, done, state. None if there is nothing whole."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-    except (OSError, ValueError):
+        return _Meta.model_validate_json((folder / META).read_bytes()).model_dump()
+    except (OSError, ValidationError):
         return None
-    return meta if isinstance(meta, dict) and "state" in meta and "/" not in str(meta["state"]) else None

@@ -10,7 +10,7 @@ TOP, LOW = 12, 6  # contexts with the largest and the most negative values
 BEFORE, AFTER = 10, 6  # tokens kept around an example's peak; AFTER counts the peak
 BINS = 12  # of one sign: below 2^-3, then one for each doubling
 LOWEST = -4  # exponent of the first bin's lower end
-STRIDE = 4  # every so many tokens count in the histogram
+STRIDE = 4  # every so many tokens of a context count in the histogram
 
 
 def bins_of(values: Tensor) -> Tensor:
@@ -48,9 +48,8 @@ class Tally:
         self._best("top", highest.values.T, highest.indices.T + skipped, contexts, values, largest=True)
         self._best("low", lowest.values.T, lowest.indices.T + skipped, contexts, values, largest=False)
         self._intervals(highest.values.T, highest.indices.T + skipped, contexts, values, generator)
-        sample = counted.reshape(-1, values.shape[2])
-        self.state["active"] += (sample != 0).sum(0).int()
-        sample = sample[::STRIDE]
+        self.state["active"] += (counted != 0).sum((0, 1)).int()
+        sample = counted[:, ::STRIDE].flatten(0, 1)
         n_features = sample.shape[1]
         place = bins_of(sample) + 2 * BINS * torch.arange(n_features)
         counts = torch.bincount(place[sample != 0], minlength=2 * BINS * n_features)

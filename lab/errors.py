@@ -7,6 +7,10 @@ class LabError(Exception):
     """Something the person can mend."""
 
 
+class LabDatabaseError(Exception):
+    """The database can't be used. The message is one line that says what to do."""
+
+
 class NotFound(LabError):
     """No such record, or one that this person may not see."""
 
