@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.helpers import FAMILIES, PROMPT, replacement, tiny_gemma3, tiny_llama
 from tracer import Difference
 from tracer.attribution import frozen, group
+from tracer.attribution.sweep import Sweep
 from tracer.features.neurons import NeuronEncoding
 from tracer.graph.layout import Layout
 
@@ -122,6 +124,33 @@ def test_the_shortcuts_of_the_sweep_change_nothing(make, name, value, monkeypatc
     monkeypatch.setattr(f"tracer.attribution.{name}", value)
     other = model.trace(PROMPT, max_nodes=None)
     assert abs(usual.adjacency - other.adjacency).max() < 1e-6 * usual.mass.max()
+
+
+def test_the_operations_that_are_claimed_are_those_that_are_done(monkeypatch):
+    """Against torch's own count of the products in a sweep."""
+
+    def one_by_one(work, pieces, _device, _progress):
+        for piece in pieces:
+            work(piece, lambda _amount: None)
+
+    monkeypatch.setattr("tracer.attribution.sweep.side_by_side", one_by_one)
+    monkeypatch.setattr("tracer.attribution.frozen.FEW", 0)
+    monkeypatch.setattr("tracer.attribution.sources.PADDING", -1.0)
+    done = []
+
+    def product(_to, a, b, **_more):  # the one that torch doesn't count in place
+        return 2 * a[0] * a[1] * b[1]
+
+    def counted(self, nodes, progress, rows=Sweep.rows):
+        with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: product}) as counter:
+            found = rows(self, nodes, progress)
+        done.append(counter.get_total_flops())
+        return found
+
+    monkeypatch.setattr(Sweep, "rows", counted)
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=None)
+    # bias columns and the streams of position 0 are not in the count
+    assert graph.meta["sweep_operations"] == pytest.approx(done[0], rel=0.03), done
 
 
 def test_one_token_prompt():

@@ -21,8 +21,9 @@ def sweep_operations(
     through position 0.
 
     A target at layer l and position P passes attentions l … 0 at positions first … P. At each: W_Oᵀ (2·D·H·d a
-    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position). An edge costs 2·D for each layer
-    at which the source writes; so does an error or an embedding. A linear skip costs 2·D² a position.
+    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position); but at the first of them, W_Oᵀ and
+    the pattern for P alone. An edge costs 2·D for each layer at which the source writes; so does an error or an
+    embedding. A linear skip costs 2·D² a position.
     """
     part = anatomy.layers[0]
     heads, values, d_model = part.n_heads * part.head_dim, part.n_kv_heads * part.head_dim, anatomy.d_model
@@ -32,6 +33,7 @@ def sweep_operations(
     layer = np.minimum(top, layout.n_layers - 1)
     width = position + 1 - first
     attention = (layer + 1) * (2 * d_model * (heads + values) * width + 2 * heads * width * (position + 1))
+    attention -= (width - 1) * (2 * d_model * heads + 2 * heads * (position + 1))
     written = layout.features_below
     if cross_layer:
         written = written.cumsum(0)  # a feature writes to all layers from its own on

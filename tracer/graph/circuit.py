@@ -70,9 +70,7 @@ def circuit_scores(graph: Graph, pinned: Sequence[int]) -> tuple[float, float]:
     absolute = sparse.csr_array(abs(graph.adjacency[:, : layout.first_bias]))
     column = np.arange(layout.first_bias)
     column[: layout.n_features][unknown] = layout.error(layout.layer[unknown], layout.position[unknown])
-    kept = np.ones(absolute.shape[0])
-    kept[: layout.n_features][unknown] = 0
-    data = absolute.data * np.repeat(kept, np.diff(absolute.indptr))
-    merged = sparse.csr_array((data, column[absolute.indices], absolute.indptr), absolute.shape)
+    # nothing reaches the rows of unknown features any more, so they count no longer
+    merged = sparse.csr_array((absolute.data, column[absolute.indices], absolute.indptr), absolute.shape)
     merged.sum_duplicates()
     return own_scores(merged, layout, graph.weights)
