@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,20 +62,38 @@ class Products:
         shapes = [((MATRIX_ROWS, d_model), (d_model, heads)), ((MATRIX_ROWS, values), (values, d_model))]
         self.pairs = [[torch.randn(shape, generator=generator) for shape in pair] for pair in shapes]
         self.operations = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in self.pairs)
-        self.seconds = float("inf")
 
-    def turn(self, repeats: int = 10) -> None:
-        """Between the runs of what is measured, so that another process disturbs both alike."""
-        self.seconds = min(self.seconds, best(self._multiply, repeats))
+    def rate(self, operations: float) -> float:
+        """Operations a second while at least so many are done."""
+        repeats = max(1, round(operations / self.operations))
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            for a, b in self.pairs:
+                torch.matmul(a, b)
+        return repeats * self.operations / (time.perf_counter() - begin)
+
+
+@dataclass
+class Turn:
+    """A run of what is measured between two stretches of bare products, each of as many operations."""
+
+    seconds: float
+    rate: float  # operations a second of the run
+    products: float  # of the bare products, the mean of both stretches
 
     @property
-    def rate(self) -> float:
-        """Operations a second of the fastest turn."""
-        return self.operations / self.seconds
+    def share(self) -> float:
+        return self.rate / self.products
 
-    def _multiply(self) -> None:
-        for a, b in self.pairs:
-            torch.matmul(a, b)
+
+def turns(anatomy: Any, operations: float, work: Callable[[], float], n: int) -> list[Turn]:
+    """`work` returns its seconds. Turns, so that another process disturbs both alike; sorted by their share."""
+    products, found = Products(anatomy), []
+    for _ in range(n):
+        before = products.rate(operations)
+        seconds = work()
+        found.append(Turn(seconds, operations / seconds, (before + products.rate(operations)) / 2))
+    return sorted(found, key=lambda turn: turn.share)
 
 
 def best(work: Callable[[], object], repeats: int) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 import tracer
-from benchmarks.measure import MATRIX_ROWS, PeakMemory, Products, best, print_machine, table, title
+from benchmarks.measure import MATRIX_ROWS, PeakMemory, best, print_machine, table, title, turns
 from tracer import ReplacementModel
 from tracer.attribution.cost import sweep_operations
 from tracer.attribution.selection import largest, n_candidates, total_attribution
@@ -121,24 +121,21 @@ def print_node_growth(model: ReplacementModel, sizes: tuple[int, ...], repeats: 
 
 
 def print_rate(model: ReplacementModel, n_tokens: int, repeats: int) -> None:
-    """The sweep and the bare matrix products take turns, so that another process disturbs both alike."""
-    title(f"Share of the machine's matrix-product rate: the sweep alone, best of {repeats}, GFLOP a second")
+    title(f"Share of the machine's matrix-product rate: the sweep alone, median of {repeats} turns, GFLOP a second")
     print(
         "Operations of the sweep (tracer.attribution.cost), a multiply-add counted as two. For each target at layer l\n"
         "and position P, and each attention from l down to 0: 2·D·H·d + 2·G·d·D a position ≤ P (W_O, W_V) and 2·H·d a\n"
         "pair of query and key; and 2·D for each feature, error and embedding that it can see. Position 0 is left out\n"
-        f"where no gradient goes there. The machine's rate: torch.matmul of {MATRIX_ROWS} rows with W_O and with W_V."
+        f"where no gradient goes there. The machine's rate: torch.matmul of {MATRIX_ROWS} rows with W_O and with W_V,\n"
+        "as many operations before and after each sweep."
     )
     table("tokens", "nodes swept", "sweep", "products", "share")
-    for ids, turns in ((model.token_ids(PROMPT), repeats), (text_ids(model, n_tokens), min(repeats, 2))):
-        run, products, fastest = prepared(model, ids, n_candidates(TOKENS_NODES)), Products(model.anatomy), np.inf
-        for _ in range(turns):
-            products.turn()
-            fastest = min(fastest, best(lambda run=run: sweep(run), 1))
-            products.turn()
-        reached = operations_of(model, run) / fastest
-        rates = f"{reached / 1e9:.1f}", f"{products.rate / 1e9:.1f}"
-        table(len(ids), f"{len(run['features']):,}", *rates, f"{reached / products.rate:.0%}")
+    for ids, count in ((model.token_ids(PROMPT), repeats), (text_ids(model, n_tokens), min(repeats, 3))):
+        run = prepared(model, ids, n_candidates(TOKENS_NODES))
+        done = turns(model.anatomy, operations_of(model, run), lambda run=run: best(lambda: sweep(run), 1), count)
+        middle = done[len(done) // 2]
+        rates = f"{middle.rate / 1e9:.1f}", f"{middle.products / 1e9:.1f}"
+        table(len(ids), f"{len(run['features']):,}", *rates, f"{middle.share:.0%}")
 
 
 def print_memory(arguments: argparse.Namespace, sizes: list[tuple[int, int]]) -> None:

@@ -65,6 +65,7 @@ class ReplacementModel:
             None if bias is None else bias.detach(),
             anatomy.norm_bias(anatomy.final_norm),
         )
+        anatomy.release()
 
     @property
     def device(self) -> torch.device:
@@ -163,6 +164,7 @@ class ReplacementModel:
         direction = direction * self.anatomy.norm_weight(self.anatomy.final_norm)
         weight = self._unembedding.weight  # as loaded: a pass may have raised the module's own for a moment
         effect = (weight @ direction.to(weight.dtype)).float() - self._unembedding.mean_row @ direction
+        self.anatomy.release()
         top, bottom = torch.topk(effect, n), torch.topk(-effect, n)
         return (
             [(self.token_text(i), v) for i, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)],

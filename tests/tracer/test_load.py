@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from huggingface_hub import constants
@@ -114,7 +115,30 @@ def test_offloaded_layers_are_copied_to_the_device_before_they_compute(made: Pat
     assert abs(graph.adjacency - whole.adjacency).max() == 0
 
 
-def test_only_layers_stay_in_the_main_memory(made: Path) -> None:
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
+def test_weights_on_the_disk_compute_the_same_and_give_their_memory_back(
+    made: Path, tmp_path: Path, dtype: str
+) -> None:
+    folder = shutil.copytree(made / "gemma3", tmp_path / "mapped")
+    whole, mapped = tracer.load(str(made / "gemma3"), dtype=dtype), tracer.load(str(folder), dtype=dtype, offload=True)
+    edit = [tracer.Edit(1, 3, 2, value=2.0)]
+    assert (mapped.trace(PROMPT).adjacency != whole.trace(PROMPT).adjacency).nnz == 0
+    assert torch.equal(mapped.steer(PROMPT, edit).logits, whole.steer(PROMPT, edit).logits)
+    assert mapped.says(1, 2) == whole.says(1, 2)
+    if dtype == "auto":  # other weights are copies of those in the file
+        file = str(folder / "model.safetensors")
+        mapped.anatomy.embed.weight.sum()
+        assert resident(file) > 0
+        mapped.anatomy.release()
+        assert resident(file) == 0
+
+
+def resident(path: str) -> int:
+    """Bytes of a mapped file in this process's memory."""
+    return sum(part.rss for part in psutil.Process().memory_maps() if part.path == path)
+
+
+def test_only_layers_stay_off_the_device(made: Path) -> None:
     model = tracer.load(str(made / "llama")).anatomy.model
     load._move(model, torch.device("meta"), offload=True)
     on_device = {name for name, weight in model.named_parameters() if weight.device.type == "meta"}

@@ -21,8 +21,8 @@ def sweep_operations(
     through position 0.
 
     A target at layer l and position P passes attentions l … 0 at positions first … P. At each: W_Oᵀ (2·D·H·d a
-    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position); but at the first of them, W_Oᵀ and
-    the pattern for P alone. An edge costs 2·D for each layer at which the source writes; so does an error or an
+    position), the pattern (2·H·d a pair of query and key), W_Vᵀ (2·G·d·D a position); but at the first of them, W_Oᵀ
+    and the pattern for P alone. An edge costs 2·D for each layer at which the source writes; so does an error or an
     embedding. A linear skip costs 2·D² a position.
     """
     part = anatomy.layers[0]

@@ -107,9 +107,11 @@ class Rows:
         lengths = np.zeros(layout.n_nodes, dtype=np.int64)
         width = position + 1
         lengths[nodes] = layout.features_below[layer, width] + layer * (width - first) + width + layer + 2
-        self.indptr = np.concatenate([[0], np.cumsum(lengths)])
-        self.indices = np.empty(self.indptr[-1], dtype=np.int32)
-        self.data = np.empty(self.indptr[-1], dtype=np.float32)
+        size = int(lengths.sum())
+        integer = sparse.get_index_dtype(maxval=max(size, layout.n_nodes))  # of both arrays, or scipy copies them
+        self.indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(integer)
+        self.indices = np.empty(size, dtype=integer)
+        self.data = np.empty(size, dtype=np.float32)
 
     def fill(self, group: Group) -> None:
         edges, width = group.all_edges.cpu().numpy(), group.position + 1

@@ -56,6 +56,7 @@ def total_attribution(
         scores.append(torch.einsum("k,ktf->tf", weights, (at_neurons * encoding.h[layer]).abs()))
         gradient = gradient + before
         FrozenAttention(anatomy, record, layer).transpose(gradient, 0)
+        anatomy.release()
         progress("select", (n_layers - layer) / n_layers)
     return torch.stack(scores[::-1])
 

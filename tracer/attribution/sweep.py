@@ -56,6 +56,7 @@ class Sweep:
             self.streams = FirstPosition(map(self.attention, range(self.n_layers)), record, self.sources)
         directions = torch.stack([t.direction for t in targets])
         self.directions = anatomy.centred(directions * record.final_gain)
+        self.anatomy.release()
         self.operations = 0.0  # of the rows so far
         self.final = torch.tensor([t.constant for t in targets], device=directions.device)
 

@@ -85,6 +85,7 @@ class NeuronEncoding:
             self.h.append(c * g if layer.gate is None else c * g * u)
             self.alpha.append(None if layer.gate is None else 0.5 * c * u)
             self.beta.append(c if layer.gate is None else 0.5 * c * g)
+            basis.anatomy.release()
         kept = [p for p in range(record.n_tokens) if p not in set(excluded)]
         self.n_active = sum(int(torch.count_nonzero(h[kept])) for h in self.h)
 

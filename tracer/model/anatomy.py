@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from tracer.errors import TracerError
+from tracer.model.mapped import MappedWeights
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ class Anatomy:
     Raises TracerError for a family that is not supported, naming those that are.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, mapped: MappedWeights | None = None) -> None:
+        """`mapped`: the weights that stay on the disk, if any do."""
         kind = model.config.model_type
         family = FAMILIES.get(kind)
         if family is None:
@@ -223,6 +225,7 @@ class Anatomy:
         config: Any = model.config.get_text_config()
         self.family = family
         self.model = model
+        self.mapped = mapped
         self.lock = threading.Lock()  # of the modules: passes take turns, whichever bases they serve
         self.embed: nn.Module = attrgetter(family.embed)(model)
         self.positions: nn.Module | None = None if family.positions is None else attrgetter(family.positions)(model)
@@ -246,6 +249,11 @@ class Anatomy:
         self.vocab_size: int = self.unembed.weight.shape[0]
         names = ("hidden_activation", "hidden_act", "activation_function")
         self.activation: str = next(filter(None, (getattr(config, name, None) for name in names)))
+
+    def release(self) -> None:
+        """Give back the memory of weights that stay on the disk."""
+        if self.mapped is not None:
+            self.mapped.release()
 
     def norm_scale(self, norm: nn.Module, x: Tensor) -> Tensor:
         """(…, 1), float32: one over the root of the mean square of x (…, D), of LayerNorm of its deviation."""

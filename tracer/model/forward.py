@@ -54,6 +54,8 @@ def hooked(anatomy: Anatomy) -> Iterator[Hooks]:
     hooks = Hooks()
     try:
         with _float32(anatomy):
+            for module in _parts(anatomy):
+                hooks.look(module, lambda _m, _i, _o: anatomy.release())
             yield hooks
     finally:
         hooks.remove()
@@ -64,6 +66,11 @@ def last_logits(anatomy: Anatomy, token_ids: list[int]) -> Tensor:
     ids = torch.tensor([token_ids], device=anatomy.device)
     # use_cache=False: nothing is generated from this pass
     return anatomy.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float().cpu()
+
+
+def _parts(anatomy: Anatomy) -> list[nn.Module]:
+    """What runs one after another, and needs its weights only then."""
+    return [*(layer.module for layer in anatomy.layers), anatomy.final_norm, anatomy.unembed]
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def _float32(anatomy: Anatomy) -> Iterator[None]:
     # the embedding is raised only in its output: one row a token, not the whole table
     for embedding in filter(None, (anatomy.embed, anatomy.positions)):
         handles.append(embedding.register_forward_hook(lambda _m, _i, out: out.float()))
-    for module in [layer.module for layer in anatomy.layers] + [anatomy.final_norm, anatomy.unembed]:
+    for module in _parts(anatomy):
         handles.append(module.register_forward_pre_hook(raise_))
         handles.append(module.register_forward_hook(lower))
     try:

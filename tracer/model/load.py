@@ -17,6 +17,7 @@ from tracer.features.neurons import NeuronBasis
 from tracer.features.per_layer import PerLayerBasis
 from tracer.home import home
 from tracer.model.anatomy import FAMILIES, Anatomy
+from tracer.model.mapped import MappedWeights, give_back_freed
 from tracer.model.packages import converted, converted_folder
 from tracer.model.prefix import PLAIN
 from tracer.presets import DEFAULT_MODEL, PRESETS, Preset
@@ -41,8 +42,8 @@ def load(
     folder, or org/name[/folder][@revision] on the Hub. `device`: "auto" (CUDA, MPS, CPU) or a torch device. `dtype` of
     the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32. `store`:
     folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. `offload`: layers
-    stay in the main memory, and go to the device one at a time while they are used. Raises TracerError with one line
-    that says what to do.
+    stay on the disk, mapped, and go to the device one at a time while they are used; what memory they took is given
+    back. Raises TracerError with one line that says what to do.
     """
     where = pick_device(device)
     if dtype != "auto" and dtype not in DTYPES:
@@ -62,6 +63,7 @@ def load(
     replacement = ReplacementModel(anatomy, basis, tokenizer, name, fingerprint, prefix)
     progress("load", 1.0)
     replacement.self_check(progress)
+    give_back_freed()
     return replacement
 
 
@@ -90,18 +92,19 @@ def _model(
         _move(model, where, offload)
     except torch.OutOfMemoryError as problem:
         raise TracerError(
-            f"{name} does not fit into the memory of {where}; free some, keep its layers in the main memory"
+            f"{name} does not fit into the memory of {where}; free some, keep its layers on the disk"
             " (offload=True, HYPOGRAPH_OFFLOAD=1), or choose the device cpu"
         ) from problem
     progress("load", 0.7)
     fingerprint = package.sha256 if package and folder == own else folder_fingerprint(folder, progress)
     if model.dtype != torch.float32:  # rounded weights are another model
         fingerprint += f"-{model.dtype}".replace("torch.", "")
-    return Anatomy(model.eval().requires_grad_(False)), tokenizer, fingerprint
+    model.eval().requires_grad_(False)
+    return Anatomy(model, MappedWeights(model, folder) if offload else None), tokenizer, fingerprint
 
 
 def _move(model: Any, where: torch.device, offload: bool) -> None:
-    """To the device, the weights of layers only if they don't stay in the main memory."""
+    """To the device, the weights of layers only if they don't stay on the disk."""
     if not offload:
         model.to(where)
         return
