@@ -25,7 +25,7 @@ MOST_POINTS = 3_000
 PERCENT = st.column_config.NumberColumn(format="%.2f %%", width=70)
 NUMBER = st.column_config.NumberColumn(format="%.3g", width=70)
 CHANGE = st.column_config.NumberColumn(format="%+.2f %%", width=75, help="Right less left, of all influence.")
-ACTIVATION_CHANGE = st.column_config.NumberColumn(format="%+.3g", width=75, help="Right less left.")
+ACTIVATION_CHANGE = st.column_config.NumberColumn(format="%+.3g", width=110, help="Right less left.")
 SCORE_NAMES = {
     "replacement": "Replacement",
     "completeness": "Completeness",
@@ -99,7 +99,7 @@ def _counts(found: Comparison) -> None:
     right.metric("Only right", f"{where.get(RIGHT, 0):,}")
     st.caption(
         f"The shared ones carry {found.shared[0]:.1%} of the influence of all features on the left, and"
-        f" {found.shared[1]:.1%} on the right."
+        f" {found.shared[1]:.1%} on the right. None below: the token is no target of that graph."
     )
 
 
