@@ -40,6 +40,7 @@ class Comparison:
     targets: pd.DataFrame
     shared: tuple[float, float]  # of the influence of all features: left, right
     scores: tuple[Scores, Scores]
+    weight: tuple[float, float]  # of all targets: what the influence of one that all passes through would be
 
 
 def graph_diff(service: Service, left_key: str, right_key: str) -> None:
@@ -69,7 +70,9 @@ def graph_diff(service: Service, left_key: str, right_key: str) -> None:
 def _comparison(left_key: str, right_key: str, _left: Graph, _right: Graph) -> Comparison:
     features = compare_features(_left, _right)
     targets = compare_targets(_left, _right)
-    return Comparison(features, targets, shared_influence(features), (_left.scores(), _right.scores()))
+    scores = (_left.scores(), _right.scores())
+    weight = (float(_left.weights.sum()), float(_right.weights.sum()))
+    return Comparison(features, targets, shared_influence(features), scores, weight)
 
 
 def _head(side: str, key: str, graph: Graph) -> None:
@@ -99,7 +102,8 @@ def _counts(found: Comparison) -> None:
     right.metric("Only right", f"{where.get(RIGHT, 0):,}")
     st.caption(
         f"The shared ones carry {found.shared[0]:.1%} of the influence of all features on the left, and"
-        f" {found.shared[1]:.1%} on the right. None below: the token is no target of that graph."
+        f" {found.shared[1]:.1%} on the right. Influence is weighted by the targets' probabilities, which sum to"
+        f" {found.weight[0]:.1%} and {found.weight[1]:.1%}. None below: the token is no target of that graph."
     )
 
 

@@ -83,12 +83,16 @@ def _imported(service: Service, key: str, data: bytes, suffix: str) -> Report:
 
 def _take_labels(key: str, report: Report) -> None:
     """Labels are people's words: those of a file become the lab's only when somebody says so."""
-    if news := st.session_state.pop("import_labels_news", None):
-        st.caption(plain(news))
+    news, taken = st.session_state.get("import_labels", {}).get(key, ("", []))
+    if news:
+        text, undo = st.columns([5, 1], vertical_alignment="center")
+        text.caption(news)
+        if taken:
+            undo.button("Undo", key="undo_labels", on_click=_forget_labels, args=(key, taken), width="stretch")
     elif report.labels:
         st.button(
             f"Take its {len(report.labels):,} labels into this lab",
-            key="import_labels",
+            key="take_labels",
             help="As labels of these nodes in this graph, under your name.",
             on_click=_keep_labels,
             args=(key, report.labels),
@@ -96,16 +100,23 @@ def _take_labels(key: str, report: Report) -> None:
 
 
 def _keep_labels(key: str, labels: dict[str, str]) -> None:
+    """Where the lab has said nothing yet, MOST_LABELS at once."""
     lab, viewer = get_lab(), me()
     known = {record.about.node for record in lab.find("label", viewer, About(graph=key))}
-    taken = refused = 0
+    taken, refused = [], 0
     for node, text in [item for item in labels.items() if item[0] not in known][:MOST_LABELS]:
         try:
-            lab.create(viewer, About(graph=key, node=node), LabelBody(text=" ".join(text.split())))
-            taken += 1
+            taken.append(lab.create(viewer, About(graph=key, node=node), LabelBody(text=" ".join(text.split()))).id)
         except ValidationError:
             refused += 1
-    left = len(labels) - taken - refused
-    st.session_state["import_labels_news"] = f"{taken:,} labels taken" + "".join(
-        f"; {n:,} {why}" for n, why in ((refused, "were no label"), (left, "left as they were")) if n
+    left = len(labels) - len(taken) - refused
+    news = f"{len(taken):,} labels taken" + "".join(
+        f"; {n:,} {why}" for n, why in ((refused, "were no label"), (left, "left out")) if n
     )
+    st.session_state.setdefault("import_labels", {})[key] = (news, taken)
+
+
+def _forget_labels(key: str, taken: list[str]) -> None:
+    for id in taken:
+        get_lab().delete(id, me())
+    del st.session_state["import_labels"][key]

@@ -64,7 +64,7 @@ def find_graphs(service: Service, entries: Sequence[Entry], words: Sequence[str]
     """In the order given (the latest first). At most MOST_READ graphs are read for their features."""
     certain, asked = set(), []
     for entry in entries:
-        texts = [*_texts(entry), *labels.of_graphs.get(entry.key, [])]
+        texts = _texts(words, entry, labels)
         possible = [text for named in labels.basis(entry).values() for text in named]
         if _matches(words, *texts):
             certain.add(entry.key)
@@ -73,7 +73,7 @@ def find_graphs(service: Service, entries: Sequence[Entry], words: Sequence[str]
     for entry in reversed(asked[:MOST_READ]):  # the latest last, so that it is the last to leave the cache
         here = _features(service, entry.key)
         named = [text for code, said in labels.basis(entry).items() if code in here for text in said]
-        if _matches(words, *_texts(entry), *labels.of_graphs.get(entry.key, []), *named):
+        if _matches(words, *_texts(words, entry, labels), *named):
             certain.add(entry.key)
     return [entry for entry in entries if entry.key in certain]
 
@@ -89,18 +89,22 @@ def circuit_matches(
     if entry is not None:
         features = labels.basis(entry)
         named += [text for pin in body.pins for text in features.get(_code(pin), [])]
-    texts = (body.title, body.prompt, body.notes, groups, record.owner.name, record.head.author, _date(when), named)
-    return _matches(words, *texts)
+    people = (record.owner.name, record.head.author)
+    return _matches(words, body.title, body.prompt, body.notes, groups, *people, *_date(words, when), named)
 
 
-def _texts(entry: Entry) -> list[object]:
-    meta = entry.meta
-    when = _date(datetime.fromtimestamp(entry.stored))
-    return [meta.get("prompt"), meta.get("tokens"), meta.get("explains"), meta.get("model"), meta.get("features"), when]
+def _texts(words: Sequence[str], entry: Entry, labels: Labels) -> list[object]:
+    known = [entry.meta.get(name) for name in ("prompt", "tokens", "explains", "model", "features")]
+    date = _date(words, datetime.fromtimestamp(entry.stored))
+    return [*known, *date, *labels.of_graphs.get(entry.key, [])]
 
 
-def _date(when: datetime) -> str:
-    return when.strftime("%Y-%m-%d %d %b %Y")
+def _date(words: Sequence[str], when: datetime) -> list[str]:
+    """The words that mean this date: the year, 2026-11-26 or its beginning, the month's name; the day beside a month's
+    name only, as a number alone is rather a token."""
+    months = when.strftime("%b %B").lower().split()
+    found = [word for word in words if word in months or (len(word) >= 4 and f"{when:%Y-%m-%d}".startswith(word))]
+    return found + [word for word in words if set(words) & set(months) and word in (f"{when:%d}", str(when.day))]
 
 
 def _matches(words: Sequence[str], *texts: object) -> bool:

@@ -46,15 +46,21 @@ def library(service: Service) -> None:
 def comparison(service: Service, left: str, right: str) -> None:
     """In place of the lists, as the address says."""
     back, swap, _ = st.columns([2, 2, 6])
-    back.page_link("pages/library.py", label="Back to the Library", icon=":material/arrow_back:", width="stretch")
-    swap.page_link(
-        "pages/library.py",
-        label="Swap the sides",
+    back.button("Back to the Library", key="to_library", icon=":material/arrow_back:", on_click=_go, width="stretch")
+    swap.button(
+        "Swap the sides",
+        key="swap",
         icon=":material/swap_horiz:",
-        query_params={"left": right, "right": left},
+        on_click=_go,
+        kwargs={"left": right, "right": left},
         width="stretch",
     )
     graph_diff(service, left, right)
+
+
+def _go(**query: str) -> None:
+    """To another address of this page: a link to the page that one is on leaves the address as it was."""
+    st.query_params.from_dict(query)
 
 
 def _chosen(
@@ -100,11 +106,12 @@ def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], la
         _open_or_delete(service, found[rows[0]])
     elif len(rows) == 2:
         left, right = (found[row].key for row in rows)
-        st.page_link(
-            "pages/library.py",
-            label="Compare the two graphs",
+        st.button(
+            "Compare the two graphs",
+            key="compare",
             icon=":material/compare_arrows:",
-            query_params={"left": left, "right": right},
+            on_click=_go,
+            kwargs={"left": left, "right": right},
         )
     else:
         st.caption("Select a row to open or delete it, or two rows to compare them.")

@@ -13,16 +13,22 @@ from ui.sidebar import plain
 
 
 def upload_form(name: str, graph: Graph, document: Callable[[str, str | None, str | None], bytes]) -> None:
-    """`document` makes the file of a slug, Neuronpedia's name of the model, and that of the feature set."""
+    """`document` makes the file of a slug, Neuronpedia's name of the model, and that of the feature set.
+
+    What is typed and ticked is of the graph `name` alone: nobody agrees for another one.
+    """
     settings = get_service().settings
     if not settings.neuronpedia_key:
         return
     host = urlsplit(settings.neuronpedia).netloc
     with st.expander(f"Upload to {host}"):
-        slug = st.text_input("Name of the graph there", name, key="upload_slug", max_chars=100)
-        scan = st.text_input("Its name of the model", scan_of(graph), key="upload_scan", max_chars=100)
+        slug = st.text_input("Name of the graph there", name, key=f"upload_slug_{name}", max_chars=100)
+        scan = st.text_input("What the model is called there", scan_of(graph), key=f"upload_scan_{name}", max_chars=100)
         source_set = st.text_input(
-            "Its name of the feature set", key="upload_set", max_chars=100, placeholder="only if it knows the set"
+            "What the feature set is called there",
+            key=f"upload_set_{name}",
+            max_chars=100,
+            placeholder="only if it knows the set",
         )
         prompt = str(graph.meta["prompt"])
         shown = prompt if len(prompt) <= 200 else prompt[:200] + "…"
@@ -30,8 +36,8 @@ def upload_form(name: str, graph: Graph, document: Callable[[str, str | None, st
             f"Sent to {plain(host)}: the graph as pruned here, of model **{plain(scan)}**, its prompt “{plain(shown)}”,"
             " its tokens, and the labels, pins and groups that the JSON file has. Anybody with the link can read it."
         )
-        agreed = st.checkbox("Send this, for everybody to read", key="upload_agreed")
-        if st.button("Upload", key="upload_go", disabled=not agreed, width="stretch"):
+        agreed = st.checkbox("Send this, for everybody to read", key=f"upload_agreed_{name}")
+        if st.button("Upload", key=f"upload_go_{name}", disabled=not agreed, width="stretch"):
             with st.spinner("Uploading…"):
                 try:
                     page = upload(

@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Server, Visit
 from tests.browser.driver import SPORT, ask, canvas_of, card_name, main, trace, until
+from tests.browser.test_pages import WIDE, axe, faint, violations
 from tests.tracer.interchange.test_frontend_reader import small
+
+__all__ = ["axe"]  # a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -17,7 +20,7 @@ SPANISH = "Hecho: Michael Jordan juega al"
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def zebra(n: int) -> dict:
+def zebra(n: str) -> dict:
     """A small graph of its own prompt, with a pin and a label."""
     document = small()
     document["metadata"] |= {"prompt": f"zebra {n} {HOSTILE}", "prompt_tokens": ["ze", "bra", HOSTILE]}
@@ -40,6 +43,10 @@ def table(page: Page) -> Locator:
     return main(page).get_by_test_id("stDataFrame").locator("visible=true").first
 
 
+def shown(page: Page, n: int) -> None:
+    expect(main(page).get_by_text(re.compile(rf"^{n} of [\d,]+ graphs"))).to_be_visible()
+
+
 def pick(page: Page, row: int) -> None:
     """The box in front of a row."""
     table(page).click(position={"x": 15, "y": 52 + 35 * row})
@@ -56,7 +63,7 @@ def test_files_in_search_open_delete_undo_compare(visit: Visit, tmp_path: Path) 
 
 def bring_in_a_file_and_a_text(page: Page, folder: Path) -> None:
     tab(page, "Import")
-    (folder / "one.json").write_text(json.dumps(zebra(1)))
+    (folder / "one.json").write_text(json.dumps(zebra("one")))
     main(page).locator("input[type=file]").set_input_files(folder / "one.json")
     expect(main(page)).to_contain_text("Imported, with 1 pins, 0 groups, 1 labels.")
     main(page).get_by_role("button", name="Take its 1 labels into this lab").click()
@@ -67,7 +74,7 @@ def bring_in_a_file_and_a_text(page: Page, folder: Path) -> None:
     text.fill("[" * 2000)
     main(page).get_by_role("button", name="Import the text").click()
     expect(main(page)).to_contain_text("Not imported: the file has lists or objects nested deeper than 50")
-    text.fill(json.dumps(zebra(2)))
+    text.fill(json.dumps(zebra("two")))
     main(page).get_by_role("button", name="Import the text").click()
     expect(main(page)).to_contain_text("Imported, with 1 pins, 0 groups, 1 labels.")
 
@@ -75,52 +82,59 @@ def bring_in_a_file_and_a_text(page: Page, folder: Path) -> None:
 def search_and_open(page: Page) -> None:
     tab(page, "Graphs")
     search(page, "zebra")
-    expect(main(page)).to_contain_text(re.compile(r"^.*2 of [\d,]+ graphs", re.S))
-    search(page, "zebra onerror=alert(1)> 1")  # by its label: the prompt of the other has no 1 but that of the tag
-    search(page, "zebra 2")
-    expect(main(page)).to_contain_text(re.compile(r"^.*1 of [\d,]+ graphs", re.S))
+    shown(page, 2)
+    search(page, "zebra two")
+    shown(page, 1)
+    search(page, "one onerror=alert(1)>")  # by the label that was taken from the file, and by its prompt
+    shown(page, 1)
+    search(page, "zebra two")
+    shown(page, 1)
     pick(page, 0)
-    main(page).get_by_role("link", name="Open", exact=True).click()
+    main(page).get_by_role("link", name=re.compile("Open$")).click()
     expect(main(page)).to_contain_text("Attribution graph")
     canvas_of(page).wait_for()
     until(lambda: "1_9_2" in ask(page, "ids()"))
-    assert ask(page, "pins()") == []  # another visit: the draft was that tab's
+    until(lambda: ask(page, "pins()") == ["1_9_2"])
     page.go_back()
     expect(main(page).get_by_role("heading", name="Library")).to_be_visible()
 
 
 def delete_and_bring_back(page: Page) -> None:
-    search(page, "zebra 2")
-    expect(main(page)).to_contain_text(re.compile(r"^.*1 of [\d,]+ graphs", re.S))
+    search(page, "zebra two")
+    shown(page, 1)
     pick(page, 0)
     main(page).get_by_role("button", name="Delete", exact=True).click()
     expect(main(page)).to_contain_text("No graph fits the search.")
-    expect(main(page)).to_contain_text(f"Deleted: zebra 2 {HOSTILE}")
+    expect(main(page)).to_contain_text(f"Deleted: zebra two {HOSTILE}")
     main(page).get_by_role("button", name="Undo", exact=True).click()
-    expect(main(page)).to_contain_text(re.compile(r"^.*1 of [\d,]+ graphs", re.S))
+    shown(page, 1)
 
 
 def compare_the_two(page: Page) -> None:
     search(page, "zebra")
-    expect(main(page)).to_contain_text(re.compile(r"^.*2 of [\d,]+ graphs", re.S))
+    shown(page, 2)
     pick(page, 0)
     pick(page, 1)
-    main(page).get_by_role("link", name="Compare the two graphs").click()
+    main(page).get_by_role("button", name="Compare the two graphs").click()
     expect(main(page).get_by_role("heading", name="Two graphs compared")).to_be_visible()
     expect(page).to_have_url(re.compile(r"left=[0-9a-f]{64}&right=[0-9a-f]{64}"))
     expect(main(page)).to_contain_text("2 of 2 features")
-    before = re.findall(r"=([0-9a-f]{64})", page.url)
-    main(page).get_by_role("link", name="Swap the sides").click()
-    until(lambda: re.findall(r"=([0-9a-f]{64})", page.url) == before[::-1])
-    main(page).get_by_role("link", name="Back to the Library").click()
+    left, right = re.findall(r"=([0-9a-f]{64})", page.url)
+    main(page).get_by_role("button", name="Swap the sides").click()
+    expect(page).to_have_url(re.compile(f"left={right}&right={left}"))
+    main(page).get_by_role("button", name="Back to the Library").click()
+    expect(main(page).get_by_role("heading", name="Library")).to_be_visible()
+    page.go_back()
+    expect(main(page).get_by_role("heading", name="Two graphs compared")).to_be_visible()
+    page.go_forward()
     expect(main(page).get_by_role("heading", name="Library")).to_be_visible()
 
 
 def clean_up(page: Page) -> None:
     """Other tests count graphs."""
-    for _ in range(2):
+    for left in (2, 1):
         search(page, "zebra")
-        expect(main(page)).to_contain_text(re.compile(r"^.*\d of [\d,]+ graphs", re.S))
+        shown(page, left)
         pick(page, 0)
         main(page).get_by_role("button", name="Delete", exact=True).click()
         expect(main(page)).to_contain_text("Deleted: zebra")
@@ -128,12 +142,9 @@ def clean_up(page: Page) -> None:
     expect(main(page)).to_contain_text("No graph fits the search.")
 
 
-def test_english_against_spanish(visit: Visit) -> None:
+def test_english_against_spanish(visit: Visit, two: tuple[str, str]) -> None:
     """DESIGN §9: neuron 1012 of layer 13 leads both prompts; its row leads into both graphs."""
-    page = visit()
-    left = trace(page, SPORT, 7)
-    page = visit()
-    right = trace(page, SPANISH, 8)
+    left, right = two
     page = visit(f"/library?left={left}&right={right}")
     expect(main(page)).to_contain_text("Explains ␣basketball")
     expect(main(page)).to_contain_text("Explains ␣baloncesto")
@@ -149,7 +160,39 @@ def test_english_against_spanish(visit: Visit) -> None:
     page.go_back()
     expect(main(page).get_by_role("heading", name="Two graphs compared")).to_be_visible()
     main(page).get_by_role("textbox", name="Search", exact=True).fill("13/1012")
-    expect(main(page)).to_contain_text(re.compile(r"\b1 of [\d,]+ features"))
+    expect(main(page).get_by_text(re.compile(r"^1 of [\d,]+ features"))).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def two(server: Server, chromium: Browser) -> tuple[str, str]:
+    """Keys of two graphs that are cached."""
+    keys = []
+    for prompt, n_tokens in ((SPORT, 7), (SPANISH, 8)):
+        with chromium.new_context() as context:
+            page = context.new_page()
+            page.goto(server.address)
+            keys.append(trace(page, prompt, n_tokens))
+    return keys[0], keys[1]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(visit: Visit, two: tuple[str, str], axe: str, theme: str) -> None:
+    found = violations(visit("/library", theme=theme), axe, "library")
+    page = visit("/library", theme=theme)
+    tab(page, "Import")
+    found += violations(page, axe, "import")
+    page = visit(f"/library?left={two[0]}&right={two[1]}", theme=theme)
+    expect(main(page).get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    found += violations(page, axe, "comparison")
+    assert faint(page) == []
+    assert found == []
+
+
+def test_narrow_screens_do_not_scroll_sideways(visit: Visit, two: tuple[str, str]) -> None:
+    for path in ("/library", f"/library?left={two[0]}&right={two[1]}"):
+        page = visit(path, width=390, height=844)
+        page.wait_for_timeout(1500)
+        assert page.evaluate(WIDE) == [], path
 
 
 def test_a_comparison_with_nothing(visit: Visit) -> None:

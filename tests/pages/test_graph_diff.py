@@ -45,6 +45,8 @@ def test_the_address_opens_both_with_counts_targets_scores_and_features(loading:
     assert scores["right"][0] == pytest.approx(graph.scores().replacement)
     (targets,) = [frame.value for frame in app.dataframe if "target" in frame.value]
     assert targets["right"].sum() == pytest.approx(100 * sum(t.probability for t in graph.targets))
+    sums = [sum(t.weight for t in g.targets) for key in (left, right) if (g := running().graph(key))]
+    assert f"which sum to {sums[0]:.1%} and {sums[1]:.1%}" in texts(app)
     assert "its influence is the sum over them, its activation that of the most influential one" in texts(app)
 
 

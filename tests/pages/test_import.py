@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import ui.session
-from lab import About
+from lab import About, LabelBody
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts
 from tests.tracer.interchange.test_frontend_reader import HOSTILE, small
 from tracer.interchange import Limits
@@ -57,6 +57,23 @@ def test_labels_of_a_file_become_the_labs_when_asked(loading: Loading) -> None:
     (entry,) = running().cache.recent(5)
     found = {r.about.node: r.head.body.text for r in lab.find("label", viewer, About(graph=entry.key))}
     assert found == {"1_9_2": SCRIPT, "E_0": "two lines"}
+    app.button(key="undo_labels").click()
+    sound(app.run())
+    assert lab.find("label", viewer) == [] and button(app, "Take its 2 labels into this lab")
+
+
+def test_labels_that_the_lab_has_are_left_as_they_are(loading: Loading) -> None:
+    ready()
+    document = small()
+    document["nodes"][3]["clerp"] = "x" * 400  # too long for a label
+    app = paste(document)
+    lab, viewer = ui.session.get_lab(), ui.session.me()
+    (entry,) = running().cache.recent(5)
+    lab.create(viewer, About(graph=entry.key, node="1_9_2"), LabelBody(text="ours"))
+    button(app, "Take its 2 labels into this lab").click()
+    sound(app.run())
+    assert "0 labels taken; 1 were no label; 1 left out" in texts(app)
+    assert [record.head.body.text for record in lab.find("label", viewer)] == ["ours"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -42,9 +42,9 @@ def test_says_what_is_sent_asks_and_sends_it(with_key: StandIn) -> None:
     assert "w4 w9 w2" in texts(app) and f"Sent to {with_key.address.removeprefix('http://')}" in texts(app)
     assert "the labels, pins and groups" in texts(app) and "Anybody with the link can read it." in texts(app)
     assert button(app, "Upload").disabled
-    app.text_input(key="upload_slug").set_value("a-graph")
-    app.text_input(key="upload_scan").set_value("tiny")
-    app.checkbox(key="upload_agreed").set_value(True)
+    app.text_input(key=f"upload_slug_hypograph-{key[:8]}").set_value("a-graph")
+    app.text_input(key=f"upload_scan_hypograph-{key[:8]}").set_value("tiny")
+    app.checkbox(key=f"upload_agreed_hypograph-{key[:8]}").set_value(True)
     sound(app.run())
     assert with_key.seen == []
     button(app, "Upload").click()
@@ -52,6 +52,9 @@ def test_says_what_is_sent_asks_and_sends_it(with_key: StandIn) -> None:
     assert "Uploaded." in texts(app)
     (link,) = [element.proto.url for element in app.get("link_button")]
     assert link == f"{with_key.address}/tiny/graph?slug=a-graph"
+    app.query_params["graph"] = traced("w7 w7")
+    sound(app.run())
+    assert button(app, "Upload").disabled and "Uploaded." not in texts(app)  # nobody agreed for this one
     (sent,) = [gzip.decompress(body) for method, _, _, body in with_key.seen if method == "PUT"]
     document = json.loads(sent)
     assert document["metadata"]["scan"] == "tiny" and document["metadata"]["prompt"] == "w4 w9 w2"
@@ -62,14 +65,15 @@ def test_says_what_is_sent_asks_and_sends_it(with_key: StandIn) -> None:
 
 def test_what_the_site_refuses_is_one_line(with_key: StandIn) -> None:
     with_key.answers["/api/graph/signed-put"] = (400, b'{"message": "<b>Model + Slug Exists</b>"}')
-    app = open_page("pages/graph.py", graph=traced())
-    app.checkbox(key="upload_agreed").set_value(True)
+    key = traced()
+    app = open_page("pages/graph.py", graph=key)
+    app.checkbox(key=f"upload_agreed_hypograph-{key[:8]}").set_value(True)
     sound(app.run())
     button(app, "Upload").click()
     sound(app.run())
     (error,) = app.error
     assert error.value.startswith("Not uploaded: ") and "\\<b\\>Model" in error.value
-    app.text_input(key="upload_slug").set_value("no slug/at all")
+    app.text_input(key=f"upload_slug_hypograph-{key[:8]}").set_value("no slug/at all")
     button(app, "Upload").click()
     sound(app.run())
     assert "the slug" in app.error[0].value
