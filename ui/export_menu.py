@@ -26,12 +26,15 @@ from ui.sidebar import plain
 from ui.upload_form import upload_form
 
 
-def export_menu(key: str, graph: Graph, pruned: Pruned, body: CircuitBody, thresholds: tuple[float, float]) -> None:
+def export_menu(
+    key: str, graph: Graph, pruned: Pruned, body: CircuitBody, thresholds: tuple[float, float], *, place: str = ""
+) -> None:
+    """`place` tells two menus on one page apart."""
     name = f"hypograph-{key[:8]}"
     with st.popover("Export", width="stretch"):
         addresses = st.checkbox(
             "With e-mail addresses",
-            key="export_addresses",
+            key=f"export_addresses{place}",
             help="Else those in your name, in labels and in names of groups are left out. The prompt stays as it is.",
         )
 
@@ -55,8 +58,8 @@ def export_menu(key: str, graph: Graph, pruned: Pruned, body: CircuitBody, thres
             data=text,
             file_name=f"{name}.json",
             mime="application/json",
-            help="The graph as pruned here, with labels, pins, groups, and the model's terms.",
-            key="export_json",
+            help=f"Pruned at {thresholds[0]:g} and {thresholds[1]:g}, with labels, pins, groups, the model's terms.",
+            key=f"export_json{place}",
             on_click="ignore",
             width="stretch",
         )
@@ -65,7 +68,7 @@ def export_menu(key: str, graph: Graph, pruned: Pruned, body: CircuitBody, thres
             data=lambda: as_pt(f"{name}.pt", graph),
             file_name=f"{name}.pt",
             mime="application/octet-stream",
-            key="export_pt",
+            key=f"export_pt{place}",
             on_click="ignore",
             width="stretch",
         )
@@ -75,12 +78,12 @@ def export_menu(key: str, graph: Graph, pruned: Pruned, body: CircuitBody, thres
                 data=partial(_csv, table, key, graph, pruned, addresses),
                 file_name=f"{name}-{what}.csv",
                 mime="text/csv",
-                key=f"export_{what}",
+                key=f"export_{what}{place}",
                 on_click="ignore",
                 width="stretch",
             )
         st.caption(plain(f"Model {public_name(graph.meta['model'])}: {licence_of(graph.meta) or 'terms unknown'}."))
-        upload_form(name, graph, text)
+        upload_form(name, graph, text, place)
 
 
 def as_json(

@@ -10,6 +10,11 @@ import streamlit as st
 from cache import Entry
 from lab import CircuitBody, LabError, Record
 from service import Service
+from tracer import Graph
+from tracer.graph.prune import Pruned
+from ui.circuit_draft import draft_of
+from ui.explorer import DEFAULT_EDGES, DEFAULT_NODES
+from ui.export_menu import export_menu
 from ui.graph_diff import graph_diff
 from ui.library_import import import_graphs
 from ui.library_search import Labels, circuit_matches, find_graphs, labels_with, words_of
@@ -103,7 +108,7 @@ def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], la
     )
     rows = _chosen(table, "graphs", words, {"traced": WHEN, "MB": MEGABYTES}, several=True)
     if len(rows) == 1:
-        _open_or_delete(service, found[rows[0]])
+        _one_graph(service, found[rows[0]])
     elif len(rows) == 2:
         left, right = (found[row].key for row in rows)
         st.button(
@@ -117,12 +122,26 @@ def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], la
         st.caption("Select a row to open or delete it, or two rows to compare them.")
 
 
-def _open_or_delete(service: Service, entry: Entry) -> None:
-    open_, delete, _ = st.columns([1, 1, 4])
+def _one_graph(service: Service, entry: Entry) -> None:
+    open_, delete, export, _ = st.columns([1, 1, 1, 3])
     open_.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"graph": entry.key}, width="stretch"
     )
     delete.button("Delete", key="delete_graph", on_click=_forget, args=(service, entry), width="stretch")
+    graph = service.graph(entry.key)
+    if graph is not None:
+        body = draft_of(entry.key, str(entry.meta.get("prompt", ""))).body
+        with export:
+            _export(entry.key, graph, body, (DEFAULT_NODES, DEFAULT_EDGES), place="_graphs")
+
+
+def _export(key: str, graph: Graph, body: CircuitBody, thresholds: tuple[float, float], place: str) -> None:
+    export_menu(key, graph, _pruned(key, graph, *thresholds), body, thresholds, place=place)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _pruned(key: str, _graph: Graph, node_threshold: float, edge_threshold: float) -> Pruned:
+    return _graph.prune(node_threshold, edge_threshold)
 
 
 def _forget(service: Service, entry: Entry) -> None:
@@ -171,11 +190,16 @@ def _circuits(service: Service, entries: Mapping[str, Entry], words: Sequence[st
         st.caption("Select a row to open or delete it.")
         return
     record = circuits[rows[0]]
-    open_, delete, _ = st.columns([1, 1, 4])
+    open_, delete, export, _ = st.columns([1, 1, 1, 3])
     open_.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"circuit": record.id}, width="stretch"
     )
     delete.button("Delete", key="delete_circuit", on_click=_delete_circuit, args=(record,), width="stretch")
+    graph = service.graph(record.about.graph or "")
+    if graph is not None:
+        body = record.head.body
+        with export:
+            _export(record.about.graph or "", graph, body, (body.node_threshold, body.edge_threshold), "_circuits")
 
 
 def _delete_circuit(record: Record[CircuitBody]) -> None:

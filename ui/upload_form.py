@@ -12,7 +12,9 @@ from ui.session import get_service
 from ui.sidebar import plain
 
 
-def upload_form(name: str, graph: Graph, document: Callable[[str, str | None, str | None], bytes]) -> None:
+def upload_form(
+    name: str, graph: Graph, document: Callable[[str, str | None, str | None], bytes], place: str = ""
+) -> None:
     """`document` makes the file of a slug, Neuronpedia's name of the model, and that of the feature set.
 
     What is typed and ticked is of the graph `name` alone: nobody agrees for another one.
@@ -22,11 +24,12 @@ def upload_form(name: str, graph: Graph, document: Callable[[str, str | None, st
         return
     host = urlsplit(settings.neuronpedia).netloc
     with st.expander(f"Upload to {host}"):
-        slug = st.text_input("Name of the graph there", name, key=f"upload_slug_{name}", max_chars=100)
-        scan = st.text_input("What the model is called there", scan_of(graph), key=f"upload_scan_{name}", max_chars=100)
+        own = f"{name}{place}"
+        slug = st.text_input("Name of the graph there", name, key=f"upload_slug_{own}", max_chars=100)
+        scan = st.text_input("What the model is called there", scan_of(graph), key=f"upload_scan_{own}", max_chars=100)
         source_set = st.text_input(
             "What the feature set is called there",
-            key=f"upload_set_{name}",
+            key=f"upload_set_{own}",
             max_chars=100,
             placeholder="only if it knows the set",
         )
@@ -36,8 +39,8 @@ def upload_form(name: str, graph: Graph, document: Callable[[str, str | None, st
             f"Sent to {plain(host)}: the graph as pruned here, of model **{plain(scan)}**, its prompt “{plain(shown)}”,"
             " its tokens, and the labels, pins and groups that the JSON file has. Anybody with the link can read it."
         )
-        agreed = st.checkbox("Send this, for everybody to read", key=f"upload_agreed_{name}")
-        if st.button("Upload", key=f"upload_go_{name}", disabled=not agreed, width="stretch"):
+        agreed = st.checkbox("Send this, for everybody to read", key=f"upload_agreed_{own}")
+        if st.button("Upload", key=f"upload_go_{own}", disabled=not agreed, width="stretch"):
             with st.spinner("Uploading…"):
                 try:
                     page = upload(

@@ -24,7 +24,7 @@ def zebra(n: str) -> dict:
     """A small graph of its own prompt, with a pin and a label."""
     document = small()
     document["metadata"] |= {"prompt": f"zebra {n} {HOSTILE}", "prompt_tokens": ["ze", "bra", HOSTILE]}
-    document["nodes"][1]["clerp"] = f"{HOSTILE} {n}"
+    document["nodes"][1]["clerp"] = f"{HOSTILE} stripes {n}"
     document["qParams"] = {"pinnedIds": ["1_9_2"], "supernodes": []}
     return document
 
@@ -34,9 +34,13 @@ def tab(page: Page, name: str) -> None:
 
 
 def search(page: Page, text: str) -> None:
+    """By way of a search for nothing that is there, so that what is shown afterwards is the answer to this one."""
     field = main(page).get_by_role("textbox", name="Search", exact=True)
-    field.fill(text)
-    field.press("Enter")
+    for words in ("nothing like that", text):
+        field.fill(words)
+        field.press("Enter")
+        if words != text:
+            expect(main(page)).to_contain_text("No graph fits the search.")
 
 
 def table(page: Page) -> Locator:
@@ -57,13 +61,14 @@ def test_files_in_search_open_delete_undo_compare(visit: Visit, tmp_path: Path) 
     bring_in_a_file_and_a_text(page, tmp_path)
     search_and_open(page)
     delete_and_bring_back(page)
+    export_with_the_label(page)
     compare_the_two(page)
     clean_up(page)
 
 
 def bring_in_a_file_and_a_text(page: Page, folder: Path) -> None:
     tab(page, "Import")
-    (folder / "one.json").write_text(json.dumps(zebra("one")))
+    (folder / "one.json").write_text(json.dumps(zebra("first")))
     main(page).locator("input[type=file]").set_input_files(folder / "one.json")
     expect(main(page)).to_contain_text("Imported, with 1 pins, 0 groups, 1 labels.")
     main(page).get_by_role("button", name="Take its 1 labels into this lab").click()
@@ -74,7 +79,7 @@ def bring_in_a_file_and_a_text(page: Page, folder: Path) -> None:
     text.fill("[" * 2000)
     main(page).get_by_role("button", name="Import the text").click()
     expect(main(page)).to_contain_text("Not imported: the file has lists or objects nested deeper than 50")
-    text.fill(json.dumps(zebra("two")))
+    text.fill(json.dumps(zebra("second")))
     main(page).get_by_role("button", name="Import the text").click()
     expect(main(page)).to_contain_text("Imported, with 1 pins, 0 groups, 1 labels.")
 
@@ -83,11 +88,9 @@ def search_and_open(page: Page) -> None:
     tab(page, "Graphs")
     search(page, "zebra")
     shown(page, 2)
-    search(page, "zebra two")
+    search(page, "stripes")  # the label that was taken from one file; that of the other stayed there
     shown(page, 1)
-    search(page, "one onerror=alert(1)>")  # by the label that was taken from the file, and by its prompt
-    shown(page, 1)
-    search(page, "zebra two")
+    search(page, "zebra second")
     shown(page, 1)
     pick(page, 0)
     main(page).get_by_role("link", name=re.compile("Open$")).click()
@@ -100,14 +103,30 @@ def search_and_open(page: Page) -> None:
 
 
 def delete_and_bring_back(page: Page) -> None:
-    search(page, "zebra two")
+    search(page, "zebra second")
     shown(page, 1)
     pick(page, 0)
     main(page).get_by_role("button", name="Delete", exact=True).click()
     expect(main(page)).to_contain_text("No graph fits the search.")
-    expect(main(page)).to_contain_text(f"Deleted: zebra two {HOSTILE}")
+    expect(main(page)).to_contain_text(f"Deleted: zebra second {HOSTILE}")
     main(page).get_by_role("button", name="Undo", exact=True).click()
     shown(page, 1)
+
+
+def export_with_the_label(page: Page) -> None:
+    search(page, "zebra first")
+    shown(page, 1)
+    pick(page, 0)
+    main(page).get_by_role("button", name="Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON: Neuronpedia").click()
+    document = json.loads(download.value.path().read_text("utf-8"))
+    labels = {node["node_id"]: node["clerp"] for node in document["nodes"] if node["clerp"]}
+    assert labels["1_9_2"] == f"{HOSTILE} stripes first" and document["metadata"]["prompt"] == f"zebra first {HOSTILE}"
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV: nodes").click()
+    assert f"{HOSTILE} stripes first" in download.value.path().read_text("utf-8")
+    page.keyboard.press("Escape")
 
 
 def compare_the_two(page: Page) -> None:
@@ -139,6 +158,7 @@ def clean_up(page: Page) -> None:
         main(page).get_by_role("button", name="Delete", exact=True).click()
         expect(main(page)).to_contain_text("Deleted: zebra")
     search(page, "zebra")
+    page.wait_for_timeout(1000)  # time for an answer that should not come
     expect(main(page)).to_contain_text("No graph fits the search.")
 
 

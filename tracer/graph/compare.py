@@ -31,9 +31,10 @@ def check_comparable(left: Graph, right: Graph) -> None:
         if not all(prints) and names == ["unknown", "unknown"]:
             raise TracerError(f"neither graph says what it was made with: their {what} may be different ones")
         if len(set(prints if all(prints) else names)) > 1:
+            said = " and ".join(" ".join(name.split())[:80] for name in dict.fromkeys(names))  # names are anybody's
             raise TracerError(
-                f"the graphs are of different {what} ({' and '.join(dict.fromkeys(names))}), so their features have"
-                " nothing in common but numbers; choose two graphs of one model and one feature set"
+                f"the graphs are of different {what} ({said}), so their features have nothing in common but numbers;"
+                " choose two graphs of one model and one feature set"
             )
 
 
