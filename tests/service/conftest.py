@@ -28,6 +28,12 @@ def settings(tmp_path: Path) -> Settings:
         build_dashboards=False,
         max_tokens=8,
         queue=4,
+        import_mb=1,
+        import_nodes=1000,
+        import_edges=10_000,
+        import_depth=50,
+        neuronpedia="",
+        neuronpedia_key="",
     )
 
 
