@@ -2,6 +2,9 @@
 
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
+
+`make test` runs two workers, a file at a time each. The browser tests are one group, and the last: they share a server,
+and look at how long things take.
 """
 
 import os
@@ -17,6 +20,7 @@ os.environ["HYPOGRAPH_DASHBOARDS"] = "0"  # two cores: what is built beside a te
 
 import platformdirs  # noqa: E402
 import pytest  # noqa: E402
+import torch  # noqa: E402
 
 import tracer  # noqa: E402
 from lab import Lab, Person  # noqa: E402
@@ -58,6 +62,30 @@ def ada(lab: Lab) -> Person:
 @pytest.fixture
 def ben(lab: Lab) -> Person:
     return lab.person("local", "ben", "Ben")
+
+
+def pytest_configure() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one of two, on two cores
+        torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if _in_browser(item) else str(item.path)))
+    items.sort(key=_in_browser)
+
+
+def _in_browser(item: pytest.Item) -> bool:
+    return "browser" in item.path.parts
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests measured (`record_property`), at the end of the run."""
+    measured = [pair for report in terminalreporter.getreports("passed") for pair in report.user_properties]
+    if measured:
+        terminalreporter.section("measured")
+    for name, value in measured:
+        terminalreporter.write_line(f"{name}: {value}")
 
 
 def in_ci() -> bool:
