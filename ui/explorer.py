@@ -8,8 +8,8 @@ import streamlit as st
 from service import Service
 from tracer import Graph
 from tracer.graph.layout import KINDS
-from ui.circuit_draft import draft_of
-from ui.circuit_panel import circuit_panel
+from ui.circuit_draft import Draft, draft_of
+from ui.circuit_panel import circuit_panel, said
 from ui.circuit_view import circuit_view
 from ui.export_menu import export_menu
 from ui.feature_label import labels_of
@@ -59,8 +59,9 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             overlay={"labels": labels_of(key, graph), "pins": list(draft.body.pins)},
             select={"id": selection.id, "nonce": f"{key}:{selection.nonce}"},
             key="canvas",
-            height=660,
-            on_pin=draft.toggle,
+            height=740,
+            on_pin=lambda ids: said(lambda: _pin(draft, ids)),
+            on_group=lambda ids: said(lambda: draft.bring_in([], [(_group_name(draft), ids)])),
         )
         selection.follow_canvas(reported, visible)
         with share.popover("Link", width="stretch"):
@@ -76,6 +77,20 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             circuit_panel(graph, draft, selection, (node_threshold, edge_threshold))
         circuit_view(graph, draft, selection)
         _table(graph, view, selection)
+
+
+def _pin(draft: Draft, ids: list[str]) -> None:
+    """One node: in or out. Several: all in, as one change."""
+    if len(ids) == 1:
+        draft.toggle(ids[0])
+    else:
+        draft.bring_in(ids, [])
+
+
+def _group_name(draft: Draft) -> str:
+    """The first "group N" that no group has."""
+    taken = {group.name for group in draft.body.groups}
+    return next(name for n in range(1, len(taken) + 2) if (name := f"group {n}") not in taken)
 
 
 def _counts(graph: Graph, view: GraphView) -> str:

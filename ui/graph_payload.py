@@ -7,7 +7,9 @@ import numpy as np
 import streamlit as st
 
 from tracer import Graph
+from tracer.graph.layout import Layout
 from tracer.graph.prune import Pruned
+from tracer.presets import licence_of
 from ui.node_words import FIGURE_HELP, LOGIT, explanation, figures, short_name, target_name
 
 MAX_EDGES = 10_000
@@ -49,6 +51,7 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
     value[: layout.n_features] = _graph.activation  # known of an imported graph too
     texts: dict[str, int] = {}  # by its number: a few sentences serve all nodes
     names = list(FIGURE_HELP)
+    positions, feature_positions = _positions(layout)
     nodes = {
         "id": [_graph.ids[i] for i in kept],
         "kind": kinds.tolist(),
@@ -58,6 +61,7 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         "value": [0.0 if np.isnan(v) else round(float(v), 4) for v in value[kept]],
         "influence": np.round(_graph.influence[kept], 6).tolist(),
         "probability": probability,
+        "positions": positions[kept].tolist(),
         "name": [short_name(_graph, int(i)) for i in kept],
         "text": [texts.setdefault(explanation(_graph, int(i)), len(texts)) for i in kept],
         "figures": [[(names.index(name), value) for name, value in figures(_graph, int(i))] for i in kept],
@@ -73,10 +77,27 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
         "n_layers": layout.n_layers,
         "texts": list(texts),
         "figure_names": names,
+        "feature_positions": feature_positions,
+        "file_name": f"hypograph-{key[:8]}",
+        "credit": f"Model {_graph.meta['model']}: {licence_of(_graph.meta) or 'terms unknown'}.",
         "nodes": nodes,
         "edges": edges,
     }
     return GraphView(pruned, canvas, len(kept), int(pruned.kept_edges.sum()), len(strongest))
+
+
+def _positions(layout: Layout) -> tuple[np.ndarray, int]:
+    """(n_nodes,): at how many positions the same feature of the same layer is a node of the graph, before pruning; 0
+    for what is no feature. And the number of positions that have features at all.
+
+    Features that are active but were not chosen as nodes are not counted: the graph does not know them.
+    """
+    found = np.zeros(layout.n_nodes, dtype=np.int64)
+    if layout.n_features:
+        same = np.stack([layout.layer, layout.feature])
+        _, which, times = np.unique(same, axis=1, return_inverse=True, return_counts=True)
+        found[: layout.n_features] = times[which.reshape(-1)]
+    return found, len(np.unique(layout.position))
 
 
 def _drawn(sources: np.ndarray, targets: np.ndarray, share: np.ndarray, score: np.ndarray) -> np.ndarray:
