@@ -86,7 +86,7 @@ def graph_canvas(
         sent = st.session_state[f"{key}:sent"] = (graph, _encoded(graph))
 
     def tell(event: str, callback: Callable[[list[str]], None] | None) -> None:
-        ids = _believed(st.session_state[key].get(event), graph["nodes"]["id"])
+        ids = believed(st.session_state[key].get(event), graph["nodes"]["id"])
         if callback is not None and ids:
             callback(ids)
 
@@ -107,7 +107,7 @@ def graph_canvas(
     return selected if isinstance(selected, str) and selected in graph["nodes"]["id"] else None
 
 
-def _believed(ids: object, known: list[str]) -> list[str]:
+def believed(ids: object, known: list[str]) -> list[str]:
     """What a browser reports, if it is a list of known ids; else nothing."""
     if not isinstance(ids, list) or len(ids) > len(known) or not all(isinstance(id, str) for id in ids):
         return []

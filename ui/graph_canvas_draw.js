@@ -312,14 +312,14 @@ function paintAxes(ctx, scene) {
 
 /** The frame: cached layers, then what hover and a drag add, then the axes' texts. `layers` = { backdrop, nodes, focus }. */
 function paintFrame(ctx, scene, layers) {
-  const { theme, box, selected, hovered, hoverLinks, canvas, band } = scene;
+  const { theme, box, hovered, hoverLinks, canvas, band } = scene, isNew = hovered >= 0 && !scene.chosen.includes(hovered);
   ctx.clearRect(0, 0, canvas.width, canvas.height);
   const [backdrop, nodes] = fading(scene);
   for (const [image, alpha] of [[layers.backdrop, backdrop], [layers.nodes, nodes], [layers.focus, 1]]) {
     ctx.globalAlpha = alpha;
     ctx.drawImage(image, 0, 0, canvas.width, canvas.height);
   }
-  if (hovered >= 0 && hovered !== selected) {
+  if (isNew) {
     ctx.save();
     clipTo(ctx, box);
     paintLinks(ctx, scene, [hovered], hoverLinks.slice(-HOVER_EDGES), 0.55);
@@ -328,7 +328,7 @@ function paintFrame(ctx, scene, layers) {
   ctx.save();
   clipTo(ctx, box, 6);
   if (hovered >= 0) fillNode(ctx, scene, hovered, theme.text, 0.8);
-  if (hovered >= 0 && hovered !== selected) ringNode(ctx, scene, hovered, theme.text, 3, 1);
+  if (isNew) ringNode(ctx, scene, hovered, theme.text, 3, 1);
   if (band) {
     const [a, b] = band;
     ctx.fillStyle = theme.band;

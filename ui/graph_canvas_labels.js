@@ -1,6 +1,6 @@
 // Labels beside nodes where there is room: never over a mark or another label, cut to a width, the important first.
 
-const LABEL_WIDTH = 104, LABEL_HEIGHT = 14, LABEL_GAP = 3, MOST_LABELS = 60, BUCKET = 32;
+const LABEL_WIDTH = 104, LABEL_HEIGHT = 14, LABEL_GAP = 3, CLEAR = 6, MOST_LABELS = 60, BUCKET = 32;
 
 /** Rectangles that are taken, in buckets, so that asking costs the same however many there are. */
 class Taken {
@@ -32,25 +32,27 @@ function besideText({ index, labels, labelOf }, node) {
   return Object.hasOwn(labels, index.nodes.id[node]) ? labelOf(node) : labelOf(node).split(" @ ")[0];
 }
 
-/** Where labels go: [{ node, text, x, y }], x the left end and y the middle. Selected, pinned and linked nodes come
- *  first, then those that a person has labelled, then the most influential. */
+/** Where labels go: [{ node, text, x, y, width }], x the left end and y the middle. Selected, pinned and linked nodes come
+ *  first, then those that a person has labelled, then, while nothing is selected, the most influential. */
 function placeLabels(ctx, scene) {
-  const { index, screen, box, hidden, chosen, overlay, links, fitted, labels } = scene;
+  const { index, screen, box, hidden, chosen, overlay, links, paths, fitted, labels } = scene;
   const { kind, id, influence } = index.nodes, { source, target } = index.edges;
   const inView = (node) => {
     const x = screen.x(node), y = screen.y(node);
     return !hidden[node] && x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height;
   };
-  const taken = new Taken(), visible = [...kind.keys()].filter(inView);
-  for (const node of visible) {
-    const x = screen.x(node), y = screen.y(node), r = nodeRadius(scene, node) + 1;
-    taken.add([x - r, y - r, x + r, y + r]);
-  }
   const rank = new Map();
   for (const node of links.flatMap((e) => [source[e], target[e]])) rank.set(node, 2);
+  for (const node of paths?.flatMap((path) => path.nodes) ?? []) rank.set(node, 2);
   for (const node of [...chosen, ...overlay.pins]) rank.set(node, 3);
   const rankOf = (node) => rank.get(node) ?? (Object.hasOwn(labels, id[node]) ? 1 : 0);
-  const features = visible.filter((node) => kind[node] === FEATURE);
+  const radiusOf = (node) => nodeRadius(scene, node) + (rank.get(node) === 3 ? 4 : 0); // with its ring
+  const taken = new Taken(), visible = [...kind.keys()].filter(inView);
+  for (const node of visible) {
+    const x = screen.x(node), y = screen.y(node), r = radiusOf(node) + 1;
+    taken.add([x - r, y - r, x + r, y + r]);
+  }
+  const features = visible.filter((node) => kind[node] === FEATURE && (!chosen.length || rankOf(node)));
   features.sort((a, b) => rankOf(b) - rankOf(a) || influence[b] - influence[a]);
   ctx.font = font(scene.theme, SMALL_TEXT);
   const placed = [];
@@ -61,9 +63,11 @@ function placeLabels(ctx, scene) {
       const text = fitText(ctx, full, LABEL_WIDTH);
       fitted.set(full, { text, width: ctx.measureText(text).width });
     }
-    const { text, width } = fitted.get(full), y = screen.y(node), reach = nodeRadius(scene, node) + LABEL_GAP;
-    for (const x of [screen.x(node) + reach, screen.x(node) - reach - width]) {
-      const rectangle = [x, y - LABEL_HEIGHT / 2, x + width, y + LABEL_HEIGHT / 2];
+    const { text, width } = fitted.get(full), y = screen.y(node), reach = radiusOf(node) + LABEL_GAP;
+    const right = screen.x(node) + reach, left = screen.x(node) - reach - width;
+    for (const x of [right, left]) { // and well away from the next node, whose label it could seem
+      const [from, to] = x === right ? [x, x + width + CLEAR] : [x - CLEAR, x + width];
+      const rectangle = [from, y - LABEL_HEIGHT / 2, to, y + LABEL_HEIGHT / 2];
       if (!text || x < box.left || x + width > box.left + box.width || !taken.isFree(rectangle)) continue;
       taken.add(rectangle);
       placed.push({ node, text, x, y, width });

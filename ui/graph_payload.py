@@ -51,7 +51,7 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
     value[: layout.n_features] = _graph.activation  # known of an imported graph too
     texts: dict[str, int] = {}  # by its number: a few sentences serve all nodes
     names = list(FIGURE_HELP)
-    positions, feature_positions = _positions(layout)
+    positions, feature_positions = feature_positions_of(layout)
     nodes = {
         "id": [_graph.ids[i] for i in kept],
         "kind": kinds.tolist(),
@@ -86,7 +86,7 @@ def graph_view(key: str, _graph: Graph, node_threshold: float, edge_threshold: f
     return GraphView(pruned, canvas, len(kept), int(pruned.kept_edges.sum()), len(strongest))
 
 
-def _positions(layout: Layout) -> tuple[np.ndarray, int]:
+def feature_positions_of(layout: Layout) -> tuple[np.ndarray, int]:
     """(n_nodes,): at how many positions the same feature of the same layer is a node of the graph, before pruning; 0
     for what is no feature. And the number of positions that have features at all.
 
