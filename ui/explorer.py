@@ -98,7 +98,12 @@ def _counts(graph: Graph, view: GraphView) -> str:
         f"{view.n_nodes:,} of {graph.layout.first_bias:,} nodes and {view.n_edges:,} of {graph.adjacency.nnz:,} edges"
         " kept"
     )
-    return text + (f"; the {view.n_drawn:,} strongest edges can be drawn." if view.n_drawn < view.n_edges else ".")
+    text += f"; the {view.n_drawn:,} strongest edges can be drawn." if view.n_drawn < view.n_edges else "."
+    (replacement, completeness), (whole_replacement, whole_completeness) = view.scores, view.whole_scores
+    return text + (
+        f" What is kept alone: replacement {replacement:.3f} (whole graph {whole_replacement:.3f}), completeness"
+        f" {completeness:.3f} ({whole_completeness:.3f})."
+    )
 
 
 def _table(graph: Graph, view: GraphView, selection: Selection) -> None:

@@ -1,6 +1,9 @@
 """The tools of the canvas on a real graph of the default model: what they tell the circuit, and what they write."""
 
 import re
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -22,6 +25,7 @@ def test_canvas_tools_on_a_real_graph(visit: Visit) -> None:
     what_is_hidden_is_counted(page)
     paths_lead_to_the_answer(page)
     the_picture_names_the_model(page)
+    it_fits(visit, page)
 
 
 def several_are_grouped_and_undone(page: Page) -> None:
@@ -98,3 +102,16 @@ def the_picture_names_the_model(page: Page) -> None:
     written = waiting.value.path().read_text("utf-8")
     assert "gemma-3-270m" in written and "Gemma" in written and "baloncesto" in written
     assert re.fullmatch(r"hypograph-[0-9a-f]{8}\.svg", waiting.value.suggested_filename)
+
+
+def it_fits(visit: Visit, page: Page) -> None:
+    """At both widths, in both themes, with a node selected; the screenshots are for a person to look at."""
+    address = urlsplit(page.url)
+    for theme, width in (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)):
+        other = visit(f"{address.path}?{address.query}&select=LOGIT_0", theme=theme, width=width)
+        settled(other)
+        until(lambda other=other: ask(other, "selected()") == "LOGIT_0")
+        assert other.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        canvas_of(other).scroll_into_view_if_needed()
+        other.screenshot(path=Path(tempfile.gettempdir()) / f"explorer_{theme}_{width}.png")
+        other.close()

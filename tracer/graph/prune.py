@@ -4,6 +4,7 @@ Works on the sparse matrix: nothing of n² entries is formed or sorted.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -30,40 +31,58 @@ class Pruned:
         mask[rows, columns] = True
         return mask
 
+    @cached_property
+    def kept(self) -> sparse.csr_array:
+        """(n, n), row = target: the kept edges alone, in the order in which they are stored."""
+        return _among(self.adjacency, np.flatnonzero(self.kept_edges))
+
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Target and source nodes of the kept edges."""
-        rows = np.repeat(np.arange(self.adjacency.shape[0]), np.diff(self.adjacency.indptr))
-        return rows[self.kept_edges], self.adjacency.indices[self.kept_edges]
+        return _rows(self.kept), self.kept.indices
+
+
+def _among(adjacency: sparse.csr_array, at: np.ndarray) -> sparse.csr_array:
+    """The matrix with the stored edges `at`, ascending, alone."""
+    starts = np.searchsorted(at, adjacency.indptr)
+    return sparse.csr_array((adjacency.data[at], adjacency.indices[at], starts), shape=adjacency.shape)
+
+
+def _rows(matrix: sparse.csr_array) -> np.ndarray:
+    """The row of each stored edge."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def prune(
-    adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray, node_threshold: float, edge_threshold: float
+    adjacency: sparse.csr_array,
+    layout: Layout,
+    weights: np.ndarray,
+    node_influence: np.ndarray,
+    node_threshold: float,
+    edge_threshold: float,
 ) -> Pruned:
-    """Thresholds are shares (0, 1] of all node influence and of all edge scores. Raises TracerError outside that."""
+    """`node_influence` (nodes without bias,) is that of the whole graph, which no threshold changes.
+
+    Thresholds are shares (0, 1] of all node influence and of all edge scores. Raises TracerError outside that.
+    """
     for name, value in (("node", node_threshold), ("edge", edge_threshold)):
         if not 0 < value <= 1:
             raise TracerError(f"the {name} threshold is {value:g}; give a share above 0 and at most 1")
     n, features, errors = layout.first_bias, layout.first_error, layout.first_embedding
-    matrix = normalised(adjacency, layout)
-    node_influence = influence(matrix, layout, weights)
     keep = node_influence >= smallest_kept(node_influence, node_threshold)
     keep[errors:] = True  # embeddings and logits stay
 
-    rows = np.repeat(np.arange(layout.n_nodes), np.diff(adjacency.indptr))
-    columns = adjacency.indices
-    inner = columns < n  # bias nodes take no part
-    alive = inner.copy()
-    alive[inner] = keep[rows[inner]] & keep[columns[inner]]
-    rest = sparse.csr_array(
-        (np.where(alive, adjacency.data, 0), columns, adjacency.indptr), shape=adjacency.shape, copy=True
-    )
-    rest_matrix = normalised(rest, layout)
-    rest_influence = influence(rest_matrix, layout, weights)
+    part = np.zeros(layout.n_nodes, dtype=bool)  # bias nodes take none
+    part[:n] = keep
+    alive = np.repeat(part, np.diff(adjacency.indptr))
+    alive &= part[adjacency.indices]
+    at = np.flatnonzero(alive)  # what follows costs what is left, not what there was
+    rest = _among(adjacency, at)
+    rows, columns = _rows(rest), rest.indices
+    matrix = normalised(rest, layout)  # in the same order
+    rest_influence = influence(matrix, layout, weights)
     rest_influence[layout.first_logit : n] += weights
-    scores = np.zeros(len(columns))
-    # `normalised` drops the bias columns and keeps the order of the rest
-    scores[inner] = rest_matrix.data * rest_influence[rows[inner]]
-    kept = alive & (scores >= smallest_kept(scores[alive], edge_threshold))
+    scores = matrix.data * rest_influence[rows]
+    kept = scores >= smallest_kept(scores, edge_threshold)
 
     while True:
         has_output = np.bincount(columns[kept], minlength=layout.n_nodes)[:n] > 0
@@ -77,7 +96,9 @@ def prune(
         kept[kept] = keep[rows[kept]] & keep[columns[kept]]
     mask = np.zeros(layout.n_nodes, dtype=bool)
     mask[:n] = keep
-    return Pruned(mask, kept, cumulative_scores(node_influence, layout.n_nodes), adjacency)
+    kept_edges = np.zeros(len(adjacency.data), dtype=bool)
+    kept_edges[at[kept]] = True
+    return Pruned(mask, kept_edges, cumulative_scores(node_influence, layout.n_nodes), adjacency)
 
 
 def smallest_kept(values: np.ndarray, threshold: float) -> float:
