@@ -90,7 +90,8 @@ class GraphCanvas extends CanvasView {
     if (newTheme) this.fitted.clear();
     if (newGraph) {
       this.rev = data.rev;
-      this.index = indexGraph(JSON.parse(data.graph));
+      this.graph = JSON.parse(data.graph);
+      this.reindex();
       this.hovered = this.corner = this.matchAt = -1;
       for (const id of this.others) if (!this.index.byId.has(id)) this.others.delete(id);
       this.tooltip.hidden = true;
@@ -178,12 +179,18 @@ class GraphCanvas extends CanvasView {
     return isSame ? ["focus"] : undefined;
   }
 
+  reindex() {
+    this.index = indexGraph(this.filter.kept && this.graph.nodes.kept ? withKeptShares(this.graph) : this.graph);
+  }
+
   refresh() {
     this.repaint(this.refocus());
   }
 
   setFilter(change) {
+    const { kept } = this.filter;
     this.filter = { ...this.filter, ...change };
+    if (this.filter.kept !== kept) this.reindex();
     this.refresh();
   }
 
@@ -351,7 +358,7 @@ class GraphCanvas extends CanvasView {
 
   async saveImage(type) {
     const scene = { ...this.scene(), hovered: -1, band: null }, notes = [
-      "Links: solid teal positive, dashed amber negative; width by share of the target’s input.",
+      `Edges: solid teal positive, dashed amber negative; width by share of the target’s ${this.filter.kept ? "kept " : ""}input.`,
       ...(this.reasons.length ? [`Not drawn: ${this.reasons.map(({ reason }) => reason).join(", ")}.`] : []),
       this.index.credit ?? "",
     ].filter(Boolean);

@@ -68,7 +68,8 @@ def graph_canvas(
             `figures` (pairs of an index into the names and a value). To hide features of most tokens, both or none:
             `feature_positions` (int, positions with features) and of each node `positions` (at how many of them the
             same feature of the same layer is a node; 0 for what is no feature). For image files: `file_name` (without
-            ending) and `credit` (the model and its terms).
+            ending) and `credit` (the model and its terms). Of a pruned graph: `kept` (of each node, the share of its
+            input that is kept; 1 for nodes without inputs).
         overlay: `labels` ({id: text}, over the node's own), `pins` (ids, drawn with a ring).
         select: `{"id": str | None, "nonce": int | str}`: a selection from outside (permalink, table, search), obeyed
             once for each nonce; the browser's own clicks count again afterwards.

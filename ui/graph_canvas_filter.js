@@ -1,9 +1,9 @@
-// Which nodes and links are shown, and why others are not. Pure: no DOM, no geometry. A filter is { links, strongest,
-// errors, bias, common, layers, labels }: a type of link, how many of the strongest (0: all), what to hide, and whether
-// labels stand beside the nodes.
+// Which nodes and edges are shown, and why others are not. Pure: no DOM, no geometry. A filter is { links, strongest,
+// errors, bias, common, layers, labels, kept }: which edges of the selected nodes, how many of the strongest (0: all), what
+// to hide, whether labels stand beside the nodes, and whether shares are those of the input that pruning has kept.
 
 const NO_FILTER = Object.freeze({
-  links: "either", strongest: 0, errors: false, bias: false, common: false, layers: "", labels: true,
+  links: "either", strongest: 0, errors: false, bias: false, common: false, layers: "", labels: true, kept: false,
 });
 const LINK_TYPES = [
   ["either", "Inputs and outputs"], ["inputs", "Inputs"], ["outputs", "Outputs"],
@@ -52,7 +52,13 @@ function hiddenNodes(index, filter, kept) {
   return { hidden, reasons: parts.filter(({ n }) => n).map(({ words, n }) => ({ reason: words(n), n })) };
 }
 
-/** The links to draw for some chosen nodes, weakest first, and how many the type alone would draw. */
+/** The graph with each edge as a share of what pruning has kept of its target's input, not of all of it. */
+function withKeptShares(graph) {
+  const { target, share } = graph.edges, { kept } = graph.nodes;
+  return { ...graph, edges: { ...graph.edges, share: share.map((value, e) => value / Math.max(kept[target[e]], 1e-9)) } };
+}
+
+/** The edges to draw for some chosen nodes, weakest first, and how many the type alone would draw. */
 function linksShown(index, hidden, chosen, pins, { links, strongest }) {
   const { source, target, share } = index.edges, found = new Set();
   const add = (nodes, wanted) => {

@@ -38,7 +38,7 @@ class CanvasInput {
     const node = this.nodeAt(event);
     if (event.shiftKey || this.view.boxMode) node >= 0 && this.view.extend(node);
     else this.view.toggle(node);
-    this.view.tooltip.hidden = true; // it would lie on the links that the click has just shown
+    this.view.tooltip.hidden = true; // it would lie on the edges that the click has just shown
   }
 
   press(event) {

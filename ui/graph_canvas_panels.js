@@ -2,7 +2,7 @@
 
 const KEYS = [
   ["← → ↑ ↓", "move the cursor to the next node that way"],
-  ["Shift ↓, Shift ↑", "move it along a link: to the strongest input, to the strongest output"],
+  ["Shift ↓, Shift ↑", "move it along an edge: to the strongest input, to the strongest output"],
   ["Enter, Space", "select the node at the cursor; again clears"],
   ["Shift Enter, Shift click", "add the node to the selection, or take it out"],
   ["Shift drag", "select all nodes in a box"],
@@ -50,6 +50,7 @@ class FilterPanel {
     this.ticks = {
       errors: tick("", set("errors")), bias: tick("", set("bias")), common: tick("", set("common")),
       labels: tick("Labels beside nodes, where there is room", set("labels")),
+      kept: tick("Shares of the input that pruning kept, not of all of it", set("kept")),
     };
     const layers = make("label", "row");
     this.layers = make("input", "field",
@@ -57,10 +58,14 @@ class FilterPanel {
     this.layers.addEventListener("input", () => view.setFilter({ layers: this.layers.value }));
     this.wrong = make("div", "wrong", { id: "wrong-layers", role: "status" });
     layers.append(make("span", "", {}, "Layers"), this.layers);
-    const reset = make("button", "button", { type: "button", title: "No filter" }, "Show all");
-    reset.addEventListener("click", () => view.setFilter(NO_FILTER));
-    const { errors, bias, common, labels } = this.ticks;
-    this.root.append(make("div", "heading", {}, "Hide"), errors.row, bias.row, common.row, layers, this.wrong, labels.row, reset);
+    const reset = make("button", "button", { type: "button", title: "Hide nothing" }, "Reset");
+    reset.addEventListener("click", () => {
+      const { links, strongest } = view.filter; // chosen elsewhere
+      view.setFilter({ ...NO_FILTER, links, strongest });
+    });
+    const { errors, bias, common, labels, kept } = this.ticks;
+    this.root.append(make("div", "heading", {}, "Hide"), errors.row, bias.row, common.row, layers, this.wrong,
+      make("div", "heading", {}, "Show"), labels.row, kept.row, reset);
     keepKeys(this.root, () => view.tools.openFilter(false));
   }
 
@@ -75,7 +80,8 @@ class FilterPanel {
     for (const [name, { row, input, words: text }] of Object.entries(this.ticks)) {
       input.checked = filter[name];
       if (name in totals) text.textContent = `${words[name]} (${totals[name].toLocaleString("en")})`;
-      row.hidden = (name === "bias" && !index.hasBias) || (name === "common" && !index.nodes.positions);
+      row.hidden = (name === "bias" && !index.hasBias) || (name === "common" && !index.nodes.positions) ||
+        (name === "kept" && !index.nodes.kept);
     }
     const { wrong } = parseLayers(filter.layers, index.n_layers);
     if (this.layers.value !== filter.layers) this.layers.value = filter.layers;
@@ -113,8 +119,8 @@ class PathPanel {
     });
     const end = index.nodes.id.length && paths.length ? view.labelOf(paths[0].nodes.at(-1)) : "";
     const note = paths.length
-      ? `Products of shares along the links drawn here: what reaches “${end}” by each path, of its whole input.`
-      : "No path between these two along the links drawn here.";
+      ? `Products of shares along the edges drawn here: what reaches “${end}” by each path, of its whole input.`
+      : "No path between these two along the edges drawn here.";
     this.root.replaceChildren(head, list, make("div", "fact", {}, note));
   }
 }

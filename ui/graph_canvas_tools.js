@@ -8,8 +8,8 @@ class CanvasTools {
     this.pathPanel = new PathPanel(view);
     this.keys = keysDialog(() => view.canvas.focus());
     this.buildSearch();
-    this.links = this.choice("Links of the selected nodes", LINK_TYPES, (value) => view.setFilter({ links: value }));
-    this.strongest = this.choice("How many links", STRONGEST.map((n) => [n, n ? `${n} strongest` : "all links"]),
+    this.links = this.choice("Edges of the selected nodes", LINK_TYPES, (value) => view.setFilter({ links: value }));
+    this.strongest = this.choice("How many edges", STRONGEST.map((n) => [n, n ? `${n} strongest` : "all edges"]),
       (value) => view.setFilter({ strongest: Number(value) }));
     this.filter = this.button("Filter", "Filter: hide errors, bias nodes, layers, or features of most tokens", () => this.openFilter());
     this.filter.setAttribute("aria-expanded", "false");
@@ -93,7 +93,8 @@ class CanvasTools {
     const parts = [];
     if (chosen.length > 1) parts.push(`${chosen.length.toLocaleString("en")} nodes selected`);
     if (!paths && (chosen.length || linkTotal))
-      parts.push((links.length < linkTotal ? `the ${links.length} strongest of ` : "") + count(linkTotal, "link"));
+      parts.push((links.length < linkTotal ? `the ${links.length} strongest of ` : "") + count(linkTotal, "edge"));
+    if (view.filter.kept) parts.push("shares of the kept input");
     if (reasons.length) parts.push(hiddenWords(reasons));
     return parts.join(" · ");
   }

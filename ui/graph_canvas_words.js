@@ -28,6 +28,7 @@ function factsOf({ index, labelOf }, node) {
     ? [`probability ${percent(probability[node])}`] : [`activation ${digits(value[node])}`];
   numbers.push(`influence ${percent(influence[node])}`);
   const often = positions?.[node] > 1 ? `a node at ${positions[node]} of ${count(index.feature_positions, "position")}` : "";
+  if (index.nodes.kept?.[node] < 0.9995) numbers.push(`${percent(index.nodes.kept[node])} of its input kept`);
   const note = kind[node] === ERROR || kind[node] === EMBEDDING ? textOf(index, node) : "";
   return [labelOf(node), where.filter(Boolean).join(" · "), numbers.join(" · "), often, note].filter(Boolean);
 }

@@ -100,6 +100,7 @@ def by_hand() -> dict[str, Any]:
             "influence": influence,
             "probability": [0.5 if kind == 3 else None for kind in kinds],
             "positions": at,
+            "kept": [0.8 if name == "l0" else 1.0 for name in ids],
         },
         "edges": {
             "source": [ids.index(source) for source, _, _ in links],

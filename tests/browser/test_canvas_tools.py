@@ -37,7 +37,7 @@ def links(page: Page) -> set[tuple[str, str]]:
 
 
 def choose_links(page: Page, kind: str) -> None:
-    page.get_by_label("Links of the selected nodes").select_option(label=kind)
+    page.get_by_label("Edges of the selected nodes").select_option(label=kind)
 
 
 def filter_panel(page: Page) -> Locator:
@@ -65,7 +65,7 @@ def test_links_of_each_type(opened: Opener) -> None:
     expect_selected(page, "c")
     inputs, outputs = {("a", "c"), ("b", "c"), ("bias1", "c")}, {("c", "l0"), ("c", "d")}
     assert links(page) == inputs | outputs
-    expect(status(page)).to_have_text("5 links")
+    expect(status(page)).to_have_text("5 edges")
     choose_links(page, "Inputs")
     assert links(page) == inputs
     choose_links(page, "Outputs")
@@ -85,11 +85,26 @@ def test_links_of_each_type(opened: Opener) -> None:
 def test_the_strongest_links(opened: Opener) -> None:
     page = opened("hand")
     click(page, "c")
-    page.get_by_label("How many links").select_option(label="3 strongest")
+    page.get_by_label("How many edges").select_option(label="3 strongest")
     assert ask(page, "links()") == [["a", "c"], ["c", "l0"], ["b", "c"]], "the strongest is drawn last, on top"
-    expect(status(page)).to_have_text("the 3 strongest of 5 links")
+    expect(status(page)).to_have_text("the 3 strongest of 5 edges")
     choose_links(page, "Outputs")
-    expect(status(page)).to_have_text("2 links")
+    expect(status(page)).to_have_text("2 edges")
+
+
+def test_shares_of_what_pruning_kept(opened: Opener) -> None:
+    """80 % of the logit's input is kept, all of the others': .6 / .8 = .75 of it comes from c, and so on."""
+    page = opened("hand")
+    canvas_of(page).hover(position=place_of(page, "l0"))
+    expect(page.get_by_test_id("graph-tooltip")).to_contain_text("80% of its input kept")
+    click(page, "e1")
+    shift_click(page, "l0")
+    canvas_of(page).press("t")
+    filter_panel(page).get_by_label("Shares of the input that pruning kept").check()
+    expect(status(page)).to_contain_text("shares of the kept input")
+    assert [path["weight"] for path in ask(page, "paths()")] == pytest.approx([-0.27, 0.1875, 0.125, 0.0625, 0.05])
+    filter_panel(page).get_by_label("Shares of the input that pruning kept").uncheck()
+    assert ask(page, "paths()")[0]["weight"] == pytest.approx(-0.216)
 
 
 def test_it_says_what_is_hidden_and_why(opened: Opener) -> None:
@@ -110,7 +125,7 @@ def test_it_says_what_is_hidden_and_why(opened: Opener) -> None:
     panel.get_by_label("Layers").fill("2, 7")
     expect(panel).to_contain_text("“7” is no layer: there are 0 to 2.")
     expect(status(page)).to_contain_text("1 node of layer 2")
-    panel.get_by_role("button", name="Show all").click()
+    panel.get_by_role("button", name="Reset").click()
     expect(status(page)).to_have_text("")
     assert ask(page, "hidden()") == []
     page.keyboard.press("Escape")
@@ -131,7 +146,7 @@ def test_a_hidden_node_is_out_of_reach_but_a_selected_or_pinned_one_stays(opened
     assert ask(page, "hidden()") == ["x1", "x2"]
     click(page, "l0")
     assert not {("x1", "l0"), ("x2", "l0")} & links(page)
-    expect(status(page)).to_have_text("5 links · hidden: 2 errors")
+    expect(status(page)).to_have_text("5 edges · hidden: 2 errors")
 
 
 def test_filter_and_search_survive_another_revision_and_absence(opened: Opener) -> None:
@@ -149,7 +164,7 @@ def test_filter_and_search_survive_another_revision_and_absence(opened: Opener) 
     expect(canvas_of(page)).to_have_count(0)
     toggle(page, "hide")
     expect(status(page)).to_have_text(before)
-    assert page.get_by_label("Links of the selected nodes").input_value() == "inputs"
+    assert page.get_by_label("Edges of the selected nodes").input_value() == "inputs"
     assert ask(page, "matches()") and page.get_by_label("Search nodes").input_value() == "Jordan"
 
 
@@ -355,7 +370,7 @@ def test_strongest_paths_between_two_nodes(opened: Opener) -> None:
     canvas_of(page).press("Escape")
     expect(panel).to_be_hidden()
     assert ask(page, "selection()") == ["l0", "e1"], "the first Escape closes the paths alone"
-    filter_panel(page).get_by_role("button", name="Show all").click()
+    filter_panel(page).get_by_role("button", name="Reset").click()
     page.keyboard.press("Escape")
     click(page, "e3")
     shift_click(page, "c")

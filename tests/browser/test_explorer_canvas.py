@@ -67,7 +67,7 @@ def what_is_hidden_is_counted(page: Page) -> None:
     assert hidden
     counted = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) (?:error|feature)s?", status(page))]
     assert sum(counted) == len(hidden)
-    panel.get_by_role("button", name="Show all").click()
+    panel.get_by_role("button", name="Reset").click()
     assert ask(page, "hidden()") == []
     page.keyboard.press("Escape")
 
