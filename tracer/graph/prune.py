@@ -4,37 +4,33 @@ Works on the sparse matrix: nothing of n² entries is formed or sorted.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from tracer.errors import TracerError
-from tracer.graph.influence import influence, normalised
+from tracer.graph.influence import by_row, influence
 from tracer.graph.layout import Layout
 
 
 @dataclass
 class Pruned:
-    """`node_mask` (n,) over all nodes, bias nodes never kept; `kept_edges` (nnz,) over the stored edges."""
+    """`node_mask` (n,) over all nodes, bias nodes never kept; `kept_edges` (nnz,) over the stored edges; `kept` (n, n)
+    the matrix of those edges alone, in their order.
+    """
 
     node_mask: np.ndarray
     kept_edges: np.ndarray
     cumulative_scores: np.ndarray  # (n,): share of all influence that is held by nodes at least as important; bias nan
-    adjacency: sparse.csr_array
+    kept: sparse.csr_array
 
     @property
     def edge_mask(self) -> np.ndarray:
         """(n, n) bool. Dense: for small graphs."""
-        mask = np.zeros(self.adjacency.shape, dtype=bool)
+        mask = np.zeros(self.kept.shape, dtype=bool)
         rows, columns = self.edges()
         mask[rows, columns] = True
         return mask
-
-    @cached_property
-    def kept(self) -> sparse.csr_array:
-        """(n, n), row = target: the kept edges alone, in the order in which they are stored."""
-        return _among(self.adjacency, np.flatnonzero(self.kept_edges))
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Target and source nodes of the kept edges."""
@@ -78,50 +74,45 @@ def prune(
     at = np.flatnonzero(alive)  # what follows costs what is left, not what there was
     rest = _among(adjacency, at)
     rows, columns = _rows(rest), rest.indices
-    matrix = normalised(rest, layout)  # in the same order
+    absolute = abs(rest.data).astype(np.float64)
+    matrix = by_row(sparse.csr_array((absolute, columns, rest.indptr), shape=(layout.n_nodes, n)))
     rest_influence = influence(matrix, layout, weights)
     rest_influence[layout.first_logit : n] += weights
     scores = matrix.data * rest_influence[rows]
-    kept = scores >= smallest_kept(scores, edge_threshold)
+    kept = np.flatnonzero(scores >= smallest_kept(scores, edge_threshold))
 
+    targets, sources = rows[kept], columns[kept]
     while True:
-        has_output = np.bincount(columns[kept], minlength=layout.n_nodes)[:n] > 0
-        has_input = np.bincount(rows[kept], minlength=layout.n_nodes)[:n] > 0
         still = keep.copy()
-        still[:errors] &= has_output[:errors]
-        still[:features] &= has_input[:features]
+        still[:errors] &= np.bincount(sources, minlength=layout.n_nodes)[:errors] > 0
+        still[:features] &= np.bincount(targets, minlength=layout.n_nodes)[:features] > 0
         if (still == keep).all():
             break
         keep = still
-        kept[kept] = keep[rows[kept]] & keep[columns[kept]]
+        both = keep[targets] & keep[sources]
+        kept, targets, sources = kept[both], targets[both], sources[both]
     mask = np.zeros(layout.n_nodes, dtype=bool)
     mask[:n] = keep
     kept_edges = np.zeros(len(adjacency.data), dtype=bool)
     kept_edges[at[kept]] = True
-    return Pruned(mask, kept_edges, cumulative_scores(node_influence, layout.n_nodes), adjacency)
+    return Pruned(mask, kept_edges, cumulative_scores(node_influence, layout.n_nodes), _among(rest, kept))
 
 
 def smallest_kept(values: np.ndarray, threshold: float) -> float:
     """The value at which the largest values, added up, first reach `threshold` of the sum. Ties are kept with it.
 
-    Only the values around the cut are sorted: a histogram of the rest finds where it lies.
+    Only the values around the cut are sorted. A double's upper 19 bits, as an integer, grow with it: they make bins of
+    less than a hundredth of the value, and one pass over them finds where the cut lies.
     """
     total = values.sum()
     if total <= 0:
         return np.inf
-    low, high, above = 0.0, float(values.max()), 0.0
-    inside = values
-    while len(inside) > 20_000:
-        edges = np.linspace(low, high, 257)
-        index = np.clip(np.searchsorted(edges, inside, side="right") - 1, 0, 255)
-        held = np.bincount(index, weights=inside, minlength=256)[::-1].cumsum()[::-1]  # at this bin and above
-        bin_ = int(np.flatnonzero(above + held >= threshold * total)[-1]) if above + held[0] >= threshold * total else 0
-        chosen = inside[index == bin_]
-        if len(chosen) == len(inside):
-            break
-        above += held[bin_ + 1] if bin_ < 255 else 0.0
-        low, high, inside = edges[bin_], edges[bin_ + 1], chosen
-    ordered = np.sort(inside)[::-1]
+    bins = np.ascontiguousarray(values, dtype=np.float64).view(np.int64) >> 45
+    held = np.bincount(bins, weights=values)[::-1].cumsum()[::-1]  # in this bin and above
+    enough = np.flatnonzero(held >= threshold * total)
+    bin_ = int(enough[-1]) if len(enough) else int(bins.min())  # none: rounding, at a threshold of 1
+    above = held[bin_ + 1] if bin_ + 1 < len(held) else 0.0
+    ordered = np.sort(values[bins == bin_])[::-1]
     reached = np.searchsorted(above + ordered.cumsum(), threshold * total)
     return float(ordered[min(reached, len(ordered) - 1)])
 
