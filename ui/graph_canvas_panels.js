@@ -111,7 +111,8 @@ class PathPanel {
     paths.forEach((path, i) => {
       const share = `${path.weight < 0 ? "−" : "+"}${percent(Math.abs(path.weight))}`, item = make("li", "");
       const button = make("button", "path", { type: "button" });
-      button.append(make("b", "", {}, share), ` ${path.nodes.map((node) => view.labelOf(node)).join(" → ")}`);
+      button.append(make("b", "", {}, share));
+      path.nodes.forEach((node, j) => button.append(j ? " → " : " ", make("bdi", "", {}, view.labelOf(node))));
       for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => view.pointAtPath(i));
       for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => view.pointAtPath(-1));
       item.append(button);
