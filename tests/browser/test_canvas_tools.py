@@ -302,6 +302,9 @@ def test_box_selects_what_lies_in_it(opened: Opener, how: str) -> None:
     elif how == "toggle":
         page.get_by_role("button", name="Box:").click()
         drag(page, corner, opposite)
+        for count in (len(inside) - 1, len(inside)):  # with no Shift at hand, as on a phone
+            click(page, "c")
+            assert len(ask(page, "selection()")) == count
     else:
         canvas.focus()
         for key in ("ArrowDown", "ArrowDown"):  # the logit, then what lies below it
@@ -324,6 +327,21 @@ def test_box_selects_what_lies_in_it(opened: Opener, how: str) -> None:
     canvas.press("g")
     expect(page.get_by_text("group: [[")).to_be_visible()
     assert set(ask(page, "selection()")) == inside
+
+
+def test_a_zoomed_graph_stays_where_it_is_when_the_page_changes_its_size(opened: Opener) -> None:
+    page = opened("large")
+    home = ask(page, "zoom()")
+    for _ in range(3):
+        page.get_by_role("button", name="Zoom in").click()
+    zoom, middle = ask(page, "zoom()"), place_of(page, "n10")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    settle(page)
+    after = ask(page, "zoom()")
+    assert after["y"] == zoom["y"] > home["y"]
+    assert after["x"] == pytest.approx(zoom["x"], rel=0.3) and after["x"] > home["x"]
+    moved = place_of(page, "n10")
+    assert moved["y"] == pytest.approx(middle["y"], abs=20)
 
 
 def test_g_reports_a_group_and_python_believes_known_ids_only(opened: Opener) -> None:
