@@ -42,8 +42,8 @@ function placeLabels(ctx, scene) {
     return !hidden[node] && x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height;
   };
   const rank = new Map();
-  for (const node of links.flatMap((e) => [source[e], target[e]])) rank.set(node, 2);
-  for (const node of paths?.flatMap((path) => path.nodes) ?? []) rank.set(node, 2);
+  const linked = paths ? paths.flatMap((path) => path.nodes) : links.flatMap((e) => [source[e], target[e]]);
+  for (const node of linked) rank.set(node, 2);
   for (const node of [...chosen, ...overlay.pins]) rank.set(node, 3);
   const rankOf = (node) => rank.get(node) ?? (Object.hasOwn(labels, id[node]) ? 1 : 0);
   const radiusOf = (node) => nodeRadius(scene, node) + (rank.get(node) === 3 ? 4 : 0); // with its ring
