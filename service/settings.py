@@ -26,7 +26,7 @@ class Settings:
     features: str
     device: str
     dtype: str
-    offload: bool  # are the layers' weights kept in the main memory
+    offload: bool  # do the layers' weights stay on the disk
     build_dashboards: bool  # collect what features fire on, while nothing else is to be done
     max_tokens: int  # longest prompt that is traced
     queue: int  # most traces that wait

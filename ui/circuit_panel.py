@@ -16,6 +16,8 @@ from ui.selection import Selection
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
+SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
+
 
 def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
     """Runs inside the explorer's fragment: each button's callback changes the draft before the canvas is drawn."""
@@ -43,7 +45,8 @@ def _header(draft: Draft) -> None:
     else:
         state = ""
     st.markdown(
-        f"**Circuit** {state}", help="Pinned nodes, groups and notes. Saved circuits are seen by the whole lab."
+        f"**Circuit** {state}",
+        help="Pinned nodes, groups and notes. Saved circuits are seen by the whole lab, unless you choose otherwise.",
     )
 
 
@@ -79,6 +82,7 @@ def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple
         if draft.record is not None:
             st.caption("This link opens the circuit with its graph, thresholds and selection.")
             st.code(f"{st.context.url}?circuit={draft.record}", language=None, wrap_lines=True)
+            _who_sees(draft)
             st.button("Delete the circuit", key="circuit_delete", on_click=said, args=(lambda: _delete(draft),))
         key = f"link_{draft.graph[:12]}"
         st.text_input(
@@ -101,6 +105,29 @@ def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple
             st.error(plain(problem))
         if news := st.session_state.pop("circuit_news", None):
             st.info(plain(news))
+
+
+def _who_sees(draft: Draft) -> None:
+    """Only the owner may change it; the record refuses others."""
+    record = draft.record or ""
+    try:
+        seen = get_lab().get(record, me())
+    except LabError as problem:
+        st.caption(plain(str(problem)))
+        return
+    key = f"who_sees_{record}"
+    st.session_state[key] = seen.visibility
+    st.segmented_control(
+        "Who sees it",
+        list(SEEN_BY),
+        key=key,
+        format_func=SEEN_BY.__getitem__,
+        required=True,
+        disabled=seen.owner.id != me().id,
+        help=f"It belongs to {plain(seen.owner.name)}, who alone can change this.",
+        on_change=said,
+        args=(lambda: get_lab().show_to(record, me(), st.session_state[key]),),
+    )
 
 
 def _conflict(draft: Draft) -> None:

@@ -4,10 +4,12 @@ import numpy as np
 import streamlit as st
 from streamlit_agraph import Config, Edge, Node, agraph
 
+from service import Service
 from tracer import Graph
 from tracer.graph.circuit import Circuit, circuit_scores, condense
 from ui.circuit_draft import Draft
 from ui.circuit_panel import said
+from ui.circuit_suggest import suggestions
 from ui.node_words import short_name
 from ui.selection import Selection
 from ui.sidebar import plain
@@ -15,10 +17,12 @@ from ui.sidebar import plain
 MOST_DRAWN = 100  # supernodes; streamlit-agraph gets slow beyond
 WEAKEST = 0.01  # share of the target's input below which an edge is not drawn
 GAP = 200.0  # pixels between the middles of neighbours
+STEP = 55.0  # pixels of one move
+MOVES = {"←": ("left", -1, 0), "→": ("right", 1, 0), "↑": ("up", 0, -1), "↓": ("down", 0, 1)}
 POSITIVE, NEGATIVE = "#1b7f79", "#b8621b"
 
 
-def circuit_view(graph: Graph, draft: Draft, selection: Selection) -> None:
+def circuit_view(service: Service, graph: Graph, draft: Draft, selection: Selection) -> None:
     known = [id for id in draft.body.pins if id in graph.index]
     if not known:
         return
@@ -36,13 +40,16 @@ def circuit_view(graph: Graph, draft: Draft, selection: Selection) -> None:
             )
         drawn, groups = st.columns([3, 2], gap="medium")
         with drawn:
-            chosen = _draw(graph, names, supernodes, circuit)
+            places = _places(graph, supernodes, draft.body.positions)
+            chosen = _draw(graph, names, supernodes, circuit, places)
             if chosen is not None and chosen != selection.id and chosen != st.session_state.get("circuit_chosen"):
                 st.session_state["circuit_chosen"] = chosen
                 selection.choose(chosen)
                 st.rerun(scope="fragment")
+            _move(draft, selection, names, supernodes, places)
         with groups:
             _groups(graph, draft, known)
+            suggestions(service, graph, draft, known)
 
 
 def _supernodes(graph: Graph, draft: Draft, known: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -64,9 +71,10 @@ def _scores(graph: Graph, known: list[str]) -> None:
     )
 
 
-def _draw(graph: Graph, names: list[str], supernodes: list[list[str]], circuit: Circuit) -> str | None:
+def _draw(
+    graph: Graph, names: list[str], supernodes: list[list[str]], circuit: Circuit, places: list[tuple[float, float]]
+) -> str | None:
     """The id of the node that was clicked; of a group its first member."""
-    places = _places(graph, supernodes)
     nodes = [
         Node(
             id=members[0],
@@ -98,8 +106,13 @@ def _draw(graph: Graph, names: list[str], supernodes: list[list[str]], circuit: 
     return found if isinstance(found, str) and found in graph.index else None
 
 
-def _places(graph: Graph, supernodes: list[list[str]]) -> list[tuple[float, float]]:
-    """Layers upward, tokens to the right, each where its members are on average; neighbours in a row keep apart."""
+def _places(
+    graph: Graph, supernodes: list[list[str]], moved: dict[str, tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Layers upward, tokens to the right, each where its members are on average; neighbours in a row keep apart.
+
+    `moved`: where a person put them, by the first member.
+    """
     layer, position = graph.layout.node_layer, graph.layout.node_position
     rows = [round(float(np.mean([layer[graph.index[id]] for id in nodes]))) for nodes in supernodes]
     columns = [float(np.mean([position[graph.index[id]] for id in nodes])) for nodes in supernodes]
@@ -109,7 +122,41 @@ def _places(graph: Graph, supernodes: list[list[str]]) -> list[tuple[float, floa
         x = max(columns[at] * GAP, end[rows[at]] + GAP)
         end[rows[at]] = x
         places[at] = (float(x), -110.0 * levels[rows[at]])
-    return places
+    return [moved.get(members[0], place) for members, place in zip(supernodes, places, strict=True)]
+
+
+def _move(
+    draft: Draft,
+    selection: Selection,
+    names: list[str],
+    supernodes: list[list[str]],
+    places: list[tuple[float, float]],
+) -> None:
+    """Move the selected supernode in the drawing: streamlit-agraph doesn't tell where one was dragged to."""
+    at = next((i for i, members in enumerate(supernodes) if selection.id in members), None)
+    if at is None:
+        st.caption("Select one of these nodes to move it in the drawing.")
+    else:
+        text, *buttons = st.columns([4, 1, 1, 1, 1], vertical_alignment="center", wrap=False)
+        text.caption(f"Move {plain(names[at][:40])}")
+        for column, (sign, (word, x, y)) in zip(buttons, MOVES.items(), strict=True):
+            place = (places[at][0] + x * STEP, places[at][1] + y * STEP)
+            column.button(
+                sign,
+                key=f"move_{word}",
+                help=f"Move {word}",
+                on_click=lambda place=place: said(
+                    lambda: draft.set(positions=draft.body.positions | {supernodes[at][0]: place})
+                ),
+                width="stretch",
+            )
+    if draft.body.positions:
+        st.button(
+            "Arrange by layer and token again",
+            key="rearrange",
+            type="tertiary",
+            on_click=lambda: draft.set(positions={}),
+        )
 
 
 def _groups(graph: Graph, draft: Draft, known: list[str]) -> None:

@@ -75,7 +75,7 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
     with below:  # after the card, which is waited for
         with st.container(border=True, key="circuit"):
             circuit_panel(graph, draft, selection, (node_threshold, edge_threshold))
-        circuit_view(graph, draft, selection)
+        circuit_view(service, graph, draft, selection)
         _table(graph, view, selection)
 
 

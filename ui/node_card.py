@@ -6,10 +6,10 @@ import streamlit as st
 
 from service import Service
 from tracer import Graph, ReplacementModel
-from tracer.model.record import Record
 from ui.card_head import card_head
 from ui.circuit_draft import Draft
 from ui.feature_examples import examples
+from ui.feature_facts import made_by, record_of, vocabulary
 from ui.feature_label import label_field
 from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
@@ -49,19 +49,13 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         _edges(graph, view, node, selection, *graph.outputs(node), side="outputs")
     if graph.layout.kind[node] == FEATURE:
         model = service.model
-        if model is None or not _made_by(model, graph):
+        if model is None or not made_by(model, graph):
             st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
         else:
             _activity(model, key, graph, node)
             _says(model, graph, node)
             layout = graph.layout
             examples(service, model, int(layout.layer[node]), int(layout.feature[node]), float(graph.activation[node]))
-
-
-def _made_by(model: ReplacementModel, graph: Graph) -> bool:
-    """With the same weights and the same features."""
-    ours = (model.model_fingerprint, model.basis_fingerprint)
-    return ours == (graph.meta["model_fingerprint"], graph.meta.get("basis_fingerprint"))
 
 
 def _edges(
@@ -116,7 +110,7 @@ def _edges(
 def _activity(model: ReplacementModel, key: str, graph: Graph, node: int) -> None:
     layout = graph.layout
     st.markdown("**Activation at each token**")
-    record = _record(key, model, tuple(graph.token_ids))
+    record = record_of(key, model, tuple(graph.token_ids))
     values = model.activations(record, int(layout.layer[node]), int(layout.feature[node]))
     token_strip(
         graph.tokens,
@@ -130,12 +124,7 @@ def _activity(model: ReplacementModel, key: str, graph: Graph, node: int) -> Non
 
 def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
     layout = graph.layout
-    raised, lowered = _vocabulary(
-        f"{model.model_fingerprint} {model.basis_fingerprint}",
-        model,
-        int(layout.layer[node]),
-        int(layout.feature[node]),
-    )
+    raised, lowered = vocabulary(model, int(layout.layer[node]), int(layout.feature[node]))
     sign = -1 if graph.activation[node] < 0 else 1
     st.markdown(
         "**What it says**",
@@ -157,16 +146,3 @@ def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
     st.dataframe(
         table, hide_index=True, alt="tokens that it raises and lowers", column_config={"by": value, "by ": value}
     )
-
-
-@st.cache_resource(max_entries=1, ttl="10m", show_spinner=False)  # patterns and streams of every layer
-def _record(key: str, _model: ReplacementModel, _ids: tuple[int, ...]) -> Record:
-    """One forward pass over the prompt of the graph `key`."""
-    return _model.record(_ids)
-
-
-@st.cache_data(max_entries=5000, show_spinner=False)
-def _vocabulary(
-    fingerprint: str, _model: ReplacementModel, layer: int, feature: int
-) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    return _model.says(layer, feature)

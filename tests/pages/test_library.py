@@ -284,3 +284,69 @@ def test_without_a_database_the_app_says_so(loading: Loading, monkeypatch: pytes
     app = open_page("pages/trace.py")
     assert "Hypograph can't start: the database" in app.error[0].value and "hunter2" not in app.error[0].value
     monkeypatch.delenv("HYPOGRAPH_DATABASE")
+
+
+def test_a_suggested_group_is_accepted_renamed_refused_and_undone(loading: Loading) -> None:
+    key = traced()
+    graph = running().graph(key)
+    assert graph is not None
+    first = [graph.ids[i] for i in range(graph.layout.n_features) if graph.layout.layer[i] == 0]
+    app = open_page("pages/graph.py", graph=key)
+    draft = app.session_state["drafts"][key]
+    draft.set(pins=first[:12])
+    again(app).toggle(key="draw_circuit").set_value(True)
+    again(app).toggle(key="suggest_groups").set_value(True)
+    again(app)
+    accept = next(b for b in app.button if b.label == "Accept")
+    offered = len([b for b in app.button if b.label == "Accept"])
+    assert "Why: " in texts(app)
+    name = accept.key.replace("accept_", "suggested_")
+    app.text_input(key=name).set_value("my <b>name</b>")
+    again(app)
+    next(b for b in app.button if b.key == accept.key).click()
+    again(app)
+    assert [group.name for group in draft.body.groups] == ["my <b>name</b>"]
+    assert set(draft.body.groups[0].nodes) <= set(first)
+    app.button(key="circuit_undo").click()
+    again(app)
+    assert draft.body.groups == ()
+    next(b for b in app.button if b.label == "Refuse").click()
+    again(app)
+    assert len([b for b in app.button if b.label == "Accept"]) == offered - 1
+    button(app, "Show refused ones again").click()
+    again(app)
+    assert len([b for b in app.button if b.label == "Accept"]) == offered
+
+
+def test_a_drawn_node_is_moved_saved_and_put_back(loading: Loading) -> None:
+    app = pinned(traced())
+    again(app).toggle(key="draw_circuit").set_value(True)
+    again(app)
+    (draft,) = app.session_state["drafts"].values()
+    app.button(key="move_right").click()
+    again(app)
+    first = dict(draft.body.positions)
+    app.button(key="move_up").click()
+    again(app)
+    (before,), (after,) = first.values(), draft.body.positions.values()
+    assert after == (before[0], before[1] - 55)
+    button(app, "Save").click()
+    again(app)
+    lab, viewer = lab_and_me()
+    assert lab.find("circuit", viewer)[0].head.body.positions == draft.body.positions
+    button(app, "Arrange by layer and token again").click()
+    again(app)
+    assert draft.body.positions == {}
+
+
+def test_the_owner_hides_a_circuit_from_the_others(loading: Loading) -> None:
+    app = pinned(traced())
+    button(app, "Save").click()
+    again(app)
+    lab, viewer = lab_and_me()
+    (record,) = lab.find("circuit", viewer)
+    ben = lab.person("local", "ben", "Ben")
+    assert lab.get(record.id, ben)
+    app.button_group(key=f"who_sees_{record.id}").set_value("private")
+    again(app)
+    assert lab.find("circuit", ben) == [] and lab.find("circuit", viewer)[0].visibility == "private"

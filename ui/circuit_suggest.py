@@ -1,0 +1,113 @@
+"""Suggested groups of pinned features: each says why; a person accepts, renames, or refuses."""
+
+import numpy as np
+import streamlit as st
+
+from service import Service
+from tracer import Graph, ReplacementModel
+from tracer.dashboards import store
+from tracer.graph.suggest import Evidence, Suggestion, suggest
+from ui.circuit_draft import Draft
+from ui.circuit_panel import said
+from ui.feature_facts import made_by, record_of, vocabulary
+from ui.node_words import short_name
+from ui.sidebar import plain
+
+KINDS = {
+    "dictionary": "one token",
+    "say": "says a target",
+    "relationship": "across the prompt",
+    "semantic": "reads a token",
+    "profile": "alike in the graph",
+}
+MOST = 100  # features that are looked at: each costs some 40 ms the first time
+SHOWN = 6  # names of members
+
+
+def suggestions(service: Service, graph: Graph, draft: Draft, known: list[str]) -> None:
+    """Of the pinned features that are in no group. `known`: the pins that this graph has."""
+    grouped = {node for group in draft.body.groups for node in group.nodes}
+    free = [graph.index[id] for id in known if id not in grouped]
+    free = [node for node in free if node < graph.layout.n_features][:MOST]
+    if not st.toggle(
+        "Suggest groups",
+        key="suggest_groups",
+        help="Rules on where each feature peaks, what it says and where it is active; then features of one position"
+        " with the same paths through the graph. Nothing changes until you accept.",
+    ):
+        return
+    if len(free) < 2:
+        st.caption("Pin two features or more that are in no group yet: then there is something to suggest.")
+        return
+    evidence = _evidence(service, graph, draft.graph, free)
+    if not evidence:
+        st.caption("The model of this graph is not loaded, so only the graph itself is looked at.")
+    refused = st.session_state.setdefault("refused_groups", set())
+    found = [one for one in suggest(graph, free, evidence) if _name(graph, draft, one) not in refused]
+    if not found:
+        st.caption(f"Nothing more to suggest among {len(free)} features: no two have enough in common.")
+    for number, suggestion in enumerate(found):
+        _one(graph, draft, suggestion, f"{number}_{len(draft.past)}_{len(refused)}")
+    if refused:
+        st.button("Show refused ones again", key="unrefuse", on_click=refused.clear, type="tertiary")
+
+
+def _one(graph: Graph, draft: Draft, suggestion: Suggestion, key: str) -> None:
+    with st.container(border=True):
+        names = [short_name(graph, node) for node in suggestion.nodes]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        name = st.text_input(
+            f"{KINDS[suggestion.kind]}: {len(names)} nodes",
+            value=suggestion.name,
+            key=f"suggested_{key}",
+            max_chars=300,
+        )
+        st.caption(f"{plain(', '.join(names[:SHOWN]))}{more}. Why: {plain(suggestion.why)}.")
+        accept, refuse = st.columns(2)
+        ids = [graph.ids[node] for node in suggestion.nodes]
+        accept.button(
+            "Accept",
+            key=f"accept_{key}",
+            on_click=lambda: said(lambda: draft.group(st.session_state[f"suggested_{key}"], ids)),
+            disabled=not name.strip(),
+            width="stretch",
+        )
+        refuse.button(
+            "Refuse",
+            key=f"refuse_{key}",
+            on_click=st.session_state["refused_groups"].add,
+            args=(_name(graph, draft, suggestion),),
+            width="stretch",
+        )
+
+
+def _name(graph: Graph, draft: Draft, suggestion: Suggestion) -> tuple[str, ...]:
+    """What is refused: these very nodes of this graph."""
+    return (draft.graph, *(graph.ids[node] for node in suggestion.nodes))
+
+
+def _evidence(service: Service, graph: Graph, key: str, nodes: list[int]) -> dict[int, Evidence]:
+    """Empty without the model."""
+    model = service.model
+    if model is None or not made_by(model, graph):
+        return {}
+    with st.spinner("Looking at what these features say and fire on…"):
+        return {node: _of(service, model, graph, key, node) for node in nodes}
+
+
+def _of(service: Service, model: ReplacementModel, graph: Graph, key: str, node: int) -> Evidence:
+    layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
+    negative = graph.activation[node] < 0
+    raised, lowered = vocabulary(model, layer, feature)
+    record = record_of(key, model, tuple(graph.token_ids))
+    own = model.activations(record, layer, feature).abs().numpy()
+    own = np.delete(own, graph.meta["excluded"])
+    spread = float((own >= own.max() / 2).mean()) if len(own) and own.max() > 0 else 0.0
+    folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
+    found = store.read(folder, layer, feature)
+    examples = [] if found is None else found.low if negative else found.top
+    return Evidence(
+        peaks=tuple(model.token_text(example.token_ids[example.peak]) for example in examples),
+        spread=spread,
+        raises=tuple(text for text, _ in (lowered if negative else raised)),
+    )
