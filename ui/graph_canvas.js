@@ -293,7 +293,8 @@ class GraphCanvas extends CanvasView {
 
   groupSelected() {
     const ids = this.selection();
-    if (ids.length) this.group(ids);
+    if (ids.length > 1) this.group(ids);
+    else this.live.textContent = "A group needs two selected nodes";
   }
 
   showPaths(open) {

@@ -76,7 +76,7 @@ def graph_canvas(
         key: Streamlit's key of this canvas.
         height: pixels, with the legend.
         on_pin: called with the ids of the selected nodes, one or more, when `p` or its button is pressed.
-        on_group: the same for `g`.
+        on_group: the same for `g`, two or more.
 
     Returns:
         An id among `graph["nodes"]["id"]`: a browser can send anything, so all else is None, and so is a selected node

@@ -77,7 +77,8 @@ class CanvasTools {
     this.filter.classList.toggle("on", reasons.length > 0);
     this.box.setAttribute("aria-pressed", String(view.boxMode));
     this.box.classList.toggle("on", view.boxMode);
-    this.pin.disabled = this.group.disabled = !view.selection().length;
+    this.pin.disabled = !chosen.length;
+    this.group.disabled = chosen.length < 2;
     this.paths.disabled = chosen.length !== 2;
     if (!this.query.value) this.found.textContent = "";
     else if (!matches.length) this.found.textContent = "none";

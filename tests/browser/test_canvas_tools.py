@@ -344,13 +344,13 @@ def test_a_zoomed_graph_stays_where_it_is_when_the_page_changes_its_size(opened:
     assert moved["y"] == pytest.approx(middle["y"], abs=20)
 
 
-def test_g_reports_a_group_and_python_believes_known_ids_only(opened: Opener) -> None:
+def test_g_reports_a_group_of_two_or_more(opened: Opener) -> None:
     page = opened("hand")
-    canvas_of(page).focus()
+    click(page, "a")
     canvas_of(page).press("g")
+    expect(page.get_by_test_id("graph-live")).to_have_text("A group needs two selected nodes")
     settle(page)
     expect(page.get_by_text("group: []", exact=True)).to_be_visible()
-    click(page, "a")
     shift_click(page, "b")
     canvas_of(page).press("g")
     expect(page.get_by_text('group: [["a", "b"]]')).to_be_visible()
