@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tracer import Graph
 from tracer.interchange import circuit_tracer, neuronpedia
-from tracer.presets import licence_of
+from tracer.presets import licence_of, notice_of
 
 ONLY_JSON = ("node_threshold", "edge_threshold", "slug", "source_set")
 
@@ -36,8 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.parser.error(f"--{next(iter(given)).replace('_', '-')} is for --to neuronpedia; a .pt holds it all")
     graph = Graph.load(arguments.graph)
     if arguments.to == "circuit-tracer":
-        circuit_tracer.save(graph, arguments.out, scan=arguments.scan)
+        circuit_tracer.save(graph, arguments.out, scan=arguments.scan, notice=notice_of(graph.meta))
     else:
         slug = given.pop("slug", re.sub(r"[^A-Za-z0-9_-]+", "-", arguments.out.stem).strip("-") or "graph")
-        neuronpedia.save(graph, arguments.out, slug, scan=arguments.scan, licence=licence_of(graph.meta), **given)
+        licence, notice = licence_of(graph.meta), notice_of(graph.meta)
+        neuronpedia.save(graph, arguments.out, slug, scan=arguments.scan, licence=licence, notice=notice, **given)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:,.1f} MB")

@@ -5,11 +5,12 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tracer
 from lab.database import default_url
+from tracer.interchange import Limits
 
 
 class SettingsError(Exception):
@@ -30,6 +31,18 @@ class Settings:
     build_dashboards: bool  # collect what features fire on, while nothing else is to be done
     max_tokens: int  # longest prompt that is traced
     queue: int  # most traces that wait
+    import_mb: int  # of one file of another program
+    import_nodes: int
+    import_edges: int
+    import_depth: int  # of lists and objects in each other
+    neuronpedia: str  # where graphs are published, if a key is set
+    neuronpedia_key: str = field(repr=False)  # empty: none; shown and logged nowhere
+
+    @property
+    def import_limits(self) -> Limits:
+        """Of files that people give the dashboard."""
+        size = self.import_mb * 1_000_000
+        return Limits(size, size, self.import_nodes, self.import_edges, self.import_depth)
 
     @property
     def models(self) -> Path:
@@ -59,6 +72,12 @@ class Settings:
             build_dashboards=_choice(environment, "HYPOGRAPH_DASHBOARDS", ("1", "0")) == "1",
             max_tokens=_count(environment, "HYPOGRAPH_MAX_TOKENS", 512),
             queue=_count(environment, "HYPOGRAPH_QUEUE", 32),
+            import_mb=_count(environment, "HYPOGRAPH_IMPORT_MB", 50),
+            import_nodes=_count(environment, "HYPOGRAPH_IMPORT_NODES", 200_000),
+            import_edges=_count(environment, "HYPOGRAPH_IMPORT_EDGES", 2_000_000),
+            import_depth=_count(environment, "HYPOGRAPH_IMPORT_DEPTH", 50),
+            neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
+            neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
         )
 
 
@@ -81,6 +100,13 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
         value = 0
     if value < 1:
         raise SettingsError(f"{name} is {text!r}: it must be a whole number, at least 1")
+    return value
+
+
+def _address(environment: Mapping[str, str], name: str, default: str) -> str:
+    value = (environment.get(name) or default).rstrip("/")
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w./-]*)?", value, re.ASCII):
+        raise SettingsError(f"{name} is {value!r}: it must be an address like {default}")
     return value
 
 

@@ -38,6 +38,7 @@ class Licence:
     name: str
     url: str
     gated: bool  # does the Hub ask for an accepted licence and a token
+    notice: str = ""  # what its terms want to go along with whatever is passed on
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,23 @@ class Preset:
         return next((source.reference for source in self.features if source.name == features), features)
 
 
-GEMMA = Licence("Gemma Terms of Use", "https://ai.google.dev/gemma/terms", gated=True)
+GEMMA = Licence(
+    "Gemma Terms of Use",
+    "https://ai.google.dev/gemma/terms",
+    gated=True,
+    notice="Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms",
+)
 APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", gated=False)
-LLAMA_3_1 = Licence("Llama 3.1 Community License", "https://www.llama.com/llama3_1/license/", gated=True)
-LLAMA_3_2 = Licence("Llama 3.2 Community License", "https://www.llama.com/llama3_2/license/", gated=True)
+LLAMA_3_1, LLAMA_3_2 = (
+    Licence(
+        f"Llama {version} Community License",
+        f"https://www.llama.com/llama{version.replace('.', '_')}/license/",
+        gated=True,
+        notice=f"Built with Llama. Llama {version} is licensed under the Llama {version} Community License,"
+        " Copyright © Meta Platforms, Inc. All Rights Reserved.",
+    )
+    for version in ("3.1", "3.2")
+)
 SCOPE = "CC-BY-4.0 (GemmaScope)"
 
 CIRCUIT_TRACER = Prefix("circuit-tracer")
@@ -194,3 +208,17 @@ def licence_of(meta: dict[str, Any]) -> str | None:
     """The terms of the model that made a graph, by its `meta`; of a foreign one what its file said."""
     preset = PRESETS.get(meta["model"])
     return f"{preset.terms.name} ({preset.terms.url})" if preset else meta.get("imported", {}).get("licence")
+
+
+def notice_of(meta: dict[str, Any]) -> str | None:
+    """What must go along when a graph is passed on: of the model, and of a published feature set."""
+    preset = PRESETS.get(meta["model"])
+    if preset is None:
+        return meta.get("imported", {}).get("notice")
+    said = [preset.terms.notice or f"The weights of {preset.name} are provided under {preset.terms.name}"]
+    said += [
+        f"Features {source.name}: {source.licence}"
+        for source in preset.features
+        if meta["features"] in (source.name, source.reference)
+    ]
+    return ". ".join(text.rstrip(".") for text in said) + "."

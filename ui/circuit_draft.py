@@ -67,14 +67,17 @@ class Draft:
         members = [pin for pin in self.body.pins if pin in nodes]
         self.set(groups=[*(group for group in others if group["nodes"]), {"name": name, "nodes": members}])
 
-    def rename(self, at: int, name: str) -> None:
+    def rename(self, nodes: Sequence[str], name: str) -> None:
+        """The group of just these nodes, if there is one (any more): a page may be behind."""
         groups = [group.model_dump() for group in self.body.groups]
-        groups[at]["name"] = name
+        for group in groups:
+            if tuple(group["nodes"]) == tuple(nodes):
+                group["name"] = name
         self.set(groups=groups)
 
-    def dissolve(self, at: int) -> None:
-        """Its nodes stay pinned."""
-        self.set(groups=[group.model_dump() for i, group in enumerate(self.body.groups) if i != at])
+    def dissolve(self, nodes: Sequence[str]) -> None:
+        """The same; its nodes stay pinned."""
+        self.set(groups=[group.model_dump() for group in self.body.groups if group.nodes != tuple(nodes)])
 
     def undo(self) -> None:
         if self.past:

@@ -16,6 +16,7 @@ from ui.selection import Selection
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
+START = 12  # features that a circuit may begin with
 SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
 
 
@@ -52,7 +53,14 @@ def _header(draft: Draft) -> None:
 
 def _pins(graph: Graph, draft: Draft, selection: Selection) -> None:
     if not draft.body.pins:
-        st.caption("Nothing pinned yet: select a node and press **Pin**.")
+        st.caption("Nothing pinned yet: select a node and press **Pin**, or start with the strongest.")
+        st.button(
+            f"Pin the {START} most influential features",
+            key="pin_strongest",
+            help="And the first target. Each can be taken out again; undo takes out all.",
+            on_click=said,
+            args=(lambda: draft.bring_in(_strongest(graph), []),),
+        )
         return
     known = {id: short_name(graph, graph.index[id]) for id in draft.body.pins if id in graph.index}
     lost = len(draft.body.pins) - len(known)
@@ -63,6 +71,12 @@ def _pins(graph: Graph, draft: Draft, selection: Selection) -> None:
         st.rerun(scope="fragment")
     if lost:
         st.caption(f"{lost} pinned nodes are not in this graph.")
+
+
+def _strongest(graph: Graph) -> list[str]:
+    layout = graph.layout
+    order = graph.influence[: layout.n_features].argsort(kind="stable")[::-1][:START]
+    return [*(graph.ids[int(i)] for i in order), graph.ids[layout.first_logit]]
 
 
 def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:

@@ -12,6 +12,7 @@ from ui.circuit_panel import said
 from ui.feature_facts import made_by, record_of, vocabulary
 from ui.node_words import short_name
 from ui.sidebar import plain
+from ui.slot import clear_rest
 
 KINDS = {
     "dictionary": "one token",
@@ -36,20 +37,33 @@ def suggestions(service: Service, graph: Graph, draft: Draft, known: list[str]) 
         " with the same paths through the graph. Nothing changes until you accept.",
     ):
         return
-    if len(free) < 2:
-        st.caption("Pin two features or more that are in no group yet: then there is something to suggest.")
-        return
-    evidence = _evidence(service, graph, draft.graph, free)
-    if not evidence:
-        st.caption("The model of this graph is not loaded, so only the graph itself is looked at.")
+    with st.container():
+        _found(service, graph, draft, free)
+
+
+def _found(service: Service, graph: Graph, draft: Draft, free: list[int]) -> None:
     refused = st.session_state.setdefault("refused_groups", set())
-    found = [one for one in suggest(graph, free, evidence) if _name(graph, draft, one) not in refused]
-    if not found:
-        st.caption(f"Nothing more to suggest among {len(free)} features: no two have enough in common.")
+    note, found = "", []
+    if len(free) < 2:
+        note = "Pin two features or more that are in no group yet: then there is something to suggest."
+    else:
+        evidence = _evidence(service, graph, draft.graph, free)
+        found = [one for one in suggest(graph, free, evidence) if _name(graph, draft, one) not in refused]
+        if not found:
+            note = f"Nothing more to suggest among {len(free)} features: no two have enough in common."
+        elif not evidence:
+            note = "The model of this graph is not loaded, so only the graph itself is looked at."
+    st.caption(note)
+    st.button(
+        "Show refused ones again",
+        key="unrefuse",
+        disabled=not refused,
+        on_click=refused.clear,
+        type="tertiary",
+    )
     for number, suggestion in enumerate(found):
         _one(graph, draft, suggestion, f"{number}_{len(draft.past)}_{len(refused)}")
-    if refused:
-        st.button("Show refused ones again", key="unrefuse", on_click=refused.clear, type="tertiary")
+    clear_rest("circuit_suggestion_places", 2 + len(found))
 
 
 def _one(graph: Graph, draft: Draft, suggestion: Suggestion, key: str) -> None:

@@ -13,10 +13,12 @@ from ui.circuit_suggest import suggestions
 from ui.node_words import short_name
 from ui.selection import Selection
 from ui.sidebar import plain
+from ui.slot import clear_rest
 
 MOST_DRAWN = 100  # supernodes; streamlit-agraph gets slow beyond
 WEAKEST = 0.01  # share of the target's input below which an edge is not drawn
-GAP = 200.0  # pixels between the middles of neighbours
+GAP = 180.0  # pixels between the middles of neighbours
+LEVEL = 120.0  # and between rows
 STEP = 55.0  # pixels of one move
 MOVES = {"←": ("left", -1, 0), "→": ("right", 1, 0), "↑": ("up", 0, -1), "↓": ("down", 0, 1)}
 POSITIVE, NEGATIVE = "#1b7f79", "#b8621b"
@@ -33,22 +35,25 @@ def circuit_view(service: Service, graph: Graph, draft: Draft, selection: Select
         names, supernodes = _supernodes(graph, draft, known)
         circuit = condense(graph, [[graph.index[id] for id in supernode] for supernode in supernodes])
         _scores(graph, known)
-        for entangled in circuit.cycles:
-            st.warning(
-                f"{plain(', '.join(names[i] for i in entangled))} feed one another in a circle, so none comes first."
-                " Split a group by layer."
-            )
-        drawn, groups = st.columns([3, 2], gap="medium")
-        with drawn:
-            places = _places(graph, supernodes, draft.body.positions)
-            chosen = _draw(graph, names, supernodes, circuit, places)
-            if chosen is not None and chosen != selection.id and chosen != st.session_state.get("circuit_chosen"):
-                st.session_state["circuit_chosen"] = chosen
-                selection.choose(chosen)
-                st.rerun(scope="fragment")
+        with st.container():
+            for entangled in circuit.cycles:
+                st.warning(
+                    f"{plain(', '.join(names[i] for i in entangled))} feed one another in a circle, so none comes"
+                    " first. Split a group by layer."
+                )
+            clear_rest("circuit_cycles_places", len(circuit.cycles))
+        places = _places(graph, supernodes, draft.body.positions)
+        chosen = _draw(graph, names, supernodes, circuit, places)
+        if chosen is not None and chosen != selection.id and chosen != st.session_state.get("circuit_chosen"):
+            st.session_state["circuit_chosen"] = chosen
+            selection.choose(chosen)
+            st.rerun(scope="fragment")
+        with st.container():
             _move(draft, selection, names, supernodes, places)
+        groups, suggested = st.columns(2, gap="medium")
         with groups:
             _groups(graph, draft, known)
+        with suggested:
             suggestions(service, graph, draft, known)
 
 
@@ -78,11 +83,11 @@ def _draw(
     nodes = [
         Node(
             id=members[0],
-            label=name[:40],
+            label=name[:40].replace(" @ ", "\n@ "),
             title=f"{name}: {len(members)} nodes, influence {influence:.3f}" if len(members) > 1 else name,
             shape="box" if len(members) > 1 else "ellipse",
             color={"background": "#e7f0ef" if len(members) > 1 else "#f4f4f2", "border": "#5b6b6a"},
-            font={"size": 14, "color": "#182625"},
+            font={"size": 20, "color": "#182625"},
             x=x,
             y=y,
         )
@@ -121,7 +126,7 @@ def _places(
     for at in sorted(range(len(supernodes)), key=lambda at: (rows[at], columns[at])):
         x = max(columns[at] * GAP, end[rows[at]] + GAP)
         end[rows[at]] = x
-        places[at] = (float(x), -110.0 * levels[rows[at]])
+        places[at] = (float(x), -LEVEL * levels[rows[at]])
     return [moved.get(members[0], place) for members, place in zip(supernodes, places, strict=True)]
 
 
@@ -150,13 +155,15 @@ def _move(
                 ),
                 width="stretch",
             )
-    if draft.body.positions:
+    moved = bool(draft.body.positions)
+    if moved:
         st.button(
             "Arrange by layer and token again",
             key="rearrange",
             type="tertiary",
             on_click=lambda: draft.set(positions={}),
         )
+    clear_rest("circuit_move_places", 1 + moved)
 
 
 def _groups(graph: Graph, draft: Draft, known: list[str]) -> None:
@@ -175,6 +182,12 @@ def _groups(graph: Graph, draft: Draft, known: list[str]) -> None:
         disabled=len(chosen) < 2 or not title.strip(),
         on_click=lambda: said(lambda: draft.group(title, chosen)),
     )
+    with st.container():
+        _made(draft)
+
+
+def _made(draft: Draft) -> None:
+    """The groups that there are: their names can be changed, and each can be dissolved."""
     for at, group in enumerate(draft.body.groups):
         field, dissolve = st.columns([4, 1], vertical_alignment="bottom")
         key = f"group_{at}_{len(draft.past)}"
@@ -183,11 +196,12 @@ def _groups(graph: Graph, draft: Draft, known: list[str]) -> None:
             value=group.name,
             key=key,
             max_chars=300,
-            on_change=lambda at=at, key=key: said(lambda: draft.rename(at, st.session_state[key])),
+            on_change=lambda nodes=group.nodes, key=key: said(lambda: draft.rename(nodes, st.session_state[key])),
         )
         dissolve.button(
             "✕",
             key=f"dissolve_{at}",
             help="Dissolve the group; its nodes stay pinned",
-            on_click=lambda at=at: said(lambda: draft.dissolve(at)),
+            on_click=lambda nodes=group.nodes: said(lambda: draft.dissolve(nodes)),
         )
+    clear_rest("circuit_groups_places", len(draft.body.groups))

@@ -1,22 +1,23 @@
 """The Library: all graphs and circuits of this server, searched, opened, deleted with undo; and files brought in."""
 
-import hashlib
-import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
-from pydantic import ValidationError
 
 from cache import Entry
 from lab import CircuitBody, LabError, Record
 from service import Service
-from tracer import TracerError
-from tracer.errors import first_fault
-from tracer.interchange import Report, load
+from tracer import Graph
+from tracer.graph.prune import Pruned
 from ui.circuit_draft import draft_of
+from ui.explorer import DEFAULT_EDGES, DEFAULT_NODES
+from ui.export_menu import export_menu
+from ui.graph_diff import graph_diff
+from ui.library_import import import_graphs
+from ui.library_search import Labels, circuit_matches, find_graphs, labels_with, words_of
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
@@ -31,79 +32,116 @@ def library(service: Service) -> None:
         "Search",
         key="library_search",
         live="250ms",
-        placeholder="prompt, token, model, title, note or author",
+        placeholder="prompt, token, label, model, title, note, author or date",
         icon=":material/search:",
         autocomplete="off",
     )
-    words = (search or "").lower().split()
+    words = words_of(search)
+    labels = labels_with(words)
+    entries = service.cache.recent(MOST_GRAPHS)
     graphs, circuits, files = st.tabs(["Graphs", "Circuits", "Import"])
     with graphs:
-        _graphs(service, words)
+        _graphs(service, entries, words, labels)
     with circuits:
-        _circuits(service, words)
+        _circuits(service, {entry.key: entry for entry in entries}, words, labels)
     with files:
-        _import(service)
+        import_graphs(service)
 
 
-def _chosen(table: pd.DataFrame, what: str, words: list[str], columns: dict[str, Any]) -> int | None:
-    """The row that is selected, if one is."""
+def comparison(service: Service, left: str, right: str) -> None:
+    """In place of the lists, as the address says."""
+    back, swap, _ = st.columns([2, 2, 6])
+    back.button("Back to the Library", key="to_library", icon=":material/arrow_back:", on_click=_go, width="stretch")
+    swap.button(
+        "Swap the sides",
+        key="swap",
+        icon=":material/swap_horiz:",
+        on_click=_go,
+        kwargs={"left": right, "right": left},
+        width="stretch",
+    )
+    graph_diff(service, left, right)
+
+
+def _go(**query: str) -> None:
+    """To another address of this page: a link to the page that one is on leaves the address as it was."""
+    st.query_params.from_dict(query)
+
+
+def _chosen(
+    table: pd.DataFrame, what: str, words: Sequence[str], columns: dict[str, Any], *, several: bool
+) -> list[int]:
+    """The rows that are selected."""
     event = st.dataframe(
         table,
         key=f"library_{what}_{len(table)}_{' '.join(words)}",
         hide_index=True,
         height=min(420, 38 + 35 * len(table)),
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="multi-row" if several else "single-row",
         alt=f"{what}, the latest first",
         column_config=columns,
     )
-    rows = event["selection"]["rows"]
-    if rows and rows[0] < len(table):
-        return int(rows[0])
-    st.caption("Select a row to open or delete it.")
-    return None
+    return [int(row) for row in event["selection"]["rows"] if row < len(table)]
 
 
-def _matches(words: list[str], *texts: object) -> bool:
-    whole = " ".join(map(str, texts)).lower()
-    return all(word in whole for word in words)
-
-
-def _graphs(service: Service, words: list[str]) -> None:
-    entries = [entry for entry in service.cache.recent(MOST_GRAPHS) if _graph_matches(words, entry)]
+def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], labels: Labels) -> None:
+    found = find_graphs(service, entries, words, labels)
     total = len(service.cache)
     st.caption(
-        f"{len(entries):,} of {total:,} graphs · {service.cache.volume() / 1e6:,.0f} MB of"
+        f"{len(found):,} of {total:,} graphs · {service.cache.volume() / 1e6:,.0f} MB of"
         f" {service.settings.cache_gb:g} GB; the least recently used go first."
     )
     _undo_graph(service)
-    if not entries:
+    if not found:
         st.info("No graph fits the search." if words else "No graphs yet: trace a prompt, or import a file.")
         return
     table = pd.DataFrame(
         {
-            "prompt": [str(entry.meta.get("prompt", "")) for entry in entries],
-            "explains": [", ".join(map(str, entry.meta.get("explains", [])[:3])) for entry in entries],
-            "model": [str(entry.meta.get("model")) for entry in entries],
-            "features": [str(entry.meta.get("features")) for entry in entries],
-            "traced": [datetime.fromtimestamp(entry.stored) for entry in entries],
-            "MB": [entry.size / 1e6 for entry in entries],
+            "prompt": [str(entry.meta.get("prompt", "")) for entry in found],
+            "explains": [", ".join(map(str, entry.meta.get("explains", [])[:3])) for entry in found],
+            "model": [str(entry.meta.get("model")) for entry in found],
+            "features": [str(entry.meta.get("features")) for entry in found],
+            "traced": [datetime.fromtimestamp(entry.stored) for entry in found],
+            "MB": [entry.size / 1e6 for entry in found],
         }
     )
-    chosen = _chosen(table, "graphs", words, {"traced": WHEN, "MB": MEGABYTES})
-    if chosen is None:
-        return
-    entry = entries[chosen]
-    open_, delete, _ = st.columns([1, 1, 4])
+    rows = _chosen(table, "graphs", words, {"traced": WHEN, "MB": MEGABYTES}, several=True)
+    if len(rows) == 1:
+        _one_graph(service, found[rows[0]])
+    elif len(rows) == 2:
+        left, right = (found[row].key for row in rows)
+        st.button(
+            "Compare the two graphs",
+            key="compare",
+            icon=":material/compare_arrows:",
+            on_click=_go,
+            kwargs={"left": left, "right": right},
+        )
+    else:
+        st.caption("Select a row to open or delete it, or two rows to compare them.")
+
+
+def _one_graph(service: Service, entry: Entry) -> None:
+    open_, delete, export, _ = st.columns([1, 1, 1, 3])
     open_.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"graph": entry.key}, width="stretch"
     )
     delete.button("Delete", key="delete_graph", on_click=_forget, args=(service, entry), width="stretch")
+    graph = service.graph(entry.key)
+    if graph is not None:
+        body = draft_of(entry.key, str(entry.meta.get("prompt", ""))).body
+        with export:
+            _export(entry.key, graph, body, (DEFAULT_NODES, DEFAULT_EDGES), place="_graphs")
 
 
-def _graph_matches(words: list[str], entry: Entry) -> bool:
-    meta = entry.meta
-    return _matches(words, meta.get("prompt"), meta.get("tokens"), meta.get("explains"), meta.get("model"))
+def _export(key: str, graph: Graph, body: CircuitBody, thresholds: tuple[float, float], place: str) -> None:
+    export_menu(key, graph, _pruned(key, graph, *thresholds), body, thresholds, place=place)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _pruned(key: str, _graph: Graph, node_threshold: float, edge_threshold: float) -> Pruned:
+    return _graph.prune(node_threshold, edge_threshold)
 
 
 def _forget(service: Service, entry: Entry) -> None:
@@ -123,9 +161,12 @@ def _undo_graph(service: Service) -> None:
             st.rerun()
 
 
-def _circuits(service: Service, words: list[str]) -> None:
+def _circuits(service: Service, entries: Mapping[str, Entry], words: Sequence[str], labels: Labels) -> None:
+    """`entries`: the graphs that are kept, by key."""
     found: list[Record[CircuitBody]] = get_lab().find("circuit", me())
-    circuits = [record for record in found if _circuit_matches(words, record)]
+    circuits = [
+        record for record in found if circuit_matches(words, record, labels, entries.get(record.about.graph or ""))
+    ]
     _undo_circuit()
     if not circuits:
         st.info(
@@ -144,22 +185,21 @@ def _circuits(service: Service, words: list[str]) -> None:
             "graph kept": [(record.about.graph or "") in service.cache for record in circuits],
         }
     )
-    chosen = _chosen(table, "circuits", words, {"saved": WHEN, "graph kept": KEPT})
-    if chosen is None:
+    rows = _chosen(table, "circuits", words, {"saved": WHEN, "graph kept": KEPT}, several=False)
+    if not rows:
+        st.caption("Select a row to open or delete it.")
         return
-    record = circuits[chosen]
-    open_, delete, _ = st.columns([1, 1, 4])
+    record = circuits[rows[0]]
+    open_, delete, export, _ = st.columns([1, 1, 1, 3])
     open_.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"circuit": record.id}, width="stretch"
     )
     delete.button("Delete", key="delete_circuit", on_click=_delete_circuit, args=(record,), width="stretch")
-
-
-def _circuit_matches(words: list[str], record: Record[CircuitBody]) -> bool:
-    body = record.head.body
-    groups = [group.name for group in body.groups]
-    when = record.head.created.astimezone().strftime("%Y-%m-%d %d %b %Y")
-    return _matches(words, body.title, body.prompt, body.notes, groups, record.owner.name, record.head.author, when)
+    graph = service.graph(record.about.graph or "")
+    if graph is not None:
+        body = record.head.body
+        with export:
+            _export(record.about.graph or "", graph, body, (body.node_threshold, body.edge_threshold), "_circuits")
 
 
 def _delete_circuit(record: Record[CircuitBody]) -> None:
@@ -180,44 +220,3 @@ def _undo_circuit() -> None:
             get_lab().undelete(deleted[0], me())
             del st.session_state["deleted_in_library"]
             st.rerun()
-
-
-def _import(service: Service) -> None:
-    st.caption(
-        "A graph of Neuronpedia or of circuit-tracer's page (JSON), or circuit-tracer's `.pt`. Reading a file runs"
-        " nothing that is in it."
-    )
-    file = st.file_uploader("File", type=["json", "pt"], key="import_file", label_visibility="collapsed")
-    if file is None:
-        return
-    data = file.getvalue()
-    key = hashlib.sha256(data).hexdigest()
-    if st.session_state.get("imported", (None, None))[0] != key:  # not read again at each rerun
-        try:
-            st.session_state["imported"] = (key, _imported(service, key, data, Path(file.name).suffix.lower()))
-        except TracerError as problem:
-            st.error(f"Not imported: {plain(str(problem))}.")
-            return
-    report: Report = st.session_state["imported"][1]
-    for what, count in report.ignored.items():
-        st.caption(f"Ignored: {count:,} {plain(what)}")
-    st.success(f"Imported, with {len(report.pins):,} pins, {len(report.supernodes):,} groups.")
-    st.page_link("pages/graph.py", label="Open the graph", icon=":material/hub:", query_params={"graph": key})
-
-
-def _imported(service: Service, key: str, data: bytes, suffix: str) -> Report:
-    """The graph is kept under `key`; pins and groups go into this tab's draft. Returns what else was in the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"upload{suffix}")
-        path.write_bytes(data)
-        try:
-            graph, report = load(path)
-        except TracerError as problem:
-            raise TracerError(str(problem).replace(str(path), "the file")) from problem
-    if service.graph(key) is None:
-        service.keep_graph(key, graph)
-    try:
-        draft_of(key, str(graph.meta.get("prompt", ""))).bring_in(report.pins, report.supernodes)
-    except ValidationError as problem:
-        report.ignored[f"pins and groups that make no circuit ({first_fault(problem)})"] = 1
-    return report

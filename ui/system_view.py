@@ -125,6 +125,12 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_DASHBOARDS": int(settings.build_dashboards),
             "HYPOGRAPH_MAX_TOKENS": settings.max_tokens,
             "HYPOGRAPH_QUEUE": settings.queue,
+            "HYPOGRAPH_IMPORT_MB": settings.import_mb,
+            "HYPOGRAPH_IMPORT_NODES": f"{settings.import_nodes:,}",
+            "HYPOGRAPH_IMPORT_EDGES": f"{settings.import_edges:,}",
+            "HYPOGRAPH_IMPORT_DEPTH": settings.import_depth,
+            "HYPOGRAPH_NEURONPEDIA": settings.neuronpedia,
+            "NEURONPEDIA_API_KEY": "set" if settings.neuronpedia_key else "not set",
         },
         "settings",
     )

@@ -166,6 +166,28 @@ def take_the_label_away(page: Page) -> None:
     until(lambda: HOSTILE not in ask(page, "labels()").values())
 
 
+def test_groups_are_suggested_accepted_and_undone(visit: Visit) -> None:
+    page = visit()
+    trace(page, "The capital of France is the city of", 9)
+    press(page, "Pin the 12 most influential features")
+    until(lambda: len(pins(page)) == 13)
+    main(page).get_by_text("Draw the circuit, and make groups").click()
+    main(page).get_by_text("Suggest groups").click()
+    accept = main(page).get_by_role("button", name="Accept", exact=True)
+    expect(accept.first).to_be_visible(timeout=60_000)
+    expect(main(page).get_by_text(re.compile("Why: (each|they) ")).first).to_be_visible()
+    accept.first.click()
+    group = main(page).get_by_role("textbox", name=re.compile(r"^Group 1: \d+ nodes$"))
+    expect(group).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_timeout(500)  # nobody is faster, and Streamlit may leave drawn what such a run takes away
+    press(page, "↶")
+    expect(group).to_have_count(0)
+    assert len(pins(page)) == 13
+    press(page, "↶")
+    expect(circuit(page)).to_contain_text("Nothing pinned yet")
+
+
 def test_a_link_to_nothing_says_so(visit: Visit) -> None:
     page = visit("/graph?circuit=123456789abc")
     expect(main(page)).to_contain_text("can't be opened: there is no such record")

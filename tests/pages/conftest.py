@@ -136,11 +136,11 @@ def until(found: Callable[[], Any], seconds: float = 20) -> Any:
     raise AssertionError(f"it did not come true within {seconds} s")
 
 
-def traced(prompt: str = "w4 w9 w2") -> str:
-    """Trace behind the page's back; the key of the graph."""
+def traced(prompt: str = "w4 w9 w2", **settings: Any) -> str:
+    """Trace behind the page's back, with settings of a request; the key of the graph."""
     service = ready()
     assert service.model is not None
-    request = TraceRequest(tokens=tuple(service.model.token_ids(prompt)), prompt=prompt)
+    request = TraceRequest(tokens=tuple(service.model.token_ids(prompt)), prompt=prompt, **settings)
     job = service.submit(request, ui.session.person())
     over = service.wait(job.id, 30)
     assert over is not None and over.error is None

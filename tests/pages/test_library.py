@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,6 +18,8 @@ from tracer.dashboards import corpus
 from tracer.dashboards.build import build
 from tracer.interchange import circuit_tracer, neuronpedia
 from ui.export_menu import as_json, edge_table, node_table
+
+TERMS = ["model", "licence", "notice"]
 
 
 def lab_and_me() -> tuple[ui.session.Lab, ui.session.Person]:
@@ -171,6 +174,71 @@ def test_library_lists_circuits(loading: Loading) -> None:
     assert "No circuit fits the search." in texts(again(app))
 
 
+def listed(search: str) -> list[str]:
+    """The prompts of the graphs that the search finds."""
+    app = open_page("pages/library.py")
+    app.text_input(key="library_search").set_value(search)
+    again(app)
+    return [prompt for frame in app.dataframe if "MB" in frame.value for prompt in frame.value["prompt"]]
+
+
+def test_graphs_are_found_by_the_labels_of_their_features_and_nodes(loading: Loading) -> None:
+    one, other = traced("w4 w9 w2", max_nodes=40), traced("w7 w7 w5", max_nodes=40)
+    graphs = [running().graph(key) for key in (one, other)]
+    here, there = [set(zip(g.layout.layer.tolist(), g.layout.feature.tolist(), strict=True)) for g in graphs]
+    layer, feature = min(here - there)
+    meta, (lab, viewer) = graphs[0].meta, lab_and_me()
+    model, basis = meta["model_fingerprint"], meta["basis_fingerprint"]
+    lab.create(viewer, About(model=model, basis=basis, layer=layer, feature=feature), LabelBody(text="Ball games"))
+    ben = lab.person("local", "ben", "Ben")
+    lab.create(ben, About(graph=other, node="E_1"), LabelBody(text="the subject"))
+    assert listed("ball GAMES") == ["w4 w9 w2"]
+    assert listed("games w9") == ["w4 w9 w2"] and listed("games w7") == []
+    assert listed("subject") == listed("ben") == ["w7 w7 w5"]
+    lab.create(viewer, About(model="another", basis=basis, layer=layer, feature=feature), LabelBody(text="elsewhere"))
+    assert listed("elsewhere") == []
+
+
+def test_a_search_by_label_leaves_the_latest_graphs_the_latest(loading: Loading) -> None:
+    """To look for features reads the graphs; that must not turn round which of them leave the cache first."""
+    keys = [traced(prompt, max_nodes=40) for prompt in ("w4 w9 w2", "w4 w9 w3", "w4 w9 w5")]
+    graph = running().graph(keys[0])
+    assert graph is not None
+    lab, viewer = lab_and_me()
+    about = About(model=graph.meta["model_fingerprint"], basis=graph.meta["basis_fingerprint"], layer=0, feature=0)
+    lab.create(viewer, about, LabelBody(text="anything"))
+    listed("anything")
+    used = running().cache._rows("SELECT key FROM Cache ORDER BY access_time LIMIT ?", 9)
+    assert [key for (key,) in used] == keys
+
+
+def test_graphs_are_found_by_date(loading: Loading) -> None:
+    traced()
+    today = datetime.now()
+    assert listed(today.strftime("%Y-%m-%d")) == listed(today.strftime("%d %b %Y")) == ["w4 w9 w2"]
+    assert listed("1999-01-01") == []
+
+
+def test_circuits_are_found_by_the_labels_of_what_they_pin(loading: Loading) -> None:
+    key = traced()
+    lab, viewer = lab_and_me()
+    graph, (node, other, _) = running().graph(key), features(key)
+    assert graph is not None
+    layer, feature, _ = map(int, node.split("_"))
+    about = About(
+        model=graph.meta["model_fingerprint"], basis=graph.meta["basis_fingerprint"], layer=layer, feature=feature
+    )
+    lab.create(viewer, about, LabelBody(text="Ball games"))
+    lab.create(viewer, About(graph=key, node="E_1"), LabelBody(text="the subject"))
+    lab.create(viewer, About(graph=key), CircuitBody(title="With", pins=(node, "E_1")))
+    lab.create(viewer, About(graph=key), CircuitBody(title="Without", pins=(other,)))
+    app = open_page("pages/library.py")
+    for search, found in (("ball games", ["With"]), ("subject", ["With"]), ("with", ["Without", "With"])):
+        app.text_input(key="library_search").set_value(search)
+        again(app)
+        assert [f.value["title"].tolist() for f in app.dataframe if "title" in f.value] == [found]
+
+
 def test_export_and_import_give_the_graph_with_pins_and_groups(loading: Loading, tmp_path: Path) -> None:
     key = traced()
     graph = running().graph(key)
@@ -178,7 +246,7 @@ def test_export_and_import_give_the_graph_with_pins_and_groups(loading: Loading,
     pruned = graph.prune(0.8, 0.98)
     kept = [graph.ids[i] for i in pruned.node_mask.nonzero()[0][:2]]
     body = CircuitBody(title="t", pins=(*kept, "not in this graph"), groups=(Group(name="both", nodes=tuple(kept)),))
-    data = as_json("slug", graph, pruned, body, (0.8, 0.98))
+    data = as_json("slug", graph, pruned, body, (0.8, 0.98), labels={})
     read, report = neuronpedia.load(_file(tmp_path / "graph.json", data))
     assert report.pins == kept and report.supernodes == [("both", kept)]
     assert read.tokens == graph.tokens and b"@" not in json.dumps(json.loads(data)["metadata"]).encode()
@@ -186,7 +254,7 @@ def test_export_and_import_give_the_graph_with_pins_and_groups(loading: Loading,
     app = open_page("pages/library.py")
     app.file_uploader(key="import_file").upload("graph.json", data, "application/json")
     again(app)
-    assert "Imported, with 2 pins, 1 groups." in texts(app)
+    assert "Imported, with 2 pins, 1 groups, 0 labels." in texts(app)
     (draft,) = app.session_state["drafts"].values()
     assert draft.body.groups[0].name == "both" and draft.changed
 
@@ -214,13 +282,14 @@ def test_tables_hold_what_is_drawn(loading: Loading) -> None:
     graph = running().graph(traced())
     assert graph is not None
     pruned = graph.prune(0.8, 0.98)
-    nodes, edges = node_table(graph, pruned), edge_table(graph, pruned)
+    nodes, edges = node_table(graph, pruned, {}), edge_table(graph, pruned, {})
     assert len(nodes) == pruned.node_mask.sum() and len(edges) == pruned.kept_edges.sum()
     one = edges.iloc[0]
     target, source = graph.index[one["target"]], graph.index[one["source"]]
     assert graph.adjacency[target, source] == pytest.approx(one["effect"])
     rows = list(csv.reader(io.StringIO(nodes.to_csv(index=False))))
-    assert rows[0] == ["id", "name", "kind", "layer", "position", "value", "influence"]
+    assert rows[0] == ["id", "name", "label", "kind", "layer", "position", "value", "influence", *TERMS]
+    assert list(edges)[-3:] == TERMS
 
 
 def test_a_pt_file_comes_back(loading: Loading, tmp_path: Path) -> None:

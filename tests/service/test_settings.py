@@ -19,8 +19,14 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "DTYPE",
         "MAX_TOKENS",
         "QUEUE",
+        "IMPORT_MB",
+        "IMPORT_NODES",
+        "IMPORT_EDGES",
+        "IMPORT_DEPTH",
+        "NEURONPEDIA",
     ]:
         monkeypatch.delenv(f"HYPOGRAPH_{name}", raising=False)
+    monkeypatch.delenv("NEURONPEDIA_API_KEY", raising=False)
     monkeypatch.setenv("HYPOGRAPH_HOME", str(tmp_path))
 
 
@@ -38,6 +44,12 @@ def test_defaults(tmp_path: Path) -> None:
         build_dashboards=True,
         max_tokens=512,
         queue=32,
+        import_mb=50,
+        import_nodes=200_000,
+        import_edges=2_000_000,
+        import_depth=50,
+        neuronpedia="https://neuronpedia.org",
+        neuronpedia_key="",
     )
 
 
@@ -61,7 +73,13 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "DASHBOARDS": "0",
         "MAX_TOKENS": "64",
         "QUEUE": "3",
+        "IMPORT_MB": "7",
+        "IMPORT_NODES": "100",
+        "IMPORT_EDGES": "200",
+        "IMPORT_DEPTH": "9",
+        "NEURONPEDIA": "http://127.0.0.1:3000/",
     }
+    monkeypatch.setenv("NEURONPEDIA_API_KEY", " a-key ")
     for name, value in values.items():
         monkeypatch.setenv(f"HYPOGRAPH_{name}", value)
     assert Settings.from_env() == Settings(
@@ -77,7 +95,21 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         False,
         64,
         3,
+        7,
+        100,
+        200,
+        9,
+        "http://127.0.0.1:3000",
+        "a-key",
     )
+    limits = Settings.from_env().import_limits
+    assert (limits.json_bytes, limits.pt_bytes) == (7_000_000, 7_000_000)
+    assert (limits.nodes, limits.edges, limits.depth) == (100, 200, 9)
+
+
+def test_the_key_is_in_no_representation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURONPEDIA_API_KEY", "s3cret")
+    assert "s3cret" not in repr(Settings.from_env())
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +140,10 @@ def test_the_cache_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, folder: s
         ("MAX_TOKENS", "0", "at least 1"),
         ("MAX_TOKENS", "1.5", "whole number"),
         ("QUEUE", "many", "whole number"),
+        ("IMPORT_MB", "0", "at least 1"),
+        ("IMPORT_DEPTH", "-3", "at least 1"),
+        ("NEURONPEDIA", "javascript:alert(1)", "address"),
+        ("NEURONPEDIA", "neuronpedia.org", "address"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str) -> None:

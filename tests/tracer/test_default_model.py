@@ -3,13 +3,15 @@
 import pytest
 
 from tests.tracer.test_direct import check_direct
+from tracer.graph.compare import compare_features, compare_targets, shared_influence
 
 pytestmark = pytest.mark.default_model
 
 SPORT = "Michael Jordan plays the sport of"
+SPANISH = "Hecho: Michael Jordan juega al"
 PROMPTS = {
     SPORT: (" basketball", 0.758),
-    "Hecho: Michael Jordan juega al": (" baloncesto", 0.468),
+    SPANISH: (" baloncesto", 0.468),
     'Le contraire de "petit" est "': ("grand", 0.346),
     "The capital of France is the city of": (" Paris", 0.518),
     "When Mary and John went to the store, John gave a drink to": (" Mary", 0.853),
@@ -74,6 +76,20 @@ def test_direct_effects_are_the_edges(model, sport):
 def test_feature_1012_of_layer_13_says_football(model):
     raised, _ = model.says(13, 1012, 10)
     assert any("ootball" in token for token, _ in raised)
+
+
+def test_one_neuron_leads_the_english_and_the_spanish_prompt(model, sport):
+    """DESIGN §9: neuron 1012 of layer 13, in a comparison of the two graphs."""
+    table = compare_features(sport, model.trace(SPANISH))
+    first = table.iloc[0]
+    assert (first["layer"], first["feature"], first["where"]) == (13, 1012, "both")
+    for side in ("left", "right"):
+        assert first[f"influence_{side}"] == table[f"influence_{side}"].max()
+    left, right = shared_influence(table)
+    assert 0.2 < left < 1 and 0.2 < right < 1
+    targets = compare_targets(sport, model.trace(SPANISH, max_nodes=50)).set_index("token")
+    assert targets.loc[" basketball", "probability_left"] == pytest.approx(0.758, abs=0.01)
+    assert targets.loc[" baloncesto", "probability_right"] == pytest.approx(0.468, abs=0.01)
 
 
 def test_activations_at_each_token(model, sport):

@@ -114,6 +114,14 @@ def test_distance_is_one_less_the_mean_of_four_cosines(graph: Graph) -> None:
     assert profile_distance(graph, paths, nodes) == pytest.approx(expected, abs=1e-9)
 
 
+def test_whether_members_push_the_targets_the_same_way_is_told(graph: Graph) -> None:
+    outward = graph.weights @ Paths.of(graph).outward
+    up, down = (np.flatnonzero(way)[:2].tolist() for way in (outward > 0, outward < 0))
+    assert len(up) == len(down) == 2
+    for members, told in ((up, "have one sign"), (down, "have one sign"), ([up[0], down[0]], "differ in sign")):
+        assert module._profile(graph, Paths.of(graph), tuple(members), 1).why.endswith(told)
+
+
 def test_features_far_apart_in_layers_are_never_alike(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NEAR", 0)
     nodes = list(range(graph.layout.n_features))
@@ -130,6 +138,8 @@ def test_silhouette_by_hand() -> None:
     distance = np.array([[0, 0.2, 0.8], [0.2, 0, 1.0], [0.8, 1.0, 0]])
     assert silhouette(distance, np.array([0, 0, 1])) == pytest.approx((0.75 + 0.8) / 3)
     assert silhouette(distance, np.array([0, 0, 0])) == 0
+    wrong = silhouette(distance, np.array([0, 1, 0]))  # 0 is nearer to 1: (0.2 − 0.8)/0.8, 0, (1 − 0.8)/1
+    assert wrong == pytest.approx((-0.75 + 0 + 0.2) / 3)
 
 
 def test_two_kinds_are_two_clusters_one_kind_is_one_and_noise_is_none() -> None:

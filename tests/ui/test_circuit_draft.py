@@ -58,14 +58,24 @@ def test_groups_are_made_merged_renamed_and_dissolved() -> None:
     one.group("cd", ["c", "d"])
     one.group("all but d", ["a", "b", "c"])  # takes c out of its group, and empties the first
     assert one.body.groups == (Group(name="cd", nodes=("d",)), Group(name="all but d", nodes=("a", "b", "c")))
-    one.rename(1, "abc")
-    one.dissolve(0)
+    one.rename(("a", "b", "c"), "abc")
+    one.dissolve(("d",))
     assert one.body.groups == (Group(name="abc", nodes=("a", "b", "c")),) and len(one.body.pins) == 4
     for _ in range(5):
         one.undo()
     assert one.body.groups == ()
     with pytest.raises(ValidationError):
         one.group("nobody", ["not pinned"])
+
+
+def test_a_page_that_is_behind_changes_no_other_group() -> None:
+    """A field that undo takes away may still report its text."""
+    one = draft()
+    one.set(pins=("a", "b", "c"))
+    one.group("ab", ["a", "b"])
+    one.rename(("b", "c"), "other")
+    one.dissolve(("a", "c"))
+    assert one.body.groups == (Group(name="ab", nodes=("a", "b")),)
 
 
 def test_a_change_that_makes_no_circuit_changes_nothing() -> None:

@@ -110,7 +110,7 @@ def _why(kind: str, name: str, graph: Graph, members: list[int], evidence: Mappi
     if kind == "relationship":
         least = min(evidence[node].spread for node in members)
         return f"each is active at {least:.0%} of the prompt's tokens or more, so none of them is what it is about"
-    return f"each reads this token in the first {int(EARLY * graph.layout.n_layers) + 1} layers"
+    return f"each reads this token, no later than in layer {max(graph.layout.layer[members])}"
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def _clusters(distance: np.ndarray) -> np.ndarray:
     if distance.max() <= ALIKE:
         return np.zeros_like(apart)
     tree = linkage(squareform(distance, checks=False), "complete")
-    cuts = [fcluster(tree, height, "distance") for height in np.unique(tree[:, 2]) if height < APART]
-    best = max(cuts, key=lambda labels: silhouette(distance, labels), default=apart)
+    cuts = [fcluster(tree, height, "distance") for height in np.unique(tree[:, 2])]
+    best = max(cuts, key=lambda labels: silhouette(distance, labels))
     return best if silhouette(distance, best) >= STRUCTURE else apart
 
 

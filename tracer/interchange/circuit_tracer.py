@@ -16,15 +16,14 @@ from tracer.graph.file import Target
 from tracer.graph.graph import Graph
 from tracer.interchange import pickles
 from tracer.interchange.files import reading, writing
-from tracer.interchange.foreign import Edges, Report, check_size, foreign_graph
+from tracer.interchange.foreign import Edges, Report, check_edges, check_size, foreign_graph
+from tracer.interchange.limits import DEFAULT, Limits
 from tracer.interchange.naming import VIRTUAL_ID, public_name, scan_of, vocabulary_id
 from tracer.interchange.pickles import LogitTarget, UnifiedConfig, unreadable
 from tracer.presets import PRESETS
 
 MAX_NODES = 20_000
 """The format holds every pair of nodes: 1.6 GB at this many."""
-
-MAX_BYTES = 2_000_000_000
 
 FIELDS = (
     "input_string",
@@ -42,8 +41,11 @@ FIELDS = (
 OTHER_NAMES = {"scan_name": "scan", "logit_tokens": "logit_targets"}  # of later and of older versions
 
 
-def save(graph: Graph, path: str | Path, *, scan: str | None = None) -> None:
-    """Write the whole graph. Raises TracerError for one of more than MAX_NODES nodes, or if it can't be written."""
+def save(graph: Graph, path: str | Path, *, scan: str | None = None, notice: str | None = None) -> None:
+    """Write the whole graph. Raises TracerError for one of more than MAX_NODES nodes, or if it can't be written.
+
+    `notice` says where it comes from and under which terms: a text file beside the tensors, which readers pass over.
+    """
     layout, n = graph.layout, graph.layout.first_bias
     if n > MAX_NODES:
         raise TracerError(
@@ -71,12 +73,12 @@ def save(graph: Graph, path: str | Path, *, scan: str | None = None) -> None:
         "scan": scan or scan_of(graph),
     }
     with writing(path) as file:
-        pickles.save(parts, file)
+        pickles.save(parts, file, notice)
 
 
-def load(path: str | Path) -> tuple[Graph, Report]:
+def load(path: str | Path, limits: Limits = DEFAULT) -> tuple[Graph, Report]:
     """The graph of a `.pt`, of today's layout or the older ones. Raises TracerError for what is no whole graph."""
-    with reading(path, MAX_BYTES) as file:
+    with reading(path, limits.pt_bytes) as file:
         parts = pickles.load(file)
     parts = {OTHER_NAMES.get(name, name) if isinstance(name, str) else name: part for name, part in parts.items()}
     cfg = parts.get("cfg")
@@ -87,7 +89,7 @@ def load(path: str | Path) -> tuple[Graph, Report]:
     active, selected = _tensor(parts, "active_features", 2, int), _tensor(parts, "selected_features", 1, int)
     values, tokens = _tensor(parts, "activation_values", 1, float), _tensor(parts, "input_tokens", 1, int)
     weights, matrix = _tensor(parts, "logit_probabilities", 1, float), _tensor(parts, "adjacency_matrix", 2, float)
-    check_size(len(selected), n_layers, len(tokens), len(weights))
+    check_size(len(selected), n_layers, len(tokens), len(weights), limits)
     n = len(selected) + (n_layers + 1) * len(tokens) + len(weights)
     if active.shape != (len(values), 3) or matrix.shape != (n, n):
         raise unreadable("its tensors don't fit together")
@@ -97,6 +99,7 @@ def load(path: str | Path) -> tuple[Graph, Report]:
     targets = _targets(parts, weights, vocabulary if type(vocabulary) is int else VIRTUAL_ID)
     texts = {t.id: t.token for t in targets}
     rows, columns = np.nonzero(matrix)
+    check_edges(len(rows), limits)
     scan = parts.get("scan")
     scans = [_text(name) for name in (scan if type(scan) is list else [] if scan is None else [scan])]
     model = known.get("model_name")

@@ -26,7 +26,7 @@ def reading(path: str | Path, limit: int) -> Iterator[BinaryIO]:
 def writing(path: str | Path) -> Iterator[BinaryIO]:
     """Raises TracerError for a file that can't be written."""
     try:
-        with open(path, "wb") as file:
+        with open(path, "w+b") as file:
             yield file
     except OSError as problem:
         raise TracerError(f"can't write {path}: {problem.strerror or problem}; choose another place") from problem

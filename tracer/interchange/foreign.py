@@ -13,10 +13,9 @@ from tracer.errors import TracerError
 from tracer.graph.file import Target
 from tracer.graph.graph import Graph
 from tracer.graph.layout import Layout
+from tracer.interchange.limits import Limits
 
 MAX_LAYERS = 1000
-MAX_NODES = 2_000_000
-"""Error nodes, one a layer and token, count whether the file names them or not."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,21 @@ class Edges:
     weights: np.ndarray
 
 
-def check_size(n_features: int, n_layers: int, n_tokens: int, n_targets: int) -> None:
+def check_size(n_features: int, n_layers: int, n_tokens: int, n_targets: int, limits: Limits) -> None:
     """Raises TracerError where there is nothing to explain, or too much."""
     if not n_tokens or not n_targets or not n_layers:
         raise TracerError("the graph has no tokens, no layers or no logits to explain")
-    if n_layers > MAX_LAYERS or n_features + (n_layers + 1) * n_tokens + n_targets > MAX_NODES:
+    if n_layers > MAX_LAYERS or n_features + (n_layers + 1) * n_tokens + n_targets > limits.nodes:
         raise TracerError(
             f"the graph is too large: {n_layers:,} layers, {n_tokens:,} tokens, {n_features:,} features"
-            f" (at most {MAX_LAYERS:,} layers and {MAX_NODES:,} nodes)"
+            f" (at most {MAX_LAYERS:,} layers and {limits.nodes:,} nodes)"
         )
+
+
+def check_edges(n: int, limits: Limits) -> None:
+    """Raises TracerError for more than `limits` allows."""
+    if n > limits.edges:
+        raise TracerError(f"the graph is too large: {n:,} edges (at most {limits.edges:,})")
 
 
 def foreign_graph(
@@ -74,7 +79,6 @@ def foreign_graph(
     edges given twice, and edges that don't lead from a lower layer to a feature or logit above it: so no cycle passes.
     """
     n, n_tokens = len(features), len(token_ids)
-    check_size(n, n_layers, n_tokens, len(targets))
     if n and (features.min() < 0 or (features.max(axis=0) >= (n_layers, n_tokens, 2**31)).any()):
         raise TracerError("a feature lies outside the graph's layers and tokens")
     order = np.lexsort(features.T[::-1])

@@ -11,7 +11,8 @@ from tracer.errors import TracerError
 from tracer.graph.file import Target
 from tracer.graph.graph import Graph
 from tracer.interchange.feature_numbers import read_indices
-from tracer.interchange.foreign import Edges, Report, check_size, foreign_graph
+from tracer.interchange.foreign import Edges, Report, check_edges, check_size, foreign_graph
+from tracer.interchange.limits import DEFAULT, Limits
 from tracer.interchange.naming import VIRTUAL_ID, quoted
 from tracer.interchange.schema import EMBEDDING, ERROR, FEATURE, LOGIT, File, Node
 from tracer.interchange.shared_ids import settle
@@ -32,7 +33,7 @@ class Table:
         return [node for node in self.nodes if node.feature_type == kind]
 
 
-def read(file: File) -> tuple[Graph, Report]:
+def read(file: File, limits: Limits = DEFAULT) -> tuple[Graph, Report]:
     """The graph has error nodes at all layers and tokens; those that the file leaves out have no edges.
 
     Raises TracerError for parts that don't make a graph: ids that name two nodes, links to an earlier layer, positions
@@ -41,7 +42,9 @@ def read(file: File) -> tuple[Graph, Report]:
     """
     metadata, n_tokens = file.metadata, len(file.metadata.prompt_tokens)
     ignored = Counter({f"unknown fields of {place}": n for place, n in file.unknown_fields().items()})
-    table = _table([node for node in file.nodes if node.feature_type in (FEATURE, ERROR, EMBEDDING, LOGIT)], n_tokens)
+    check_edges(len(file.links), limits)
+    known = [node for node in file.nodes if node.feature_type in (FEATURE, ERROR, EMBEDDING, LOGIT)]
+    table = _table(known, n_tokens, limits)
     ignored["nodes of other types"] = len(file.nodes) - len(table.nodes)
     features = table.kind == FEATURE
     indices, dialect = read_indices(table.of(FEATURE), table.layer[features].tolist())
@@ -64,6 +67,7 @@ def read(file: File) -> tuple[Graph, Report]:
             "slug": metadata.slug,
             "scan": metadata.scan,
             "licence": metadata.licence,
+            "notice": metadata.notice,
             "node_threshold": metadata.node_threshold,
             "edge_threshold": metadata.pruning_settings.edge_threshold if metadata.pruning_settings else None,
         },
@@ -97,7 +101,7 @@ def _shown(file: File, ids: dict[str, str], ignored: Counter[str]) -> tuple[list
     return [ids[pin] for pin in pins if pin in ids], supernodes
 
 
-def _table(nodes: list[Node], n_tokens: int) -> Table:
+def _table(nodes: list[Node], n_tokens: int, limits: Limits) -> Table:
     kind = np.array([node.feature_type for node in nodes], dtype=object)
     layer = np.array([_layer(node) for node in nodes], dtype=np.int64)
     position = np.array([node.ctx_idx for node in nodes], dtype=np.int64)
@@ -106,7 +110,7 @@ def _table(nodes: list[Node], n_tokens: int) -> Table:
         raise TracerError(f"a node lies outside the prompt's {n_tokens:,} tokens, or a logit not at its last one")
     # circuit-tracer puts logits at L + 1
     n_layers = int(max([*(layer[kind == FEATURE] + 1), *(layer[kind == ERROR] + 1), *(layer[logits] - 1)], default=0))
-    check_size(len(features), n_layers, n_tokens, len(logits))
+    check_size(len(features), n_layers, n_tokens, len(logits), limits)
     layer[logits] = n_layers
     number = np.empty(len(nodes), dtype=np.int64)
     number[features] = np.arange(len(features))

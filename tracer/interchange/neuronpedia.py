@@ -3,11 +3,12 @@
 It holds what pruning kept, so a graph comes back as its pruned self; the whole graph goes through `circuit_tracer`.
 `scan` says whose feature numbers these are. Neuronpedia wants its own name of the model there, circuit-tracer the
 transcoder set. Without one it is the feature set; for neurons, which no set numbers, the model: feature i of layer l is
-then neuron i of that layer's MLP. Bias nodes are left out, and nothing is said of persons or of this machine's folders.
+then neuron i of that layer's MLP. Bias nodes are left out, and nothing is said of this machine's folders, or of
+persons that the caller does not name.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,17 @@ from tracer.interchange.feature_numbers import cantor
 from tracer.interchange.files import reading, writing
 from tracer.interchange.foreign import Report
 from tracer.interchange.frontend_reader import read
+from tracer.interchange.limits import DEFAULT, Limits, check_depth
 from tracer.interchange.naming import public_name, scan_of, vocabulary_id
 from tracer.interchange.schema import Link, Metadata, Node, QParams, parse
 
-MAX_BYTES = 64_000_000
-"""340,000 links take 24 MB. Reading takes some twelve times the file's size in memory."""
 
-
-def load(path: str | Path) -> tuple[Graph, Report]:
+def load(path: str | Path, limits: Limits = DEFAULT) -> tuple[Graph, Report]:
     """The pruned graph of a file, and what else was in it. Raises TracerError for what is no whole graph."""
-    with reading(path, MAX_BYTES) as file:
-        data = file.read(MAX_BYTES)
-    return read(parse(data))
+    with reading(path, limits.json_bytes) as file:
+        data = file.read(limits.json_bytes)
+    check_depth(data, limits.depth)
+    return read(parse(data), limits)
 
 
 def save(
@@ -47,11 +47,16 @@ def save(
     supernodes: Sequence[tuple[str, Sequence[str]]] = (),
     source_set: str | None = None,
     licence: str | None = None,
+    notice: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    creator: str | None = None,
 ) -> None:
     """Write the graph pruned at these thresholds.
 
     `slug` names it on the page; `pins` and the members of `supernodes` (label, members) are ids of `Graph.ids`;
-    `source_set` is Neuronpedia's name of the feature set, given only if it knows one (study/neuronpedia.md §2.2).
+    `source_set` is Neuronpedia's name of the feature set, given only if it knows one (study/neuronpedia.md §2.2);
+    `notice` is what the model's terms want to be said, and shown with the graph there; `labels` name nodes, by their
+    ids (those of logits say the token, always); `creator` is shown as who made it.
     Raises TracerError where the file would not open, for a pin that pruning drops, or if it can't be written.
     """
     pruned = graph.prune(node_threshold, edge_threshold)
@@ -70,10 +75,16 @@ def save(
         schema_version=1,
         pruning_settings=thresholds,
         feature_details=schema.FeatureDetails(neuronpedia_source_set=source_set) if source_set else None,
-        info=schema.Info(generator=schema.Generator(name="Hypograph"), neuronpedia_source_set=source_set),
+        info=schema.Info(
+            generator=schema.Generator(name="Hypograph"),
+            neuronpedia_source_set=source_set,
+            description=notice,
+            creator_name=creator,
+        ),
         model=public_name(graph.meta["model"]),
         features=public_name(graph.meta["features"]),
         licence=licence,
+        notice=notice,
     )
     shown = QParams(
         pinnedIds=[known[pin] for pin in pins],
@@ -82,7 +93,11 @@ def save(
     targets, sources = pruned.edges()
     weights = graph.adjacency.data[pruned.kept_edges]
     order = np.lexsort((sources, targets))
-    nodes = [_node(graph, int(i), names[i], pruned.cumulative_scores[i]) for i in np.flatnonzero(pruned.node_mask)]
+    said = labels or {}
+    nodes = [
+        _node(graph, int(i), names[i], pruned.cumulative_scores[i], said.get(graph.ids[i], ""))
+        for i in np.flatnonzero(pruned.node_mask)
+    ]
     links = [
         Link(source=names[s], target=names[t], weight=float(w))
         for s, t, w in zip(sources[order], targets[order], weights[order], strict=True)
@@ -109,7 +124,7 @@ def file_ids(graph: Graph) -> list[str]:
     return names + [f"{layout.n_layers + 1}_{vocabulary_id(t, k)}_{last}" for k, t in enumerate(graph.targets)]
 
 
-def _node(graph: Graph, i: int, name: str, score: float) -> Node:
+def _node(graph: Graph, i: int, name: str, score: float, label: str) -> Node:
     layout = graph.layout
     kind, layer, position = KINDS[layout.kind[i]], int(layout.node_layer[i]), int(layout.node_position[i])
     error = Node(
@@ -123,7 +138,7 @@ def _node(graph: Graph, i: int, name: str, score: float) -> Node:
         run_idx=0,
         reverse_ctx_idx=0,
         jsNodeId=f"{layer}_-1-{position}",
-        clerp="",
+        clerp=label,
         influence=float(score),
     )
     if kind == "error":

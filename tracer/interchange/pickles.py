@@ -82,9 +82,13 @@ def load(file: BinaryIO) -> dict[Any, Any]:
     return parts
 
 
-def save(parts: dict[str, Any], file: BinaryIO) -> None:
-    """A `.pt` in which the stand-ins are called what circuit-tracer calls its classes."""
+def save(parts: dict[str, Any], file: BinaryIO, notice: str | None = None) -> None:
+    """A `.pt` in which the stand-ins are called what circuit-tracer calls its classes, and a text beside it."""
     torch.save(parts, file, pickle_module=SimpleNamespace(Pickler=_Pickler, __name__="pickle"))
+    if notice is not None:
+        with zipfile.ZipFile(file, "a") as archive:
+            root = archive.namelist()[0].partition("/")[0]
+            archive.writestr(f"{root}/NOTICE.txt", notice)
 
 
 def unreadable(reason: str) -> TracerError:

@@ -33,6 +33,8 @@ class Generator(Part):
 class Info(Part):
     generator: Generator | None = None
     neuronpedia_source_set: str | None = None  # what Neuronpedia files the graph under
+    description: str | None = None
+    creator_name: str | None = None
 
 
 class FeatureDetails(Part):
@@ -56,9 +58,10 @@ class Metadata(Part):
     pruning_settings: PruningSettings | None = None
     feature_details: FeatureDetails | None = None
     info: Info | None = None
-    model: str | None = None  # ours, like the next two; the schema lets them pass
+    model: str | None = None  # ours, like the next three; the schema lets them pass
     features: str | None = None
     licence: str | None = None
+    notice: str | None = None
 
 
 class QParams(Part):

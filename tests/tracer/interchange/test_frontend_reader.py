@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tracer import TracerError
-from tracer.interchange import neuronpedia
+from tracer.interchange import Limits, neuronpedia
 from tracer.interchange.feature_numbers import cantor
+from tracer.interchange.limits import check_depth
 
 
 def node(name: str, kind: str, layer: str | int, position: int, feature: int, **more) -> dict:
@@ -209,14 +210,49 @@ def test_hostile_files_are_refused_with_one_line(name: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xfe{}", b"not json", b"[1", b"[" * 500_000, b'{"a":' * 50_000, b'"\\ud800"']
+    "data", [b"", b"\xff\xfe{}", b"not json", b"[1", b"[" * 40, b'{"a":' * 40, b'"\\ud800"', b'"' + b"[" * 99 + b'"']
 )
 def test_what_is_no_json_is_refused(data: bytes, tmp_path: Path):
     with pytest.raises(TracerError, match="no graph in the frontend's format"):
         load(data, tmp_path)
 
 
-def test_a_file_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("data", [b"[" * 500_000, b'{"a":' * 50_000, b'{"metadata":' + b"[" * 51 + b"]" * 51 + b"}"])
+def test_deep_nesting_is_refused_before_it_is_parsed(data: bytes, tmp_path: Path):
+    with pytest.raises(TracerError, match="nested deeper than 50"):
+        load(data, tmp_path)
+
+
+def test_nesting_is_counted_as_a_parser_would(tmp_path: Path):
+    """Brackets in texts are none, escaped quotes end no text, and what is closed is not deep."""
+    deep = Limits(depth=4)
+    for inside in ("[" * 99, '\\" [[[[[ \\\\', "]" * 9 + "[" * 9, [[1], [2], [3]], [[[]]]):
+        document = small() | {"more": inside}
+        if inside == [[[]]]:
+            check_depth(json.dumps(document).encode(), 4)
+            with pytest.raises(TracerError, match="deeper than 3"):
+                check_depth(json.dumps(document).encode(), 3)
+        (tmp_path / "g.json").write_text(json.dumps(document))
+        assert neuronpedia.load(tmp_path / "g.json", deep)[0].layout.n_features == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"nodes": 12}, r"at most 1,000 layers and 12 nodes"),  # 2 features, 2·3 errors, 3 tokens, 2 logits
+        ({"edges": 4}, r"5 edges \(at most 4\)"),
+        ({"json_bytes": 500}, "longer than"),
+    ],
+)
+def test_limits_are_settings(limits: dict, message: str, tmp_path: Path):
+    (tmp_path / "g.json").write_text(json.dumps(small()))
+    with pytest.raises(TracerError, match=message):
+        neuronpedia.load(tmp_path / "g.json", Limits(**limits))
+    enough = {name: n + 1 if name != "json_bytes" else 10_000 for name, n in limits.items()}
+    neuronpedia.load(tmp_path / "g.json", Limits(**enough))
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path):
     with open(tmp_path / "g.json", "wb") as file:
         file.truncate(100_000_000)
     with pytest.raises(TracerError, match="longer than 64 MB"):

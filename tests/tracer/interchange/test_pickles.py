@@ -15,7 +15,7 @@ import torch
 from tests.tracer.interchange import pt_files
 from tests.tracer.interchange.cases import ONE, case
 from tracer import TracerError
-from tracer.interchange import circuit_tracer, pickles
+from tracer.interchange import Limits, circuit_tracer, pickles
 
 
 class Call:
@@ -220,6 +220,6 @@ def test_old_files_without_a_zip_are_refused(tmp_path: Path):
 
 def test_a_file_that_is_too_long_is_not_read(tmp_path: Path):
     with open(tmp_path / "g.pt", "wb") as file:
-        file.truncate(circuit_tracer.MAX_BYTES + 1)  # a hole: it takes no room
+        file.truncate(Limits().pt_bytes + 1)  # a hole: it takes no room
     refused(tmp_path / "g.pt", "longer than 2,000 MB")
     refused(tmp_path / "nowhere.pt", "can't read")
