@@ -35,6 +35,7 @@ REPEATS = 5
 TOKENS = (8, 16, 32, 64)
 TOKENS_NODES = 2000  # asked for; the sweep takes all candidates of the first stage
 NODES = (1000, 2000, 4000)
+PRUNE_NODES = 5000
 WORST = (512, 500)  # tokens, nodes
 QUICK_TOKENS, QUICK_NODES, QUICK_WORST = (4, 8), (10, 20), (12, 10)
 TEXT = (
@@ -64,6 +65,7 @@ def main() -> None:
     print_default(model, repeats)
     print_token_growth(model, tokens, max(nodes) if arguments.quick else TOKENS_NODES, few)
     print_node_growth(model, nodes, few)
+    print_pruning(model, max(nodes) if arguments.quick else PRUNE_NODES, repeats)
     print_rate(model, tokens[-1], repeats)
     print_memory(
         arguments, [(worst[0], worst[1])] if arguments.quick else [(t, TOKENS_NODES) for t in (tokens[0], tokens[-1])]
@@ -118,6 +120,19 @@ def print_node_growth(model: ReplacementModel, sizes: tuple[int, ...], repeats: 
         seconds.append(best(lambda run=run: sweep(run), repeats))
         table(f"{counts[-1]:,}", f"{seconds[-1]:.3f}", f"{operations_of(model, run) / 1e9:,.0f}")
     print(f"time ~ nodes^{exponent(counts, seconds):.2f}   (budget 1.1)")
+
+
+def print_pruning(model: ReplacementModel, nodes: int, repeats: int) -> None:
+    """What a slider costs: the whole graph's influence is known by then."""
+    graph = model.trace(PROMPT, max_nodes=nodes)
+    graph.prune()
+    edges = graph.adjacency.nnz
+    title(f"Pruning again: {graph.layout.first_bias:,} nodes, {edges:,} edges; best of {repeats}")
+    table("node share", "edge share", "nodes kept", "edges kept", "seconds")
+    for thresholds in ((0.5, 0.9), (0.8, 0.98), (0.95, 0.99), (1.0, 1.0)):
+        seconds = best(lambda thresholds=thresholds: graph.prune(*thresholds), repeats)
+        pruned = graph.prune(*thresholds)
+        table(*thresholds, f"{pruned.node_mask.sum():,}", f"{pruned.kept.nnz:,}", f"{seconds:.3f}")
 
 
 def print_rate(model: ReplacementModel, n_tokens: int, repeats: int) -> None:

@@ -8,8 +8,8 @@ import streamlit as st
 from service import Service
 from tracer import Graph
 from tracer.graph.layout import KINDS
-from ui.circuit_draft import draft_of
-from ui.circuit_panel import circuit_panel
+from ui.circuit_draft import Draft, draft_of
+from ui.circuit_panel import circuit_panel, said
 from ui.circuit_view import circuit_view
 from ui.export_menu import export_menu
 from ui.feature_label import labels_of
@@ -59,8 +59,9 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             overlay={"labels": labels_of(key, graph), "pins": list(draft.body.pins)},
             select={"id": selection.id, "nonce": f"{key}:{selection.nonce}"},
             key="canvas",
-            height=660,
-            on_pin=draft.toggle,
+            height=740,
+            on_pin=lambda ids: said(lambda: _pin(draft, ids)),
+            on_group=lambda ids: said(lambda: draft.bring_in([], [(_group_name(draft), ids)])),
         )
         selection.follow_canvas(reported, visible)
         with share.popover("Link", width="stretch"):
@@ -78,12 +79,31 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
         _table(graph, view, selection)
 
 
+def _pin(draft: Draft, ids: list[str]) -> None:
+    """One node: in or out. Several: all in, as one change."""
+    if len(ids) == 1:
+        draft.toggle(ids[0])
+    else:
+        draft.bring_in(ids, [])
+
+
+def _group_name(draft: Draft) -> str:
+    """The first "group N" that no group has."""
+    taken = {group.name for group in draft.body.groups}
+    return next(name for n in range(1, len(taken) + 2) if (name := f"group {n}") not in taken)
+
+
 def _counts(graph: Graph, view: GraphView) -> str:
     text = (
         f"{view.n_nodes:,} of {graph.layout.first_bias:,} nodes and {view.n_edges:,} of {graph.adjacency.nnz:,} edges"
         " kept"
     )
-    return text + (f"; the {view.n_drawn:,} strongest edges can be drawn." if view.n_drawn < view.n_edges else ".")
+    text += f"; the {view.n_drawn:,} strongest edges can be drawn." if view.n_drawn < view.n_edges else "."
+    (replacement, completeness), (whole_replacement, whole_completeness) = view.scores, view.whole_scores
+    return text + (
+        f" What is kept alone: replacement {replacement:.3f} (whole graph {whole_replacement:.3f}), completeness"
+        f" {completeness:.3f} ({whole_completeness:.3f})."
+    )
 
 
 def _table(graph: Graph, view: GraphView, selection: Selection) -> None:

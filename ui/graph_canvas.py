@@ -1,9 +1,9 @@
 """The attribution graph as a canvas: layers × tokens, drawn and explored in the browser.
 
-An inline Components-v2 component. The browser owns selection, hover, zoom and the keyboard; Python is told the
-selected node only, so a click costs about a kilobyte and hovering costs nothing. The graph is sent again only when
-`data` changes (a new `rev`, overlay or `select`). Knows nothing of models, graphs on disk or labels: pages hand it
-columns.
+An inline Components-v2 component. The browser owns selection, hover, zoom, filter, search and the keyboard; Python is
+told the selected node, and which nodes to pin or to group, so a click costs about a kilobyte and hovering nothing. The
+graph is sent again only when `data` changes (a new `rev`, overlay or `select`). Knows nothing of models, graphs on disk
+or labels: pages hand it columns.
 """
 
 import json
@@ -17,7 +17,8 @@ import streamlit as st
 EMBEDDING, LOGIT = 2, 3  # of the kinds 0 feature, 1 error, 2 embedding, 3 logit, 4 bias
 _VISIBLE = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "\u00a0": "␣"}
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("graph_canvas_layout.js", "graph_canvas_draw.js", "graph_canvas.js")  # one module: the last one exports
+_PARTS = ("layout", "filter", "paths", "words", "draw", "labels", "export", "panels", "tools", "input", "view")
+_SCRIPTS = (*(f"graph_canvas_{part}.js" for part in _PARTS), "graph_canvas.js")  # one module: the last one exports
 
 _component = st.components.v2.component(
     "hypograph_graph_canvas",
@@ -52,7 +53,8 @@ def graph_canvas(
     *,
     key: str,
     height: int = 560,
-    on_pin: Callable[[str], None] | None = None,
+    on_pin: Callable[[list[str]], None] | None = None,
+    on_group: Callable[[list[str]], None] | None = None,
 ) -> str | None:
     """Draw `graph` and return the id of the node that is selected in the browser, or None.
 
@@ -63,13 +65,18 @@ def graph_canvas(
             empty), `value` (activation), `influence` (share, 0…1), `probability` (logits, else None). Edges: `source`,
             `target` (indices into the nodes), `share` (signed share of the target's absolute input). For the card's
             head, all or none: `texts` and `figure_names`, and of each node `name`, `text` (index into the texts) and
-            `figures` (pairs of an index into the names and a value).
+            `figures` (pairs of an index into the names and a value). To hide features of most tokens, both or none:
+            `feature_positions` (int, positions with features) and of each node `positions` (at how many of them the
+            same feature of the same layer is a node; 0 for what is no feature). For image files: `file_name` (without
+            ending) and `credit` (the model and its terms). Of a pruned graph: `kept` (of each node, the share of its
+            input that is kept; 1 for nodes without inputs).
         overlay: `labels` ({id: text}, over the node's own), `pins` (ids, drawn with a ring).
         select: `{"id": str | None, "nonce": int | str}`: a selection from outside (permalink, table, search), obeyed
             once for each nonce; the browser's own clicks count again afterwards.
         key: Streamlit's key of this canvas.
         height: pixels, with the legend.
-        on_pin: called with the id of the selected node when `p` is pressed on the canvas.
+        on_pin: called with the ids of the selected nodes, one or more, when `p` or its button is pressed.
+        on_group: the same for `g`, two or more.
 
     Returns:
         An id among `graph["nodes"]["id"]`: a browser can send anything, so all else is None, and so is a selected node
@@ -79,10 +86,10 @@ def graph_canvas(
     if sent is None or sent[0] is not graph:  # once a graph: 10,000 edges take 20 ms, a string of them 1
         sent = st.session_state[f"{key}:sent"] = (graph, _encoded(graph))
 
-    def pin() -> None:
-        id = st.session_state[key].get("pin")
-        if on_pin is not None and isinstance(id, str) and id in graph["nodes"]["id"]:
-            on_pin(id)
+    def tell(event: str, callback: Callable[[list[str]], None] | None) -> None:
+        ids = believed(st.session_state[key].get(event), graph["nodes"]["id"])
+        if callback is not None and ids:
+            callback(ids)
 
     state = _component(
         key=key,
@@ -90,7 +97,8 @@ def graph_canvas(
         data={"key": key, "rev": graph["rev"], "graph": sent[1], "overlay": overlay, "select": select},
         default={"selected": None},
         on_selected_change=_rerun_only,
-        on_pin_change=pin,
+        on_pin_change=lambda: tell("pin", on_pin),
+        on_group_change=lambda: tell("group", on_group),
     )
     selected = state.get("selected")
     if select is not None and st.session_state.get(f"{key}:nonce") != select["nonce"]:
@@ -98,6 +106,13 @@ def graph_canvas(
         st.session_state[f"{key}:nonce"] = select["nonce"]
         selected = select["id"]
     return selected if isinstance(selected, str) and selected in graph["nodes"]["id"] else None
+
+
+def believed(ids: object, known: list[str]) -> list[str]:
+    """What a browser reports, if it is a list of known ids; else nothing."""
+    if not isinstance(ids, list) or len(ids) > len(known) or not all(isinstance(id, str) for id in ids):
+        return []
+    return list(dict.fromkeys(ids)) if set(ids) <= set(known) else []
 
 
 def _encoded(graph: dict[str, Any]) -> str:

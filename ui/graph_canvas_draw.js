@@ -1,6 +1,7 @@
 // How the graph looks: theme colours, marks, edges, axes. Draws on the 2-D contexts it is given and keeps no state.
-// A scene is { index, plan, screen, theme, box, rotated, tilted, overlay, labelOf, selected, hovered, canvas }: box is the
-// plot's rectangle, canvas the size in CSS pixels, rotated and tilted say that token and logit texts have no room to lie flat.
+// A scene is { index, plan, screen, theme, box, rotated, tilted, overlay, labelOf, selected, hovered, canvas, … }: box is the
+// plot's rectangle, canvas the size in CSS pixels, rotated and tilted say that token and logit texts have no room to lie flat;
+// chosen are all selected nodes, hidden the filter's (one byte a node), links the edges to draw for the chosen ones.
 
 const TEXT_SIZE = 12, SMALL_TEXT = 11, HOVER_EDGES = 150;
 const TOKEN_BAND = 58, LOGIT_BAND = 74, TILTED_PITCH = 17; // room for tilted texts, and how close two of them may stand
@@ -32,7 +33,9 @@ function readTheme(element) {
   const background = rgb(read("--st-background-color", "#ffffff")), text = rgb(read("--st-text-color", "#222222"));
   const dark = 0.299 * background[0] + 0.587 * background[1] + 0.114 * background[2] < 128;
   const theme = {
+    dark,
     background: css(background),
+    veil: css(background, 0.78),
     text: css(text),
     muted: css(mix(text, background, 0.68)),
     grid: css(mix(text, background, dark ? 0.16 : 0.1)),
@@ -40,6 +43,7 @@ function readTheme(element) {
     faintEdge: css(text, dark ? 0.09 : 0.07),
     node: mix(text, background, 0.75),
     accent: css(rgb(read("--st-primary-color", "#1b7f79"))),
+    band: css(rgb(read("--st-primary-color", "#1b7f79")), 0.2),
     positive: rgb(dark ? "#56c7bd" : "#1b7f79"),
     negative: rgb(dark ? "#eca25c" : "#b8621b"),
     font: read("--st-font", "sans-serif"),
@@ -98,6 +102,8 @@ function traceEdge(ctx, scene, edge) {
   ctx.bezierCurveTo(x1, y1 + (y2 - y1) * 0.45, x2, y2 - (y2 - y1) * 0.45, x2, y2);
 }
 
+const edgeWidth = (share) => 0.6 + 3.6 * Math.sqrt(Math.min(1, Math.abs(share)));
+
 /** Edges in their sign's colour and form (negative dashed), width ~ √|share|. */
 function strokeEdges(ctx, scene, edges, strength) {
   for (const edge of edges) {
@@ -106,7 +112,7 @@ function strokeEdges(ctx, scene, edges, strength) {
     ctx.beginPath();
     traceEdge(ctx, scene, edge);
     ctx.strokeStyle = css(share < 0 ? scene.theme.negative : scene.theme.positive, alpha);
-    ctx.lineWidth = 0.6 + 3.6 * size;
+    ctx.lineWidth = edgeWidth(share);
     ctx.setLineDash(share < 0 ? [5, 4] : []);
     ctx.stroke();
   }
@@ -222,23 +228,25 @@ function paintLogitLabels(ctx, { index, screen, theme, box, tilted, labelOf, sel
 
 /** Everything that stays while the mouse moves: grid, and a faint background of the strongest edges. */
 function paintBackdrop(ctx, scene) {
-  const { theme, index } = scene;
+  const { theme, index, hidden } = scene;
   ctx.save();
   clipTo(ctx, scene.box);
   paintGrid(ctx, scene);
   ctx.strokeStyle = theme.faintEdge;
   ctx.lineWidth = 0.8;
   ctx.beginPath();
-  for (const edge of index.background) traceEdge(ctx, scene, edge);
+  const { source, target } = index.edges;
+  for (const edge of index.background) if (!hidden[source[edge]] && !hidden[target[edge]]) traceEdge(ctx, scene, edge);
   ctx.stroke();
   ctx.restore();
 }
 
 function paintNodes(ctx, scene) {
-  const { index, theme, overlay } = scene, { kind, influence } = index.nodes;
+  const { index, theme, overlay, hidden } = scene, { kind, influence } = index.nodes;
   ctx.save();
   clipTo(ctx, scene.box);
   for (let node = 0; node < kind.length; node++) {
+    if (hidden[node]) continue;
     const relative = Math.sqrt(Math.max(0, influence[node]) / index.maxInfluence);
     const alpha = kind[node] === ERROR ? 0.35 : kind[node] === FEATURE ? 0.5 + 0.5 * relative : 0.9;
     fillNode(ctx, scene, node, css(theme.node, alpha));
@@ -247,41 +255,97 @@ function paintNodes(ctx, scene) {
   ctx.restore();
 }
 
-/** The edges of one node, strongest on top, and its neighbours in the colour of their strongest edge. */
-function paintNeighbourhood(ctx, scene, node, edges, strength) {
-  const { source, target, share } = scene.index.edges;
+/** Links of some nodes, strongest on top, and their other ends in the colour of the strongest link there. */
+function paintLinks(ctx, scene, nodes, edges, strength) {
+  const { source, target, share } = scene.index.edges, mine = new Set(nodes);
   strokeEdges(ctx, scene, edges, strength);
-  for (const edge of edges) {
-    const neighbour = source[edge] === node ? target[edge] : source[edge];
-    fillNode(ctx, scene, neighbour, css(share[edge] < 0 ? scene.theme.negative : scene.theme.positive), 0.6);
-  }
+  for (const edge of edges)
+    for (const end of [source[edge], target[edge]])
+      if (!mine.has(end)) fillNode(ctx, scene, end, css(share[edge] < 0 ? scene.theme.negative : scene.theme.positive), 0.6);
 }
 
-/** The frame: cached layers, then what selection and hover add, then the axes' texts. `layers` = { backdrop, nodes }. */
-function paintFrame(ctx, scene, layers) {
-  const { index, theme, box, selected, hovered, canvas } = scene;
-  ctx.clearRect(0, 0, canvas.width, canvas.height);
-  const layer = (image, alpha) => {
-    ctx.globalAlpha = alpha;
-    ctx.drawImage(image, 0, 0, canvas.width, canvas.height);
-    ctx.globalAlpha = 1;
-  };
-  const focused = selected >= 0 || hovered >= 0;
-  layer(layers.backdrop, focused ? 0.6 : 1);
-  layer(layers.nodes, selected >= 0 ? 0.5 : focused ? 0.75 : 1);
+/** Paths between two nodes, on a broad band so that they stand out by form too; one alone if it is pointed at. */
+function paintPaths(ctx, scene) {
+  const { paths, pathAt, theme } = scene, shown = pathAt < 0 ? paths : [paths[pathAt]];
+  ctx.strokeStyle = theme.band;
+  ctx.lineWidth = 9;
+  ctx.beginPath();
+  const edges = new Set(shown.flatMap((path) => path.edges));
+  for (const edge of edges) traceEdge(ctx, scene, edge);
+  ctx.stroke();
+  strokeEdges(ctx, scene, edges, 1);
+  for (const node of new Set(shown.flatMap((path) => path.nodes))) fillNode(ctx, scene, node, theme.text, 0.8);
+}
+
+/** What stays while the mouse moves but changes with a click: links or paths, the selection, matches, labels. */
+function paintFocus(ctx, scene) {
+  const { theme, box, hidden, chosen, selected, links, paths, matches } = scene;
   ctx.save();
   clipTo(ctx, box);
-  if (selected >= 0) paintNeighbourhood(ctx, scene, selected, index.incident[selected], 1);
-  if (hovered >= 0 && hovered !== selected)
-    paintNeighbourhood(ctx, scene, hovered, index.incident[hovered].slice(-HOVER_EDGES), 0.55);
+  if (paths) paintPaths(ctx, scene);
+  else paintLinks(ctx, scene, chosen, links, 1);
   ctx.restore();
   ctx.save();
   clipTo(ctx, box, 6);
-  for (const node of new Set([selected, hovered])) if (node >= 0) fillNode(ctx, scene, node, theme.text, 0.8);
-  if (selected >= 0) ringNode(ctx, scene, selected, theme.accent, 3.5, 2);
-  if (hovered >= 0 && hovered !== selected) ringNode(ctx, scene, hovered, theme.text, 3, 1);
+  ctx.setLineDash([2, 2]);
+  for (const node of matches) if (!hidden[node]) ringNode(ctx, scene, node, theme.accent, 4, 1.6);
+  ctx.setLineDash([]);
+  for (const node of chosen) {
+    fillNode(ctx, scene, node, theme.text, 0.8);
+    ringNode(ctx, scene, node, theme.accent, 3.5, node === selected ? 2.4 : 1.4);
+  }
+  paintLabels(ctx, scene);
   ctx.restore();
+}
+
+/** How much the layers below fade for what is in focus: [backdrop, nodes]. */
+function fading({ chosen, links, paths, hovered }) {
+  if (chosen.length || links.length || paths) return [0.6, 0.5];
+  return hovered >= 0 ? [0.6, 0.75] : [1, 1];
+}
+
+function paintAxes(ctx, scene) {
   paintRowLabels(ctx, scene);
   paintTokens(ctx, scene);
   paintLogitLabels(ctx, scene);
+}
+
+/** The frame: cached layers, then what hover and a drag add, then the axes' texts. `layers` = { backdrop, nodes, focus }. */
+function paintFrame(ctx, scene, layers) {
+  const { theme, box, hovered, hoverLinks, canvas, band } = scene, isNew = hovered >= 0 && !scene.chosen.includes(hovered);
+  ctx.clearRect(0, 0, canvas.width, canvas.height);
+  const [backdrop, nodes] = fading(scene);
+  for (const [image, alpha] of [[layers.backdrop, backdrop], [layers.nodes, nodes], [layers.focus, 1]]) {
+    ctx.globalAlpha = alpha;
+    ctx.drawImage(image, 0, 0, canvas.width, canvas.height);
+  }
+  if (isNew) {
+    ctx.save();
+    clipTo(ctx, box);
+    paintLinks(ctx, scene, [hovered], hoverLinks.slice(-HOVER_EDGES), 0.55);
+    ctx.restore();
+  }
+  ctx.save();
+  clipTo(ctx, box, 6);
+  if (hovered >= 0) fillNode(ctx, scene, hovered, theme.text, 0.8);
+  if (isNew) ringNode(ctx, scene, hovered, theme.text, 3, 1);
+  if (band) {
+    const [a, b] = band;
+    ctx.fillStyle = theme.band;
+    ctx.fillRect(Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y));
+  }
+  ctx.restore();
+  paintAxes(ctx, scene);
+}
+
+/** The same without layers and hover, for a file. */
+function paintPicture(ctx, scene) {
+  const [backdrop, nodes] = fading(scene);
+  ctx.globalAlpha = backdrop;
+  paintBackdrop(ctx, scene);
+  ctx.globalAlpha = nodes;
+  paintNodes(ctx, scene);
+  ctx.globalAlpha = 1;
+  paintFocus(ctx, scene);
+  paintAxes(ctx, scene);
 }

@@ -20,7 +20,15 @@ def test_quick_run_prints_every_table(tmp_path):
     env = os.environ | {"OMP_NUM_THREADS": "1"}  # so small that threads would only wait for each other
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    titles = ("Default", "Growth with tokens", "Growth with nodes", "Share of", "Peak memory", "The longest prompt")
+    titles = (
+        "Default",
+        "Growth with tokens",
+        "Growth with nodes",
+        "Pruning again",
+        "Share of",
+        "Peak memory",
+        "The longest prompt",
+    )
     for heading in titles:
         assert re.search(rf"^{heading}", done.stdout, re.MULTILINE), done.stdout
     assert len(re.findall(r"time ~ (?:tokens|nodes)\^-?\d+\.\d\d", done.stdout)) == 2

@@ -42,11 +42,6 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def free_port() -> int:
-    return _free_port()
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -182,3 +177,39 @@ def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
         context.close()
     assert errors == []
     assert foreign == []
+
+
+@pytest.fixture(scope="session")
+def canvas_address(chromium: Browser) -> Iterator[str]:
+    """The server of the canvas's own page, which needs no model."""
+    port = _free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/canvas_app.py", "--server.port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def opened(chromium: Browser, canvas_address: str) -> Iterator[Visit]:
+    """Opens that page with a graph, a theme and a width; fails the test if a script of the page failed."""
+    contexts, errors = [], []
+
+    def open_page(graph: str = "small", theme: Any = "light", width: int = 1200, height: int = 900) -> Page:
+        context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": height})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{canvas_address}/?graph={graph}")
+        page.get_by_test_id("graph-canvas").wait_for()
+        page.wait_for_function("() => document.fonts.status === 'loaded'")
+        expect(page.get_by_text("runs: 1", exact=True)).to_be_visible()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -1,123 +1,21 @@
 """The graph canvas in a real browser: selection, keyboard, hover, hostile text, redraws, themes, narrow screens."""
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-from playwright.sync_api import Browser, Locator, Page, Position, expect
+from playwright.sync_api import expect
+
+from tests.browser.canvas_driver import Opener, click, empty_place, expect_selected, place_of, runs, settle, toggle
+from tests.browser.driver import ask, canvas_of
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(tempfile.gettempdir())
-
-
-@pytest.fixture(scope="module")
-def address(free_port: int) -> Iterator[str]:
-    """The test page's server."""
-    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/canvas_app.py", "--server.headless", "true"]
-    command += ["--server.port", str(free_port), "--browser.gatherUsageStats", "false"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    address = f"http://127.0.0.1:{free_port}"
-    try:
-        wait_for(f"{address}/_stcore/health", server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def wait_for(url: str, server: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    pytest.fail(f"{url} did not answer in {seconds} s (exit status {server.poll()})")
-
-
-Opener = Callable[..., Page]
-
-
-@pytest.fixture
-def opened(chromium: Browser, address: str) -> Iterator[Opener]:
-    """Opens the page with a graph, a theme and a width; fails the test if a script of the page failed."""
-    contexts, errors = [], []
-
-    def open_page(graph: str = "small", theme: Any = "light", width: int = 1200, height: int = 900) -> Page:
-        # With no theme chosen in its menu Streamlit follows the system's, which is what color_scheme plays.
-        context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": height})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}/?graph={graph}")
-        canvas_of(page).wait_for()
-        page.wait_for_function("() => document.fonts.status === 'loaded'")
-        expect(page.get_by_text("runs: 1", exact=True)).to_be_visible()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def canvas_of(page: Page) -> Locator:
-    return page.get_by_test_id("graph-canvas")
-
-
-def ask(page: Page, question: str, argument: Any = None) -> Any:
-    """Read the canvas's debug state: `ask(page, "selected()")`."""
-    return canvas_of(page).evaluate(f"(canvas, argument) => canvas.hypograph.{question}", argument)
-
-
-def place_of(page: Page, node: str) -> Any:
-    return ask(page, "position(argument)", node)
-
-
-def empty_place(page: Page) -> Position:
-    """A place in the plot that no node is near."""
-    nodes = [place_of(page, node) for node in ask(page, "ids()")]
-    spots: list[Position] = [{"x": x, "y": y} for x in range(60, 900, 25) for y in range(90, 400, 25)]
-    far = [s for s in spots if all((n["x"] - s["x"]) ** 2 + (n["y"] - s["y"]) ** 2 > 20**2 for n in nodes)]
-    return far[0]
-
-
-def click(page: Page, node: str) -> None:
-    canvas_of(page).click(position=place_of(page, node))
-
-
-def expect_selected(page: Page, node: str | None) -> None:
-    """Python shows the node, and JavaScript agrees."""
-    expect(page.get_by_text(f"selected: {node}", exact=True)).to_be_visible()
-    assert ask(page, "selected()") == node
-
-
-def toggle(page: Page, label: str) -> None:
-    page.get_by_text(label, exact=True).click()
-
-
-def runs(page: Page) -> int:
-    return int(page.get_by_text("runs:").inner_text().split()[1])
-
-
-def settle(page: Page) -> None:
-    """Time for a rerun that should not come."""
-    page.wait_for_timeout(400)
 
 
 def test_click_selects_and_python_is_told(opened: Opener) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from service import Service
 from tests.pages.conftest import Loading, open_page, ready, running, sound, texts, traced, until
+from ui.graph_payload import graph_view
 
 
 def test_no_graph(loading: Loading) -> None:
@@ -53,6 +54,18 @@ def test_thresholds_prune_again(loading: Loading) -> None:
     sound(app.run())
     after = [c.value for c in app.caption if "edges kept" in c.value]
     assert len(before) == len(after) == 1 and before != after
+
+
+def test_scores_of_what_pruning_keeps_stand_beside_the_whole_graphs(loading: Loading) -> None:
+    key = traced()
+    graph = running().graph(key)
+    assert graph is not None
+    view = graph_view("a key of its own", graph, 0.8, 0.98)
+    replacement, completeness = view.scores
+    assert (
+        f"What is kept alone: replacement {replacement:.3f} (whole graph {graph.scores().replacement:.3f}),"
+        f" completeness {completeness:.3f} ({graph.scores().completeness:.3f})."
+    ) in texts(open_page("pages/graph.py", graph=key))
 
 
 def test_without_its_model_the_graph_still_opens(loading: Loading) -> None:

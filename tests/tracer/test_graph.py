@@ -52,6 +52,8 @@ def test_influence_scores_and_pruning_match_circuit_tracer(case):
     np.testing.assert_array_equal(pruned.node_mask[:n], want["node_mask"])
     np.testing.assert_array_equal(pruned.edge_mask[:n, :n], want["edge_mask"])
     np.testing.assert_allclose(pruned.cumulative_scores[:n], want["cumulative_scores"], atol=1e-5)
+    dense = np.where(pruned.edge_mask, graph.adjacency.toarray(), 0)
+    np.testing.assert_array_equal(pruned.kept.toarray(), dense)
 
 
 def test_bias_columns_take_no_part():

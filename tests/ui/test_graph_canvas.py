@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ui.graph_canvas import pretty_token
+from ui.graph_canvas import believed, pretty_token
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,22 @@ def test_select_counts_at_once_and_only_once() -> None:
     assert run(app, "e0", {"id": "l0", "nonce": 1}) == "'e0'", "the browser's own click counts again"
     assert run(app, "e0", {"id": None, "nonce": 2}) == "None"
     assert run(app, "e0", {"id": "stranger", "nonce": "link"}) == "None"
+
+
+@pytest.mark.parametrize(
+    ("reported", "believable"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["b", "a", "b"], ["b", "a"]),
+        ([], []),
+        (["a", "stranger"], []),
+        (["a", "b", "c", "a"], []),  # more than there are nodes
+        (["a", 1], []),
+        (["a", ["b"]], []),
+        ("ab", []),
+        ({"a": "b"}, []),
+        (None, []),
+    ],
+)
+def test_only_lists_of_known_ids_are_pinned_or_grouped(reported: Any, believable: list[str]) -> None:
+    assert believed(reported, ["a", "b", "c"]) == believable

@@ -150,7 +150,8 @@ class Graph:
         return scores(self.adjacency, self.layout, self.weights, None if self.dropped is None else self.dropped.cells)
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
-        return prune(self.adjacency, self.layout, self.weights, node_threshold, edge_threshold)
+        whole = self.influence[: self.layout.first_bias]
+        return prune(self.adjacency, self.layout, self.weights, whole, node_threshold, edge_threshold)
 
     def active(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Known active features (a, 3) by layer, position, feature; their activations (a,); which of them are nodes."""

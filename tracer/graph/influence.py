@@ -12,7 +12,11 @@ from tracer.graph.layout import Layout
 
 def normalised(adjacency: sparse.csr_array, layout: Layout) -> sparse.csr_array:
     """|A| without bias columns, each row divided by its sum; rows that sum to nothing stay empty. Float64."""
-    matrix = sparse.csr_array(abs(adjacency[:, : layout.first_bias]), dtype=np.float64)
+    return by_row(sparse.csr_array(abs(adjacency[:, : layout.first_bias]), dtype=np.float64))
+
+
+def by_row(matrix: sparse.csr_array) -> sparse.csr_array:
+    """A matrix of nothing below 0 with each row divided by its sum, in place."""
     sums = np.maximum(matrix.sum(axis=1), 1e-10)
     matrix.data /= np.repeat(sums, np.diff(matrix.indptr))
     return matrix

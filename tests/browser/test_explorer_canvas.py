@@ -1,0 +1,117 @@
+"""The tools of the canvas on a real graph of the default model: what they tell the circuit, and what they write."""
+
+import re
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.driver import FEATURE, ask, canvas_of, clear_nodes, main, settled, trace, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+
+PROMPT = "Hecho: Michael Jordan juega al"
+
+
+def test_canvas_tools_on_a_real_graph(visit: Visit) -> None:
+    page = visit()
+    trace(page, PROMPT, 8)
+    settled(page)
+    several_are_grouped_and_undone(page)
+    several_are_pinned_as_one_change(page)
+    what_is_hidden_is_counted(page)
+    paths_lead_to_the_answer(page)
+    the_picture_names_the_model(page)
+    it_fits(visit, page)
+
+
+def several_are_grouped_and_undone(page: Page) -> None:
+    ids = choose(page, clear_nodes(page, FEATURE)[:2])
+    canvas_of(page).press("g")
+    until(lambda: set(ask(page, "pins()")) == set(ids))
+    assert ask(page, "selection()") == ids, "the selection stays"
+    drawing = main(page).get_by_text("Draw the circuit, and make groups")
+    drawing.click()
+    expect(main(page).get_by_role("textbox", name="Group 1: 2 nodes")).to_have_value("group 1")
+    drawing.click()
+    main(page).get_by_role("button", name="↶", exact=True).click()
+    until(lambda: ask(page, "pins()") == [])
+
+
+def several_are_pinned_as_one_change(page: Page) -> None:
+    ids = choose(page, clear_nodes(page, FEATURE)[:3])
+    canvas_of(page).press("p")
+    until(lambda: ask(page, "pins()") == ids)
+    main(page).get_by_role("button", name="↶", exact=True).click()
+    until(lambda: ask(page, "pins()") == [])
+
+
+def choose(page: Page, ids: list[str]) -> list[str]:
+    canvas_of(page).press("Escape")
+    for id in ids:
+        canvas_of(page).click(position=ask(page, "position(argument)", id), modifiers=["Shift"])
+    assert ask(page, "selection()") == ids
+    return ids
+
+
+def what_is_hidden_is_counted(page: Page) -> None:
+    canvas_of(page).press("Escape")
+    page.get_by_role("button", name="Filter:").click()
+    panel = page.get_by_test_id("graph-filter")
+    panel.get_by_label("Errors").check()
+    panel.get_by_label("half of the positions or more").check()
+    hidden = ask(page, "hidden()")
+    assert hidden
+    counted = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) (?:error|feature)s?", status(page))]
+    assert sum(counted) == len(hidden)
+    panel.get_by_role("button", name="Reset").click()
+    assert ask(page, "hidden()") == []
+    page.keyboard.press("Escape")
+
+
+def status(page: Page) -> str:
+    return page.get_by_test_id("graph-status").inner_text()
+
+
+def paths_lead_to_the_answer(page: Page) -> None:
+    """From a token to the likeliest answer; the products are those of the links' shares, strongest first."""
+    page.get_by_label("Search nodes").fill("baloncesto")
+    page.keyboard.press("Enter")
+    end = until(lambda: ask(page, "selected()"))
+    assert end == "LOGIT_0"
+    page.get_by_label("Search nodes").fill("Jordan")
+    start = next(id for id in ask(page, "matches()") if id.startswith("E_"))
+    canvas_of(page).click(position=ask(page, "position(argument)", start), modifiers=["Shift"])
+    canvas_of(page).press("t")
+    paths = ask(page, "paths()")
+    assert 1 <= len(paths) <= 5
+    assert all(path["nodes"][0] == start and path["nodes"][-1] == end for path in paths)
+    sizes = [abs(path["weight"]) for path in paths]
+    assert sizes == sorted(sizes, reverse=True) and 0 < sizes[-1] < sizes[0] < 1
+    expect(page.get_by_test_id("graph-paths").get_by_role("listitem")).to_have_count(len(paths))
+    canvas_of(page).press("Escape")
+    canvas_of(page).press("Escape")
+
+
+def the_picture_names_the_model(page: Page) -> None:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="as SVG").click()
+    written = waiting.value.path().read_text("utf-8")
+    assert "gemma-3-270m" in written and "Gemma" in written and "baloncesto" in written
+    assert re.fullmatch(r"hypograph-[0-9a-f]{8}\.svg", waiting.value.suggested_filename)
+
+
+def it_fits(visit: Visit, page: Page) -> None:
+    """At both widths, in both themes, with a node selected; the screenshots are for a person to look at."""
+    address = urlsplit(page.url)
+    for theme, width in (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)):
+        other = visit(f"{address.path}?{address.query}&select=LOGIT_0", theme=theme, width=width)
+        settled(other)
+        until(lambda other=other: ask(other, "selected()") == "LOGIT_0")
+        assert other.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        canvas_of(other).scroll_into_view_if_needed()
+        other.screenshot(path=Path(tempfile.gettempdir()) / f"explorer_{theme}_{width}.png")
+        other.close()
