@@ -23,6 +23,7 @@ def activation_histogram(found: Dashboard, activation: float) -> None:
         {
             "left": range(first, end),
             "right": range(first + 1, end + 1),
+            "bottom": 0,
             "tokens": [100 * found.histogram[k + BINS] / found.n_sampled for k in range(first, end)],
             "from": [edge(k) for k in range(first, end)],
             "to": [edge(k + 1) for k in range(first, end)],
@@ -31,7 +32,7 @@ def activation_histogram(found: Dashboard, activation: float) -> None:
     number = f"format(pow(2, abs(datum.value) + {LOWEST}), '~g')"
     x = alt.X(
         "left:Q",
-        title="activation",
+        title="activation; height: % of tokens, √ scale",
         scale=alt.Scale(domain=[first, end], nice=False),
         axis=alt.Axis(
             values=list(range(first, end + 1)),
@@ -42,37 +43,28 @@ def activation_histogram(found: Dashboard, activation: float) -> None:
             titleFontSize=11,
         ),
     )
-    y = alt.Y(
-        "tokens:Q",
-        title="% of tokens (√)",
-        scale=alt.Scale(type="sqrt"),
-        axis=alt.Axis(tickCount=3, labelFontSize=11, titleFontSize=11),
-    )
-    chart = (
-        alt.Chart(bars)
-        .mark_bar(stroke="white", strokeWidth=0.5)
-        .encode(
-            x=x,
-            x2="right:Q",
-            y=y,
-            color=alt.condition("datum.left < 0", alt.value(NEGATIVE), alt.value(POSITIVE)),
-            tooltip=[
-                alt.Tooltip("from:Q", format=".3~g"),
-                alt.Tooltip("to:Q", format=".3~g"),
-                alt.Tooltip("tokens:Q", format=".3~g", title="% of tokens"),
-            ],
-        )
+    y = alt.Y("tokens:Q", title=None, scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=3, labelFontSize=11))
+    steps = alt.Chart(bars).mark_rect(stroke="white", strokeWidth=0.5)
+    steps = steps.encode(
+        x=x,
+        x2="right:Q",
+        y=y,
+        y2="bottom:Q",
+        color=alt.condition("datum.left < 0", alt.value(NEGATIVE), alt.value(POSITIVE)),
+        tooltip=[
+            alt.Tooltip("from:Q", format=".3~g"),
+            alt.Tooltip("to:Q", format=".3~g"),
+            alt.Tooltip("tokens:Q", format=".3~g", title="% of tokens"),
+        ],
     )
     mark = alt.Chart(pd.DataFrame({"left": [here], "word": ["here"]})).encode(x="left:Q")
     rule = mark.mark_rule(color="currentColor", strokeDash=[4, 3], strokeWidth=1.5)
+    side = 1 if here < (first + end) / 2 else -1
     word = mark.mark_text(
-        color="currentColor",
-        align="left" if here < (first + end) / 2 else "right",
-        dx=4 if here < (first + end) / 2 else -4,
-        fontSize=11,
-        baseline="top",
+        color="currentColor", align="left" if side > 0 else "right", dx=4 * side, fontSize=11, baseline="top"
     ).encode(y=alt.value(0), text="word")
-    st.altair_chart(chart + rule + word, height=130, alt=f"histogram of its activations; {activation:.3g} here, marked")
+    alternative = f"histogram of its activations; {activation:.3g} here, marked"
+    st.altair_chart(steps + rule + word, height=140, alt=alternative)
 
 
 def place(activation: float) -> float:

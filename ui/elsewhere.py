@@ -37,15 +37,12 @@ def elsewhere(service: Service, key: str, graph: Graph, node: int, selection: Se
     )
     for sighting in others[:SHOWN]:
         prompt = sighting.prompt if len(sighting.prompt) <= 60 else sighting.prompt[:59] + "…"
-        more = f", {sighting.n_positions} tokens" if sighting.n_positions > 1 else ""
-        st.page_link(
-            "pages/graph.py",
-            label=plain(
-                f"{sighting.activation:.3g} at {pretty_token(sighting.token)} ({sighting.position}{more}): {prompt}"
-            ),
-            icon=":material/hub:",
-            query_params={"graph": sighting.key, "select": sighting.node},
-        )
+        more = f", one of {sighting.n_positions} tokens" if sighting.n_positions > 1 else ""
+        words = f"{sighting.activation:.3g} at {pretty_token(sighting.token)} ({sighting.position}{more}): {prompt}"
+        # Not a link: from a page to itself Streamlit keeps the old query.
+        if st.button(plain(words), key=f"elsewhere_{sighting.key}", icon=":material/hub:", type="tertiary"):
+            st.query_params.update(graph=sighting.key, select=sighting.node)  # at once: one step for Back
+            st.rerun()
 
 
 def _here(graph: Graph, node: int, same: np.ndarray, selection: Selection) -> None:

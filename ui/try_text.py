@@ -20,7 +20,6 @@ def try_text(service: Service, model: ReplacementModel, layer: int, feature: int
         "Try on text",
         key="try_text",
         placeholder="a sentence: where is this feature active in it?",
-        max_chars=MOST_CHARACTERS,
         help="Runs the model on it, in one pass. Enter shows the activation at each token.",
     )
     state["tried_text"] = text
@@ -34,6 +33,8 @@ def _show(service: Service, model: ReplacementModel, layer: int, feature: int, t
     try:
         if not text.strip():
             raise TracerError("there is nothing but white space: type some words")
+        if len(text) > MOST_CHARACTERS:
+            raise TracerError(f"{len(text):,} characters; the limit is {MOST_CHARACTERS:,}: shorten the text")
         ids = model.token_ids(text)
         if len(ids) > most:
             raise TracerError(f"{len(ids):,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten the text")

@@ -42,10 +42,10 @@ def field(app: AppTest) -> Any:
     return found
 
 
-def links(app: AppTest) -> list[tuple[str, str]]:
-    """Label and query of each link to a graph in the card."""
-    protos = [link.proto for link in app.get("page_link")]
-    return [(proto.label.replace("\\", ""), proto.query_string) for proto in protos if "select=" in proto.query_string]
+def places(app: AppTest) -> dict[str, Any]:
+    """The button of each graph that has the feature too, by the graph's key."""
+    found = {str(button.key): button for button in app.button if str(button.key).startswith("elsewhere_")}
+    return {key.removeprefix("elsewhere_"): button for key, button in found.items()}
 
 
 def test_a_text_shows_the_activation_at_each_of_its_tokens(loading: Loading) -> None:
@@ -82,7 +82,11 @@ def test_the_text_stays_for_the_next_feature(loading: Loading) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("   ", "nothing but white space"), (" ".join(["w1"] * 30), "31 tokens; the limit is 20 (HYPOGRAPH_MAX_TOKENS)")],
+    [
+        ("   ", "nothing but white space"),
+        (" ".join(["w1"] * 30), "31 tokens; the limit is 20 (HYPOGRAPH_MAX_TOKENS)"),
+        ("x" * 4001, "4,001 characters; the limit is 4,000"),
+    ],
 )
 def test_a_text_that_cannot_be_tried_says_why(
     loading: Loading, monkeypatch: pytest.MonkeyPatch, text: str, message: str
@@ -105,13 +109,16 @@ def test_the_same_feature_at_other_tokens_and_in_other_graphs(loading: Loading) 
     same = (layout.layer == layer) & (layout.feature == feature)
     assert table["position"].tolist() == layout.position[same].tolist() and same.sum() > 1
     assert table["position"][table["this"]].tolist() == [layout.position[node]]
-    found = links(app)
-    assert len(found) == 2 and all(key not in query for _, query in found)
-    label, query = next(pair for pair in found if other in pair[1])
+    found = places(app)
+    assert set(found) == {other, third}
     here = np.flatnonzero((theirs.layout.layer == layer) & (theirs.layout.feature == feature))
     strongest = here[np.abs(theirs.activation[here]).argmax()]
-    assert f"select={theirs.ids[strongest]}" in query and f"{theirs.activation[strongest]:.3g} at " in label
-    assert "w4 w9 w2 w2 w30" in label and any(third in query for _, query in found)
+    label = found[other].label.replace("\\", "")
+    assert label.startswith(f"{theirs.activation[strongest]:.3g} at ") and "w4 w9 w2 w2 w30" in label
+    found[other].click()
+    sound(app.run())
+    assert app.query_params["graph"] == other and app.query_params["select"] == theirs.ids[strongest]
+    assert key in places(app) and other not in places(app)
 
 
 def test_a_graph_of_other_features_is_no_place_elsewhere(loading: Loading, tmp_path: Path) -> None:
@@ -119,7 +126,7 @@ def test_a_graph_of_other_features_is_no_place_elsewhere(loading: Loading, tmp_p
     service.switch_model(service.model_state().name, transcoders(tmp_path / "set", tiny_llama()).name)
     until(lambda: service.model is not None and service.model_state().features != "neurons")
     traced()
-    assert links(card_of(key)) == []
+    assert places(card_of(key)) == {}
     assert "None of the latest graphs of this model and its features has it" in texts(card_of(key))
 
 
