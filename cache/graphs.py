@@ -17,13 +17,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diskcache
 from diskcache.core import DBNAME
 
 import tracer
 from cache.disk import PlainDisk, Spoiled, vet
+
+if TYPE_CHECKING:
+    from tracer.graph.peek import FeatureNodes
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +157,25 @@ class GraphCache:
             return []
         parsed = [(key, _parse(tag).get("meta"), stored, size) for key, tag, stored, size in rows]
         return [Entry(key, meta, stored, size) for key, meta, stored, size in parsed if isinstance(meta, dict)]
+
+    def feature_nodes(self, key: str) -> "FeatureNodes | None":
+        """The feature nodes of a graph without its matrix; it does not become more recently used. None as in `get`."""
+        try:
+            rows = self._cache._sql(
+                "SELECT mode, filename, value FROM Cache WHERE raw = 1 AND key = ?", (key,)
+            ).fetchall()
+            if not rows:
+                return None
+            saved = self._cache.disk.fetch(*rows[0], read=True)
+            if isinstance(saved, bytes):  # a small one
+                return tracer.feature_nodes(saved)
+            with saved:
+                return tracer.feature_nodes(Path(saved.name))
+        except (Spoiled, tracer.TracerError):
+            return None  # `get` says so and drops it
+        except _FAILURES as error:
+            self._warn("could not be searched", error)
+            return None
 
     def delete(self, key: str) -> bool:
         """Forget one graph. False if it was not there or could not be removed."""

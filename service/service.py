@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 import tracer
-from cache import GraphCache, graph_key
+from cache import GraphCache, Sightings, graph_key
 from service.background import Background
 from service.board import Board
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
@@ -30,6 +30,7 @@ class Service:
         """Raises `cache.CacheError` when the cache folder cannot be used. Nothing runs before `start`."""
         self.settings = settings
         self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
+        self.sightings = Sightings(self.cache)
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load

@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from tracer.attribution.targets import Difference
 from tracer.errors import Cancelled, Progress, TracerError
 from tracer.graph.graph import Graph
+from tracer.graph.peek import feature_nodes
 from tracer.home import home
 from tracer.model.load import load
 from tracer.replacement import ENGINE_VERSION, ReplacementModel
@@ -26,6 +27,7 @@ __all__ = [
     "Progress",
     "ReplacementModel",
     "TracerError",
+    "feature_nodes",
     "home",
     "load",
 ]

@@ -6,6 +6,7 @@ from service import Service
 from tracer import ReplacementModel
 from tracer.dashboards import store
 from tracer.dashboards.store import Dashboard, Example
+from ui.activation_histogram import activation_histogram
 from ui.token_strip import token_strip
 
 SHOWN = 4  # examples of each list
@@ -18,16 +19,17 @@ def examples(service: Service, model: ReplacementModel, layer: int, feature: int
         return
     folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
     found = store.read(folder, layer, feature)
-    if share < 1:
-        st.caption(f":material/hourglass_empty: What features fire on is being collected: {share:.0%} so far.")
-    if found is None:
-        return
     st.markdown(
         "**What it fires on**",
         help="Stretches of a corpus around its largest activations. The corpus that comes along was written by"
         " gemma-3-270m itself; `python -m tracer dashboards FILE` takes your own.",
     )
+    if share < 1:
+        st.caption(f":material/hourglass_empty: {share:.0%} of the corpus read so far.")
+    if found is None:
+        return
     st.caption(_place(found, activation))
+    activation_histogram(found, activation)
     kinds = {"Largest": found.top, "Most negative": found.low, "Of each size": found.intervals}
     kinds = {name: list_ for name, list_ in kinds.items() if list_}
     if not kinds:
@@ -50,7 +52,7 @@ def _place(found: Dashboard, activation: float) -> str:
         text = f"Here {activation:.3g}: none {seen} is surely larger ({size})"
     else:
         text = f"Here {activation:.3g}: {share:.2%} {seen} are surely larger ({size})"
-    return text + ("." if found.density > 0.99 else f"; active at {found.density:.2%} of tokens.")
+    return f"{text}. Active at {found.density:.2%} of tokens."
 
 
 def _strip(model: ReplacementModel, example: Example, key: str) -> None:

@@ -8,6 +8,7 @@ from service import Service
 from tracer import Graph, ReplacementModel
 from ui.card_head import card_head
 from ui.circuit_draft import Draft
+from ui.elsewhere import elsewhere
 from ui.feature_examples import examples
 from ui.feature_facts import made_by, record_of, vocabulary
 from ui.feature_label import label_field
@@ -15,7 +16,9 @@ from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
 from ui.node_words import FEATURE, short_name
 from ui.selection import Selection
+from ui.set_examples import set_examples
 from ui.token_strip import token_strip
+from ui.try_text import try_text
 
 ROWS = 200  # of the inputs and outputs, the strongest
 
@@ -52,10 +55,13 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         if model is None or not made_by(model, graph):
             st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
         else:
+            layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
             _activity(model, key, graph, node)
+            try_text(service, model, layer, feature)
             _says(model, graph, node)
-            layout = graph.layout
-            examples(service, model, int(layout.layer[node]), int(layout.feature[node]), float(graph.activation[node]))
+            examples(service, model, layer, feature, float(graph.activation[node]))
+            set_examples(model, layer, feature)
+        elsewhere(service, key, graph, node, selection)
 
 
 def _edges(

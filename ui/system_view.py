@@ -47,12 +47,19 @@ def model_section(service: Service) -> None:
             "weights": f"{str(model.dtype).removeprefix('torch.')}, {weights / 1e9:.2f} GB",
             "arithmetic": "float32",
             "fingerprint": model.model_fingerprint[:16],
+            "what features fire on": _read_so_far(service.dashboards()),
         }
     jobs = service.jobs()
     running = sum(1 for job in jobs if job.state == "running")
     waiting = sum(1 for job in jobs if job.state == "queued")
     facts["queue"] = f"{running} running, {waiting} waiting, at most {service.settings.queue}"
     _facts(facts, "the loaded model")
+
+
+def _read_so_far(share: float | None) -> str:
+    if share is None:
+        return "not collected"
+    return "collected" if share == 1 else f"{share:.0%} of the corpus read so far"
 
 
 def model_switch(service: Service) -> None:

@@ -17,15 +17,19 @@ _component = st.components.v2.component(
 
 def token_strip(
     tokens: Sequence[str],
-    ids: Sequence[int],
+    ids: Sequence[int] | None,
     *,
     key: str,
     label: str,
     special: Sequence[int] = (),
     values: Sequence[float] = (),
 ) -> None:
-    """`special` are positions drawn with a dashed border; `values` one number a token, or none at all."""
-    titles = [f"position {i}, id {id}" + (", special token" if i in special else "") for i, id in enumerate(ids)]
+    """`ids` where they are known; `special` are positions drawn with a dashed border; `values` one number a token, or
+    none at all."""
+    titles = [
+        f"position {i}" + ("" if ids is None else f", id {ids[i]}") + (", special token" if i in special else "")
+        for i in range(len(tokens))
+    ]
     data = {
         "tokens": [pretty_token(t) for t in tokens],
         "special": list(special),

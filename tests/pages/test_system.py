@@ -1,6 +1,11 @@
 """The System page in each of its states."""
 
+import pytest
+import torch
+
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
+from tracer import Cancelled
+from tracer.dashboards.build import build
 
 
 def said(app) -> str:
@@ -36,3 +41,22 @@ def test_the_cache_can_be_cleared(loading: Loading) -> None:
     button(app, "Remove all graphs").click()
     sound(app.run())
     assert len(running().cache) == 0
+
+
+def test_how_far_the_dashboards_are(loading: Loading) -> None:
+    service = ready()
+    assert "what features fire on,not collected" in said(open_page("pages/system.py"))
+    model = service.model
+    assert model is not None
+    folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
+    rows = torch.randint(1, 50, (8, 32), generator=torch.Generator().manual_seed(0))
+
+    def stop(_phase: str, share: float) -> None:
+        if share >= 0.5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        build(model, rows, folder, stop)
+    assert "what features fire on,50% of the corpus read so far" in said(open_page("pages/system.py"))
+    build(model, rows, folder)
+    assert "what features fire on,collected" in said(open_page("pages/system.py"))

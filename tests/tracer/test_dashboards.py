@@ -1,8 +1,10 @@
 """What a corpus shows of each feature, against a plain pass over every activation; resumed builds; bad corpora."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -11,7 +13,7 @@ from tests.helpers import replacement, tiny_gemma3, tiny_llama, transcoders, wit
 from tracer import Cancelled, ReplacementModel, TracerError
 from tracer.dashboards import build as building
 from tracer.dashboards import corpus, store
-from tracer.dashboards.tally import BINS, TOP, bins_of
+from tracer.dashboards.tally import AFTER, BEFORE, BINS, BYTES_A_FEATURE, LOW, STRIDE, TOP, Tally, bins_of
 
 TEXT = "\n\n".join(" ".join(f"w{(7 * i + 3 * j * j) % 50}" for j in range(61)) for i in range(24))
 
@@ -76,7 +78,7 @@ def test_the_histogram_counts_every_fourth_token(model: ReplacementModel, rows: 
     assert found.rank(float(values.max()) * 8) == 0
     assert found.rank(1e-6) == pytest.approx(float((values > 2**-3).float().mean()), abs=0.12)
     peaks = [example.value for example in found.intervals]
-    assert peaks == sorted(peaks, reverse=True) and len({int(bins_of(torch.tensor(v))) for v in peaks}) == len(peaks)
+    assert peaks == sorted(peaks, reverse=True) and len({size_of(v) for v in peaks}) == len(peaks)
 
 
 def test_without_a_special_token_all_tokens_count(model: ReplacementModel, rows: torch.Tensor, tmp_path: Path) -> None:
@@ -88,9 +90,97 @@ def test_without_a_special_token_all_tokens_count(model: ReplacementModel, rows:
 
 
 def test_bins_are_doublings_of_either_sign() -> None:
-    values = torch.tensor([1e-9, 0.1, 0.125, 0.26, 1.0, 1e9, -0.1, -1.0, -1e9])
+    values = np.array([1e-9, 0.1, 0.125, 0.26, 1.0, 1e9, -0.1, -1.0, -1e9], dtype=np.float32)
     up = [0, 0, 1, 2, 4, BINS - 1]
     assert bins_of(values).tolist() == [*(BINS + b for b in up), BINS - 1, BINS - 5, 0]
+    assert bins_of(np.array([0.0, -0.0, np.inf, -(2.0**-126)], dtype=np.float32)).tolist() == [
+        2 * BINS,
+        2 * BINS,
+        2 * BINS - 1,
+        BINS - 1,
+    ]
+
+
+def size_of(value: float) -> int:
+    """The bin of a value, by its logarithm."""
+    size = min(max(math.floor(math.log2(abs(value))) + 4, 0), BINS - 1)
+    return BINS + size if value > 0 else BINS - 1 - size
+
+
+def test_a_tally_keeps_what_a_plain_pass_over_all_values_finds() -> None:
+    generator, n, length, skipped, n_features = torch.Generator().manual_seed(3), 40, 23, 2, 9
+    values = torch.randn(n, length, n_features, generator=generator) * torch.logspace(-2, 2, n_features)
+    values[torch.rand(values.shape, generator=generator) < 0.3] = 0
+    values[..., 4] = values[..., 4].abs()
+    values[..., 5] = 0
+    draws = torch.rand(n, n_features, generator=generator)
+    tally, first = Tally(n_features), 0
+    for size in (4, 1, 7, 4, 13, 11):
+        tally.add(values[first : first + size], first, skipped, draws[first : first + size])
+        first += size
+    state, counted = tally.state, values[:, skipped:]
+    assert first == n and BYTES_A_FEATURE * n_features == sum(x.nbytes for x in state.values())
+    assert state["active"].tolist() == (counted != 0).sum((0, 1)).tolist()
+    for f in range(n_features):
+        sample = counted[:, ::STRIDE, f].flatten()
+        bins = [size_of(v) for v in sample.tolist() if v != 0]
+        assert state["histogram"][f].tolist() == [bins.count(b) for b in range(2 * BINS)]
+        highest, lowest = counted[..., f].max(1).values, counted[..., f].min(1).values
+        top, low = highest.sort(descending=True).values[:TOP], lowest.sort().values[:LOW]
+        assert state["top_value"][f].sort(descending=True).values.tolist() == top.clamp(min=0).tolist()
+        assert state["low_value"][f].sort().values.tolist() == low.clamp(max=0).tolist()
+        sizes = torch.tensor([size_of(v) - BINS if v > 0 else -1 for v in highest.tolist()])
+        for size in range(BINS):
+            fit = (sizes == size).nonzero()[:, 0]
+            expected = -1 if not len(fit) else int(fit[draws[fit, f].argmax()])
+            assert state["interval_context"][f, size] == expected
+        for kind in ("top", "low", "interval"):
+            for place, context in enumerate(state[f"{kind}_context"][f].tolist()):
+                if context < 0:
+                    continue
+                at = int(state[f"{kind}_at"][f, place])
+                around = [
+                    float(values[context, t, f].half()) if 0 <= t < length else 0.0
+                    for t in range(at - BEFORE, at + AFTER)
+                ]
+                assert state[f"{kind}_window"][f, place].tolist() == around
+                assert state[f"{kind}_value"][f, place] == values[context, at, f]
+
+
+def test_it_does_not_matter_how_many_contexts_pass_at_once(
+    model: ReplacementModel, rows: torch.Tensor, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "MOST_CONTEXTS", 3)
+    building.build(model, rows, tmp_path)
+    for feature in range(0, 48, 5):
+        four, three = store.read(built, 1, feature), store.read(tmp_path, 1, feature)
+        assert four is not None and three is not None
+        for one, other in ((four.top, three.top), (four.low, three.low), (four.intervals, three.intervals)):
+            assert [example.token_ids for example in one] == [example.token_ids for example in other]
+        assert (four.histogram, four.density) == (three.histogram, three.density)
+
+
+def test_the_pass_ends_where_the_last_layer_is_read(
+    model: ReplacementModel, rows: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached: list[str] = []
+    handle = model.anatomy.final_norm.register_forward_hook(lambda *_: reached.append("final norm"))
+    try:
+        assert len(building._pass(model, rows[:2])) == model.n_layers
+    finally:
+        handle.remove()
+    assert reached == []
+    assert model.record(rows[0].tolist()).logits.isfinite().all()  # and leaves nothing behind
+
+
+def test_what_does_not_fit_is_refused_with_its_size(
+    model: ReplacementModel, rows: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = building.psutil.virtual_memory()._replace(available=100_000)
+    monkeypatch.setattr(building.psutil, "virtual_memory", lambda: room)
+    with pytest.raises(TracerError, match=r"takes 0\.0 GB of memory .* choose a set with fewer features") as caught:
+        building.build(model, rows, tmp_path / "new")
+    assert "\n" not in str(caught.value) and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("kind", [{}, {"reads": "ln2.hook_normalized", "activation": "topk"}, {"kind": "clt"}])

@@ -1,16 +1,19 @@
 """Run a corpus once through the model and keep, for every feature of its basis, what `Tally` keeps.
 
 The basis is read as in a trace, in the real model: neurons at the input of the down projection, transcoders at the
-points where they were trained. Saved now and then, so that a build that was stopped goes on where it was.
+points where they were trained. Saved now and then, so that a build that was stopped goes on where it was. What is kept
+does not depend on how many contexts pass at once, up to rounding.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -18,7 +21,7 @@ from torch import Tensor
 
 from tracer.dashboards.corpus import fingerprint
 from tracer.dashboards.store import META, read_meta
-from tracer.dashboards.tally import Tally
+from tracer.dashboards.tally import BYTES_A_FEATURE, Tally
 from tracer.errors import Progress, TracerError, first_line, silent
 from tracer.features.basis import Basis
 from tracer.features.points import watch_input
@@ -26,19 +29,27 @@ from tracer.features.transcoders import TranscoderBasis
 from tracer.model.forward import hooked
 from tracer.replacement import ReplacementModel
 
-BATCH_BYTES = 1 << 28  # of all layers' activations
+BATCH_BYTES = 1 << 28  # of activations that are dense at one time
 MOST_CONTEXTS = 4  # in a batch: a trace that comes waits for its end
 SAVE_EVERY = 40  # batches
 SEED = 0
-VERSION = 1
+VERSION = 2
+
+Found: TypeAlias = Tensor | tuple[Tensor, Tensor, Tensor]
+"""A layer's activations in a pass of (C, T) tokens: all, (C, T, F); or of those not 0 token (C·T), feature, value."""
+
+
+class _Enough(Exception):
+    """The last layer has been read."""
 
 
 @torch.no_grad()
 def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progress = silent) -> None:
     """`rows` (n, T) token ids, as `corpus.contexts` makes them. `folder` is filled; `progress("dashboards", share)`.
 
-    Raises TracerError where the folder can't be written, and whatever `progress` raises: what is done is then saved,
-    and the next build goes on from there.
+    Takes BYTES_A_FEATURE of memory for each feature of all layers (52 MB for gemma-3-270m's neurons), and twice that on
+    the disk. Raises TracerError where there is less or the folder can't be written, and whatever `progress` raises:
+    what is done is then saved, and the next build goes on from there.
     """
     meta: dict[str, Any] = {
         "version": VERSION,
@@ -49,7 +60,8 @@ def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progres
         "skipped": len(model.excluded_positions(rows[0].tolist())),  # tokens of each context that don't count
     }
     n_features, n_layers = model.basis.n_features, model.n_layers
-    at_once = max(1, min(MOST_CONTEXTS, BATCH_BYTES // (4 * rows.shape[1] * n_features * n_layers)))
+    _check_room(folder, BYTES_A_FEATURE * n_features * n_layers)
+    at_once = contexts_at_once(model, rows.shape[1])
     done, tallies = _resume(folder, meta, n_features, n_layers)
     saved = done
 
@@ -64,9 +76,9 @@ def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progres
                 save()
             raise
         batch = rows[done : done + at_once]
-        generator = torch.Generator().manual_seed(SEED + done)
-        for layer, values in enumerate(_pass(model, batch)):
-            tallies[layer].add(values, done, meta["skipped"], generator)
+        draws = _draws(range(done, done + len(batch)), n_layers, n_features)
+        for layer, found in enumerate(_pass(model, batch)):
+            tallies[layer].add(_dense(found, batch, n_features), done, meta["skipped"], draws[layer])
         done += len(batch)
         if done - saved >= SAVE_EVERY * at_once or done == len(rows):
             save()
@@ -74,30 +86,69 @@ def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progres
     progress("dashboards", 1.0)
 
 
-def _pass(model: ReplacementModel, batch: Tensor) -> list[Tensor]:
-    """One forward pass: each layer's activations (C, T, F), on the CPU."""
+def contexts_at_once(model: ReplacementModel, n_tokens: int) -> int:
+    """Of a transcoder one layer is dense at a time; of neurons all layers are."""
+    layers = 1 if isinstance(model.basis, TranscoderBasis) else model.n_layers
+    return max(1, min(MOST_CONTEXTS, BATCH_BYTES // (4 * n_tokens * model.basis.n_features * layers)))
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """Raises TracerError where `size` bytes don't fit into memory, or twice that on the disk."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    own = sum(path.stat().st_size for path in folder.glob("state-*/*"))
+    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(there).free + own
+    if size > 0.8 * memory or 2 * size > disk:
+        raise TracerError(
+            f"what these features fire on takes {size / 1e9:.1f} GB of memory ({memory / 1e9:.1f} GB are free) and"
+            f" {2 * size / 1e9:.1f} GB of disk ({disk / 1e9:.1f} GB): make room, or choose a set with fewer features"
+        )
+
+
+def _draws(contexts: range, n_layers: int, n_features: int) -> Tensor:
+    """(L, C, F), of [0, 1): a context's are the same whichever others are in its batch."""
+    return torch.stack(
+        [torch.rand(n_layers, n_features, generator=torch.Generator().manual_seed(SEED + c)) for c in contexts], 1
+    )
+
+
+def _pass(model: ReplacementModel, batch: Tensor) -> list[Found]:
+    """One forward pass up to where the last layer is read, on the CPU. `batch` (C, T)."""
     anatomy, basis = model.anatomy, model.basis
-    found: list[Tensor] = []
+    found: list[Found] = []
 
     def watcher(layer: int) -> Callable[[Tensor], None]:
-        return lambda inputs: found.append(_activations(basis, layer, inputs.float()).cpu())
+        def watch(inputs: Tensor) -> None:
+            found.append(_activations(basis, layer, inputs.float()))
+            if layer == len(anatomy.layers) - 1:  # what comes after, the unembedding above all, is not needed
+                raise _Enough
 
-    with anatomy.lock, hooked(anatomy) as hooks:
-        for index, layer in enumerate(anatomy.layers):
-            watch_input(hooks, anatomy, layer, basis.reads_at, watcher(index), whole=True)
-        anatomy.model(input_ids=batch.to(anatomy.device), use_cache=False, logits_to_keep=1)
+        return watch
+
+    with anatomy.lock:
+        with suppress(_Enough), hooked(anatomy) as hooks:
+            for index, layer in enumerate(anatomy.layers):
+                watch_input(hooks, anatomy, layer, basis.reads_at, watcher(index), whole=True)
+            anatomy.model(input_ids=batch.to(anatomy.device), use_cache=False, logits_to_keep=1)
+        anatomy.release()
     return found
 
 
-def _activations(basis: Basis, layer: int, inputs: Tensor) -> Tensor:
-    """(C, T, F) of what is at the basis' read point: of neurons these are the activations themselves."""
+def _activations(basis: Basis, layer: int, inputs: Tensor) -> Found:
+    """Of what is at the basis' read point, (C, T, …): of neurons these are the activations themselves."""
     if not isinstance(basis, TranscoderBasis):
-        return inputs
-    flat = inputs.flatten(0, 1)
-    position, feature, value = basis.active_at(layer, flat)
-    dense = flat.new_zeros(len(flat), basis.n_features)
-    dense[position, feature] = value
-    return dense.unflatten(0, inputs.shape[:2])
+        return inputs.cpu()
+    token, feature, value = (x.cpu() for x in basis.active_at(layer, inputs.flatten(0, 1)))
+    return token, feature, value
+
+
+def _dense(found: Found, batch: Tensor, n_features: int) -> Tensor:
+    """(C, T, F)"""
+    if isinstance(found, Tensor):
+        return found
+    token, feature, value = found
+    dense = torch.zeros(batch.numel(), n_features)
+    dense[token, feature] = value
+    return dense.unflatten(0, batch.shape)
 
 
 def _resume(folder: Path, meta: dict, n_features: int, n_layers: int) -> tuple[int, list[Tally]]:

@@ -1,6 +1,7 @@
 """Read the dashboards of one feature, without loading those of the others."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -82,17 +83,18 @@ def read(folder: Path, layer: int, feature: int) -> Dashboard | None:
                         one[f"{kind}_value"],
                         strict=True,
                     )
-                    if context >= 0 and value != 0 and not torch.isinf(value)
+                    if context >= 0
                 ]
                 for kind in ("top", "low", "interval")
             }
     except (OSError, KeyError, IndexError, SafetensorError):
         return None
     counted = length - meta["skipped"]  # tokens of a context
+    by_value = attrgetter("value")
     return Dashboard(
-        [example for example in examples["top"] if example.value > 0],
-        [example for example in examples["low"] if example.value < 0],
-        examples["interval"][::-1],
+        sorted(examples["top"], key=by_value, reverse=True),
+        sorted(examples["low"], key=by_value),
+        sorted(examples["interval"], key=by_value, reverse=True),
         one["histogram"].tolist(),
         meta["done"] * -(-counted // STRIDE),
         float(one["active"]) / (meta["done"] * counted),
