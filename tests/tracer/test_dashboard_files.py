@@ -84,7 +84,7 @@ def no_gzip(folder: Path) -> None:
 
 
 def a_bomb(folder: Path) -> None:
-    blob = gzip.compress(b" " * (feature_files.MOST_RECORD + 1))
+    blob = gzip.compress(json.dumps(record(0)).encode() + b" " * feature_files.MOST_RECORD)
     (folder / "layer_0.bin").write_bytes(blob)
     write_index(folder, [{"filename": "layer_0.bin", "offsets": [0, len(blob)]}])
 
@@ -98,7 +98,9 @@ def gone(folder: Path) -> None:
 
 
 def elsewhere(folder: Path) -> None:
-    write_index(folder, [{"filename": "../secret", "offsets": [0, 10]}])
+    blob = gzip.compress(json.dumps(record(0)).encode())
+    (folder.parent / "secret").write_bytes(blob)
+    write_index(folder, [{"filename": "../secret", "offsets": [0, len(blob)]}])
 
 
 def too_long(folder: Path) -> None:
@@ -121,9 +123,9 @@ def spoiled_index(folder: Path) -> None:
     "spoil", [no_gzip, a_bomb, cut_short, gone, elsewhere, too_long, negative, no_list, spoiled_index]
 )
 def test_a_spoiled_file_is_one_line(tmp_path: Path, spoil: Any) -> None:
-    spoil(layer_files(tmp_path))
+    spoil(layer_files(tmp_path / "features"))
     with pytest.raises(TracerError, match="the file of this feature") as caught:
-        feature_files.read(tmp_path, 0, 0)
+        feature_files.read(tmp_path / "features", 0, 0)
     assert "\n" not in str(caught.value)
 
 

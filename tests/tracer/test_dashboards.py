@@ -147,6 +147,12 @@ def test_a_tally_keeps_what_a_plain_pass_over_all_values_finds() -> None:
                 assert state[f"{kind}_value"][f, place] == values[context, at, f]
 
 
+def test_a_context_longer_than_a_byte_counts() -> None:
+    tally = Tally(3)
+    tally.add(torch.ones(2, 301, 3), 0, 1, torch.rand(2, 3))
+    assert tally.state["active"].tolist() == [600] * 3
+
+
 def test_it_does_not_matter_how_many_contexts_pass_at_once(
     model: ReplacementModel, rows: torch.Tensor, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
