@@ -18,6 +18,7 @@ from tests.browser.driver import (
     trace,
     until,
 )
+from tests.browser.looks import violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -178,7 +179,7 @@ def take_the_label_away(page: Page) -> None:
     until(lambda: HOSTILE not in ask(page, "labels()").values())
 
 
-def test_groups_are_suggested_accepted_and_undone(visit: Visit) -> None:
+def test_groups_are_suggested_accepted_and_undone(visit: Visit, axe: str) -> None:
     page = visit()
     trace(page, "The capital of France is the city of", 9)
     press(page, "Pin the 12 most influential features")
@@ -189,6 +190,7 @@ def test_groups_are_suggested_accepted_and_undone(visit: Visit) -> None:
     accept = main(page).get_by_role("button", name="Accept", exact=True)
     expect(accept.first).to_be_visible(timeout=60_000)
     expect(main(page).get_by_text(re.compile("Why: (each|they) ")).first).to_be_visible()
+    assert violations(page, axe, "circuit, suggestions") == []
     accept.first.click()
     group = main(page).get_by_role("textbox", name=re.compile(r"^Group 1: \d+ nodes$"))
     expect(group).to_be_visible()

@@ -9,10 +9,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import Server, Visit
 from tests.browser.driver import SPORT, ask, canvas_of, card_name, main, trace, until
-from tests.browser.test_pages import WIDE, axe, faint, violations
+from tests.browser.looks import WIDE, faint, violations
 from tests.tracer.interchange.test_frontend_reader import small
-
-__all__ = ["axe"]  # a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

@@ -9,10 +9,11 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import ROOT, Server, Visit
+from tests.browser.conftest import Server, Visit
 from tests.browser.driver import (
     FEATURE,
     ask,
+    canvas_of,
     card,
     card_name,
     chips,
@@ -28,10 +29,10 @@ from tests.browser.driver import (
     until,
     wait_for_graph,
 )
+from tests.browser.looks import WIDE, faint, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
-AXE = ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 HOSTILE = "<img src=x onerror=window.__pwned=1>"
 HOT = "The opposite of hot is"  # 6 tokens
 NEVER = "0" * 64  # the key of no graph
@@ -244,18 +245,6 @@ def test_narrow_screens_do_not_scroll_sideways(visit: Visit, key: str) -> None:
         page.close()
 
 
-# The page and its scrolling part are not wider than the screen; nor is any element of ours that is not meant to scroll.
-WIDE = """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
-    .filter((e) => e.scrollWidth > innerWidth).map((e) => `${e.tagName} ${e.scrollWidth}`)"""
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (npm install --prefix .ci/node axe-core@4.14.1)")
-    return AXE.read_text("utf-8")
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(visit: Visit, key: str, axe: str, theme: str) -> None:
     found = []
@@ -272,41 +261,12 @@ def test_axe_finds_no_serious_violation(visit: Visit, key: str, axe: str, theme:
     click_node(page, clear_nodes(page, FEATURE)[0])
     expect(card(page)).to_contain_text("What it says")
     found += violations(page, axe, "graph, feature")
+    main(page).get_by_role("button", name=re.compile("^Filter")).click()
+    expect(page.get_by_test_id("graph-filter")).to_be_visible()
+    found += violations(page, axe, "graph, filter")
+    canvas_of(page).press("?")
+    expect(page.get_by_test_id("graph-keys")).to_be_visible()
+    found += violations(page, axe, "graph, keys")
     page = visit("/system", theme=theme)
     found += violations(page, axe, "system")
     assert found == []
-
-
-def faint(page: Page) -> list[str]:
-    """Texts of charts that have too little contrast with the page."""
-    return page.evaluate("""() => {
-        const light = (colour) => {
-            const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => c / 255)
-                .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-            return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
-        };
-        const page = light(getComputedStyle(document.querySelector('.stApp')).backgroundColor);
-        return [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg text')].filter((text) => {
-            const own = light(getComputedStyle(text).fill);
-            return Math.max(own, page) / Math.min(own, page) < 3;
-        }).map((text) => text.textContent);
-    }""")
-
-
-# Streamlit's own markup, which we can't change: rule → what of it.
-NOT_OURS: dict[str, str] = {}
-
-
-def violations(page: Page, axe: str, where: str) -> list[str]:
-    page.wait_for_timeout(700)  # a page that fades in has too little contrast
-    page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    found = []
-    for rule in result["violations"]:
-        if rule["impact"] not in ("serious", "critical"):
-            continue
-        for node in rule["nodes"]:
-            html = node["html"][:300]
-            if not re.search(NOT_OURS.get(rule["id"], "$^"), html):
-                found.append(f"{where}: {rule['id']} {node['target']} {html}: {node['failureSummary']}")
-    return found

@@ -80,6 +80,8 @@ def test_smallest_kept_is_what_a_full_sort_gives(threshold, n):
 def test_smallest_kept_of_nothing_and_of_ties():
     assert smallest_kept(np.zeros(5), 0.8) == np.inf
     assert smallest_kept(np.ones(50_000), 0.5) == 1.0
+    values = np.random.default_rng(0).random(100_000)
+    assert smallest_kept(values, 1) == values.min(), "however the sum is rounded"
 
 
 def test_normalised_rows_sum_to_one_without_bias():

@@ -107,10 +107,12 @@ def smallest_kept(values: np.ndarray, threshold: float) -> float:
     total = values.sum()
     if total <= 0:
         return np.inf
+    if threshold == 1:  # all of them, however their sum is rounded
+        return float(values.min())
     bins = np.ascontiguousarray(values, dtype=np.float64).view(np.int64) >> 45
     held = np.bincount(bins, weights=values)[::-1].cumsum()[::-1]  # in this bin and above
     enough = np.flatnonzero(held >= threshold * total)
-    bin_ = int(enough[-1]) if len(enough) else int(bins.min())  # none: rounding, at a threshold of 1
+    bin_ = int(enough[-1]) if len(enough) else int(bins.min())  # none: rounding, at a threshold next to 1
     above = held[bin_ + 1] if bin_ + 1 < len(held) else 0.0
     ordered = np.sort(values[bins == bin_])[::-1]
     reached = np.searchsorted(above + ordered.cumsum(), threshold * total)

@@ -1,0 +1,44 @@
+"""What can be measured of how a page looks: width, contrast, what axe-core finds."""
+
+import re
+
+from playwright.sync_api import Page
+
+# The page and its scrolling part are not wider than the screen; nor is any element of ours that is not meant to scroll.
+WIDE = """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
+    .filter((e) => e.scrollWidth > innerWidth).map((e) => `${e.tagName} ${e.scrollWidth}`)"""
+
+
+def faint(page: Page) -> list[str]:
+    """Texts of charts that have too little contrast with the page."""
+    return page.evaluate("""() => {
+        const light = (colour) => {
+            const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => c / 255)
+                .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+        };
+        const page = light(getComputedStyle(document.querySelector('.stApp')).backgroundColor);
+        return [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg text')].filter((text) => {
+            const own = light(getComputedStyle(text).fill);
+            return Math.max(own, page) / Math.min(own, page) < 3;
+        }).map((text) => text.textContent);
+    }""")
+
+
+# Streamlit's own markup, which we can't change: rule → what of it.
+NOT_OURS: dict[str, str] = {}
+
+
+def violations(page: Page, axe: str, where: str) -> list[str]:
+    page.wait_for_timeout(700)  # a page that fades in has too little contrast
+    page.evaluate(axe)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found = []
+    for rule in result["violations"]:
+        if rule["impact"] not in ("serious", "critical"):
+            continue
+        for node in rule["nodes"]:
+            html = node["html"][:300]
+            if not re.search(NOT_OURS.get(rule["id"], "$^"), html):
+                found.append(f"{where}: {rule['id']} {node['target']} {html}: {node['failureSummary']}")
+    return found
