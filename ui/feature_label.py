@@ -54,8 +54,32 @@ def label_field(key: str, graph: Graph, node: int) -> None:
     if record is not None:
         when = record.head.created.astimezone().strftime("%d %b %Y, %H:%M")
         st.caption(f"by {plain(record.head.author)}, {when}")
+    with st.container():
+        _earlier(about, record)
     if problem := st.session_state.pop("label_problem", None):
         st.error(plain(problem))
+
+
+def _earlier(about: About, record: Record[LabelBody] | None) -> None:
+    """Undo of this tab's last change, and the versions before."""
+    changed = st.session_state.get("label_undo")
+    if changed is not None and changed[0] == about:
+        before = changed[1]
+        word = f"↶ back to “{plain(before[:60])}”" if before else "↶ take it away again"
+        st.button(word, key="label_undo_button", type="tertiary", on_click=_undo)
+    if record is not None and record.head.number > 1:
+        with st.popover("Versions", icon=":material/history:"):
+            for revision in get_lab().history(record.id, me()):
+                when = revision.created.astimezone().strftime("%d %b %Y, %H:%M")
+                what, restore = st.columns([4, 1.4], vertical_alignment="center")
+                what.text(f"{revision.number} · {when} · {revision.author}\n{revision.body.text}")
+                restore.button(
+                    "Restore",
+                    key=f"restore_label_{revision.number}",
+                    disabled=revision.body == record.head.body,
+                    on_click=_write,
+                    args=(about, record.id, record.head.number, revision.body.text),
+                )
 
 
 def _about(key: str, graph: Graph, node: int) -> About:
@@ -71,8 +95,29 @@ def _about(key: str, graph: Graph, node: int) -> About:
 
 
 def _typed(about: About, record: str | None, base: int, field: str) -> None:
-    text, lab = st.session_state[field].strip(), get_lab()
+    _write(about, record, base, st.session_state[field].strip())
+
+
+def _undo() -> None:
+    about, before, deleted = st.session_state["label_undo"]
+    known: list[Record[LabelBody]] = get_lab().find("label", me(), about)
+    if known:
+        _write(about, known[0].id, known[0].head.number, before)
+    elif deleted is not None:  # with its versions
+        try:
+            get_lab().undelete(deleted, me())
+            st.session_state["label_undo"] = (about, "", None)
+        except LabError as problem:
+            st.session_state["label_problem"] = str(problem)
+    else:
+        _write(about, None, 0, before)
+
+
+def _write(about: About, record: str | None, base: int, text: str) -> None:
+    """Change, make or (empty) take away a label; what it was stays for undo. What is wrong is shown in the card."""
+    lab = get_lab()
     try:
+        before = "" if record is None else lab.get(record, me()).head.body.text
         if not text:
             if record is not None:
                 lab.delete(record, me())
@@ -80,6 +125,8 @@ def _typed(about: About, record: str | None, base: int, field: str) -> None:
             lab.create(me(), about, LabelBody(text=text))
         else:
             lab.save(record, me(), LabelBody(text=text), base)
+        if text != before:
+            st.session_state["label_undo"] = (about, before, None if text else record)
     except Conflict as conflict:
         st.session_state["label_problem"] = (
             f"{conflict.theirs.author} called it “{conflict.theirs.body.text}” in the meantime; yours was “{text}”."

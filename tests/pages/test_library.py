@@ -108,6 +108,34 @@ def test_a_label_is_kept_for_the_feature_and_shown_in_another_graph(loading: Loa
     assert lab.find("label", viewer) == []
 
 
+def test_each_change_of_a_label_can_be_undone_and_each_version_restored(loading: Loading) -> None:
+    key = traced()
+    node = features(key)[0]
+    app = open_page("pages/graph.py", graph=key, select=node)
+    lab, viewer = lab_and_me()
+
+    def label() -> str:
+        return str(app.text_input(key=f"label_{node}").value)
+
+    def undo() -> str:
+        app.button(key="label_undo_button").click()
+        again(app)
+        return label()
+
+    for text in ("first", "second", ""):
+        app.text_input(key=f"label_{node}").set_value(text)
+        again(app)
+    assert label() == "" and lab.find("label", viewer) == []
+    assert undo() == "second"  # what was taken away is back, with its versions
+    app.button(key="restore_label_1").click()
+    again(app)
+    assert label() == "first" and "first" in texts(app)
+    assert undo() == "second"
+    assert undo() == "first", "undo of an undo"
+    (record,) = lab.find("label", viewer)
+    assert [r.body.text for r in lab.history(record.id, viewer)] == ["first", "second", "first", "second", "first"]
+
+
 def test_two_labels_at_once_are_a_conflict(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
     key = traced()
     node = features(key)[0]
