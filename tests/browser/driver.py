@@ -131,3 +131,9 @@ def until(found: Callable[[], Any], seconds: float = 20) -> Any:
             return answer
         time.sleep(0.05)
     raise AssertionError(f"it did not come true within {seconds} s")
+
+
+def idle(page: Page) -> None:
+    """No run of the page is under way: what is clicked next stays where it is."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_timeout(300)

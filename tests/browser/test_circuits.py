@@ -14,6 +14,7 @@ from tests.browser.driver import (
     clear_nodes,
     click_node,
     expect_card,
+    idle,
     main,
     trace,
     until,
@@ -43,12 +44,6 @@ def circuit(page: Page) -> Locator:
 
 def press(page: Page, name: str) -> None:
     main(page).get_by_role("button", name=name, exact=True).click()
-
-
-def idle(page: Page) -> None:
-    """No run of the page is under way: what is clicked next stays where it is."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    page.wait_for_timeout(300)
 
 
 def pins(page: Page) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import Server, Visit
-from tests.browser.driver import SPORT, ask, canvas_of, card_name, main, trace, until
+from tests.browser.driver import SPORT, ask, canvas_of, card_name, idle, main, trace, until
 from tests.browser.looks import WIDE, faint, violations
 from tests.tracer.interchange.test_frontend_reader import small
 
@@ -33,6 +33,7 @@ def tab(page: Page, name: str) -> None:
 
 def search(page: Page, text: str) -> None:
     """By way of a search for nothing that is there, so that what is shown afterwards is the answer to this one."""
+    idle(page)  # a page that was left may still be there
     field = main(page).get_by_role("textbox", name="Search", exact=True)
     for words in ("nothing like that", text):
         field.fill(words)
@@ -96,6 +97,7 @@ def search_and_open(page: Page) -> None:
     canvas_of(page).wait_for()
     until(lambda: "1_9_2" in ask(page, "ids()"))
     until(lambda: ask(page, "pins()") == ["1_9_2"])
+    idle(page)
     page.go_back()
     expect(main(page).get_by_role("heading", name="Library")).to_be_visible()
 
@@ -141,8 +143,10 @@ def compare_the_two(page: Page) -> None:
     expect(page).to_have_url(re.compile(f"left={right}&right={left}"))
     main(page).get_by_role("button", name="Back to the Library").click()
     expect(main(page).get_by_role("heading", name="Library")).to_be_visible()
+    idle(page)
     page.go_back()
     expect(main(page).get_by_role("heading", name="Two graphs compared")).to_be_visible()
+    idle(page)
     page.go_forward()
     expect(main(page).get_by_role("heading", name="Library")).to_be_visible()
 
@@ -175,8 +179,10 @@ def test_english_against_spanish(visit: Visit, two: tuple[str, str]) -> None:
     link.click()
     expect(page).to_have_url(re.compile(rf"graph={right}&select=13_1012_\d+"))
     expect(card_name(page)).to_contain_text("L13 · 1012")
+    idle(page)
     page.go_back()
     expect(main(page).get_by_role("heading", name="Two graphs compared")).to_be_visible()
+    idle(page)
     main(page).get_by_role("textbox", name="Search", exact=True).fill("13/1012")
     expect(main(page).get_by_text(re.compile(r"^1 of [\d,]+ features"))).to_be_visible()
 
