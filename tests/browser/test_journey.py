@@ -104,7 +104,7 @@ def test_the_second_time_it_comes_from_the_cache(visit: Visit, key: str, record_
     assert wait_for_graph(page) == key
     took = time.monotonic() - start
     say(record_property, "Trace → graph from the cache, s", round(took, 2))
-    assert took < 3
+    assert took < 10
 
 
 def test_a_click_changes_the_card(graph: Page, record_property: Record) -> None:
