@@ -6,12 +6,10 @@ forgotten. Knows graphs by key and meta.
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cache.graphs import Entry, GraphCache
-
-if TYPE_CHECKING:
-    from tracer.graph.peek import FeatureNodes
+from tracer.graph.peek import FeatureNodes
 
 NEWEST = 100  # graphs looked at
 

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
         "n_active": graph.meta["n_active"],
         "n_selected": graph.layout.n_features,
         "n_nodes": int(pruned.node_mask.sum()),
-        "n_edges": int(pruned.kept_edges.sum()),
+        "n_edges": pruned.kept.nnz,
         "replacement_score": scores.replacement,
         "completeness_score": scores.completeness,
         "strict_replacement_score": scores.strict_replacement,

@@ -8,8 +8,7 @@ import streamlit as st
 
 from tracer.dashboards.store import Dashboard
 from tracer.dashboards.tally import BINS, LOWEST
-
-NEGATIVE, POSITIVE = "#b8621b", "#1b7f79"
+from ui.palette import NEGATIVE, POSITIVE
 
 
 def activation_histogram(found: Dashboard, activation: float) -> None:

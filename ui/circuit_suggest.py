@@ -1,12 +1,11 @@
 """Suggested groups of pinned features: each says why; a person accepts, renames, or refuses."""
 
-import numpy as np
 import streamlit as st
 
 from service import Service
 from tracer import Graph, ReplacementModel
 from tracer.dashboards import store
-from tracer.graph.suggest import Evidence, Suggestion, suggest
+from tracer.graph.suggest import Evidence, Suggestion, spread_of, suggest
 from ui.circuit_draft import Draft
 from ui.circuit_panel import said
 from ui.feature_facts import made_by, record_of, vocabulary
@@ -47,7 +46,7 @@ def _found(service: Service, graph: Graph, draft: Draft, free: list[int]) -> Non
     if len(free) < 2:
         note = "Pin two features or more that are in no group yet: then there is something to suggest."
     else:
-        evidence = _evidence(service, graph, draft.graph, free)
+        evidence = _evidence(service, graph, free)
         found = [one for one in suggest(graph, free, evidence) if _name(graph, draft, one) not in refused]
         if not found:
             note = f"Nothing more to suggest among {len(free)} features: no two have enough in common."
@@ -100,28 +99,25 @@ def _name(graph: Graph, draft: Draft, suggestion: Suggestion) -> tuple[str, ...]
     return (draft.graph, *(graph.ids[node] for node in suggestion.nodes))
 
 
-def _evidence(service: Service, graph: Graph, key: str, nodes: list[int]) -> dict[int, Evidence]:
+def _evidence(service: Service, graph: Graph, nodes: list[int]) -> dict[int, Evidence]:
     """Empty without the model."""
     model = service.model
     if model is None or not made_by(model, graph):
         return {}
     with st.spinner("Looking at what these features say and fire on…"):
-        return {node: _of(service, model, graph, key, node) for node in nodes}
+        return {node: _of(service, model, graph, node) for node in nodes}
 
 
-def _of(service: Service, model: ReplacementModel, graph: Graph, key: str, node: int) -> Evidence:
+def _of(service: Service, model: ReplacementModel, graph: Graph, node: int) -> Evidence:
     layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
     negative = graph.activation[node] < 0
     raised, lowered = vocabulary(model, layer, feature)
-    record = record_of(key, model, tuple(graph.token_ids))
-    own = model.activations(record, layer, feature).abs().numpy()
-    own = np.delete(own, graph.meta["excluded"])
-    spread = float((own >= own.max() / 2).mean()) if len(own) and own.max() > 0 else 0.0
+    activations = model.activations(record_of(model, graph.token_ids), layer, feature).numpy()
     folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
     found = store.read(folder, layer, feature)
     examples = [] if found is None else found.low if negative else found.top
     return Evidence(
         peaks=tuple(model.token_text(example.token_ids[example.peak]) for example in examples),
-        spread=spread,
+        spread=spread_of(activations, graph.meta["excluded"]),
         raises=tuple(text for text, _ in (lowered if negative else raised)),
     )

@@ -11,6 +11,7 @@ from ui.circuit_draft import Draft
 from ui.circuit_panel import said
 from ui.circuit_suggest import suggestions
 from ui.node_words import short_name
+from ui.palette import NEGATIVE, POSITIVE
 from ui.selection import Selection
 from ui.sidebar import plain
 from ui.slot import clear_rest
@@ -21,7 +22,6 @@ GAP = 180.0  # pixels between the middles of neighbours
 LEVEL = 120.0  # and between rows
 STEP = 55.0  # pixels of one move
 MOVES = {"←": ("left", -1, 0), "→": ("right", 1, 0), "↑": ("up", 0, -1), "↓": ("down", 0, 1)}
-POSITIVE, NEGATIVE = "#1b7f79", "#b8621b"
 
 
 def circuit_view(service: Service, graph: Graph, draft: Draft, selection: Selection) -> None:

@@ -156,7 +156,7 @@ def node_table(graph: Graph, pruned: Pruned, labels: dict[str, str]) -> pd.DataF
 def edge_table(graph: Graph, pruned: Pruned, labels: dict[str, str]) -> pd.DataFrame:
     """Without names: those of the nodes are in their own table."""
     targets, sources = pruned.edges()
-    effect = graph.adjacency.data[pruned.kept_edges]
+    effect = pruned.kept.data
     return pd.DataFrame(
         {
             "source": [graph.ids[i] for i in sources],

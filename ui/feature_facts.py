@@ -1,5 +1,7 @@
 """What the loaded model tells of a graph's features, kept for the session: forward pass, vocabulary."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from tracer import Graph, ReplacementModel
@@ -12,21 +14,29 @@ def made_by(model: ReplacementModel, graph: Graph) -> bool:
     return ours == (graph.meta["model_fingerprint"], graph.meta.get("basis_fingerprint"))
 
 
-@st.cache_resource(max_entries=1, ttl="10m", show_spinner=False)  # patterns and streams of every layer
-def record_of(key: str, _model: ReplacementModel, _ids: tuple[int, ...]) -> Record:
-    """One forward pass over the prompt of the graph `key`."""
-    return _model.record(_ids)
+def record_of(model: ReplacementModel, ids: Sequence[int]) -> Record:
+    """One forward pass, kept: over a graph's prompt, and over a text that somebody tries."""
+    return _record(_fingerprints(model), model, tuple(ids))
+
+
+@st.cache_resource(max_entries=2, ttl="10m", show_spinner=False)  # patterns and streams of every layer
+def _record(fingerprints: str, _model: ReplacementModel, ids: tuple[int, ...]) -> Record:
+    return _model.record(ids)
 
 
 def vocabulary(
     model: ReplacementModel, layer: int, feature: int
 ) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
     """`ReplacementModel.says`, kept."""
-    return _says(f"{model.model_fingerprint} {model.basis_fingerprint}", model, layer, feature)
+    return _says(_fingerprints(model), model, layer, feature)
 
 
 @st.cache_data(max_entries=5000, show_spinner=False)
 def _says(
-    fingerprint: str, _model: ReplacementModel, layer: int, feature: int
+    fingerprints: str, _model: ReplacementModel, layer: int, feature: int
 ) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
     return _model.says(layer, feature)
+
+
+def _fingerprints(model: ReplacementModel) -> str:
+    return f"{model.model_fingerprint} {model.basis_fingerprint}"

@@ -2,12 +2,13 @@
 
 import hashlib
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 from pydantic import ValidationError
 
-from lab import About, LabelBody
+from lab import About, LabelBody, LabError
 from service import Service
 from tracer import TracerError
 from tracer.errors import first_fault
@@ -118,5 +119,6 @@ def _keep_labels(key: str, labels: dict[str, str]) -> None:
 
 def _forget_labels(key: str, taken: list[str]) -> None:
     for id in taken:
-        get_lab().delete(id, me())
+        with suppress(LabError):  # somebody may have been faster
+            get_lab().delete(id, me())
     del st.session_state["import_labels"][key]

@@ -1,7 +1,7 @@
 """Which graphs and circuits a search of the Library finds: by prompt, token, model, date, author, note, and label.
 
 Every word must be somewhere in what is known of a graph or circuit, labels included. A feature's label counts for the
-graphs of its model and feature set that have the feature as a node; so these graphs are read, once a process.
+graphs of its model and feature set that have the feature as a node; so their node lists are read, once a process.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from service import Service
 from ui.session import get_lab, me
 
 MOST_READ = 100
-"""Graphs that one search reads for the labels of their features, the latest first: about 30 ms each."""
+"""Graphs whose node lists one search reads for the labels of their features, the latest first."""
 
 _LAYER = 2**32  # a feature as one number: layer · 2³² + index
 
@@ -70,7 +70,7 @@ def find_graphs(service: Service, entries: Sequence[Entry], words: Sequence[str]
             certain.add(entry.key)
         elif possible and _matches(words, *texts, *possible):
             asked.append(entry)
-    for entry in reversed(asked[:MOST_READ]):  # the latest last, so that it is the last to leave the cache
+    for entry in asked[:MOST_READ]:
         here = _features(service, entry.key)
         named = [text for code, said in labels.basis(entry).items() if code in here for text in said]
         if _matches(words, *_texts(words, entry, labels), *named):
@@ -121,7 +121,7 @@ def _code(node: str) -> int:
 
 @st.cache_resource(max_entries=5_000, show_spinner=False)
 def _features(_service: Service, key: str) -> frozenset[int]:
-    graph = _service.cache.get(key)  # past the few that are kept in memory for the pages
-    if graph is None:
+    nodes = _service.cache.feature_nodes(key)
+    if nodes is None:
         return frozenset()
-    return frozenset(np.unique(graph.layout.layer * _LAYER + graph.layout.feature).tolist())
+    return frozenset(np.unique(nodes.layer.astype(np.int64) * _LAYER + nodes.feature).tolist())

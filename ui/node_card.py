@@ -56,7 +56,7 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
             st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
         else:
             layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
-            _activity(model, key, graph, node)
+            _activity(model, graph, node)
             try_text(service, model, layer, feature)
             _says(model, graph, node)
             examples(service, model, layer, feature, float(graph.activation[node]))
@@ -113,10 +113,10 @@ def _edges(
         st.rerun(scope="fragment")
 
 
-def _activity(model: ReplacementModel, key: str, graph: Graph, node: int) -> None:
+def _activity(model: ReplacementModel, graph: Graph, node: int) -> None:
     layout = graph.layout
     st.markdown("**Activation at each token**")
-    record = record_of(key, model, tuple(graph.token_ids))
+    record = record_of(model, graph.token_ids)
     values = model.activations(record, int(layout.layer[node]), int(layout.feature[node]))
     token_strip(
         graph.tokens,

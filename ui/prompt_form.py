@@ -13,6 +13,7 @@ from tracer.replacement import TokenProbability
 from ui.feature_picker import feature_picker, feature_trouble
 from ui.graph_canvas import pretty_token
 from ui.job_panel import submit
+from ui.palette import POSITIVE
 from ui.sidebar import plain
 from ui.token_strip import token_strip
 
@@ -157,7 +158,7 @@ def _show_preview(preview: list[TokenProbability], prompt: str, chat: bool) -> N
     labels = base.mark_text(align="left", dx=4, color="currentColor").encode(
         text=alt.Text("probability:Q", format=".1%")
     )
-    st.altair_chart(base.mark_bar(color="#1b7f79", height=11) + labels, height=230)
+    st.altair_chart(base.mark_bar(color=POSITIVE, height=11) + labels, height=230)
     if not chat and prompt.endswith(" "):
         st.warning(
             "The prompt ends with a space. Most tokens begin with one: without it the prediction is more natural."

@@ -4,7 +4,7 @@ import streamlit as st
 
 from service import Service
 from tracer import ReplacementModel, TracerError
-from tracer.model.record import Record
+from ui.feature_facts import record_of
 from ui.graph_canvas import pretty_token
 from ui.sidebar import plain
 from ui.token_strip import token_strip
@@ -38,7 +38,7 @@ def _show(service: Service, model: ReplacementModel, layer: int, feature: int, t
         ids = model.token_ids(text)
         if len(ids) > most:
             raise TracerError(f"{len(ids):,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten the text")
-        record = _record(f"{model.model_fingerprint} {model.basis_fingerprint}", model, tuple(ids))
+        record = record_of(model, ids)
     except TracerError as refusal:
         st.warning(f"{plain(str(refusal)[:1].upper() + str(refusal)[1:])}.")
         return
@@ -61,8 +61,3 @@ def _show(service: Service, model: ReplacementModel, layer: int, feature: int, t
     if excluded:
         words += " Tokens with a dashed border don't count: no graph has feature nodes there."
     st.caption(plain(words))
-
-
-@st.cache_resource(max_entries=1, ttl="10m", show_spinner=False)  # streams of every layer
-def _record(fingerprint: str, _model: ReplacementModel, ids: tuple[int, ...]) -> Record:
-    return _model.record(ids)

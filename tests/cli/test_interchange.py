@@ -81,7 +81,7 @@ def test_out_and_in_as_json(cli: Cli, saved: Path, tmp_path: Path):
     assert list(result) == KEYS
     graph, again = Graph.load(saved), Graph.load(back)
     pruned = graph.prune(0.6, 0.9)
-    assert result["n_edges"] == again.adjacency.nnz == pruned.kept_edges.sum()
+    assert result["n_edges"] == again.adjacency.nnz == pruned.kept.nnz
     assert result["n_selected"] == again.layout.n_features == pruned.node_mask[: graph.layout.n_features].sum()
     assert (result["format"], result["node_threshold"], result["edge_threshold"]) == ("neuronpedia", 0.6, 0.9)
     assert (result["row_error"], result["n_active"], result["ignored"]) == (None, None, {})

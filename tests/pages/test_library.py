@@ -311,7 +311,7 @@ def test_tables_hold_what_is_drawn(loading: Loading) -> None:
     assert graph is not None
     pruned = graph.prune(0.8, 0.98)
     nodes, edges = node_table(graph, pruned, {}), edge_table(graph, pruned, {})
-    assert len(nodes) == pruned.node_mask.sum() and len(edges) == pruned.kept_edges.sum()
+    assert len(nodes) == pruned.node_mask.sum() and len(edges) == pruned.kept.nnz
     one = edges.iloc[0]
     target, source = graph.index[one["target"]], graph.index[one["source"]]
     assert graph.adjacency[target, source] == pytest.approx(one["effect"])

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,25 +16,16 @@ def graph_class(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
+    return replace(
+        Settings.from_env(),
         home=tmp_path,
         cache=tmp_path / "cache",
         cache_gb=0.01,
         database=f"sqlite:///{tmp_path}/lab.sqlite",
         model="first",
-        features="neurons",
         device="cpu",
-        dtype="auto",
-        offload=False,
-        build_dashboards=False,
         max_tokens=8,
         queue=4,
-        import_mb=1,
-        import_nodes=1000,
-        import_edges=10_000,
-        import_depth=50,
-        neuronpedia="",
-        neuronpedia_key="",
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.helpers import PROMPT, replacement, tiny_gemma3
 from tracer.graph import suggest as module
 from tracer.graph.graph import Graph
-from tracer.graph.suggest import Evidence, Paths, profile_distance, silhouette, suggest
+from tracer.graph.suggest import Evidence, Paths, profile_distance, silhouette, spread_of, suggest
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,13 @@ def test_the_reason_is_said_in_figures(graph: Graph, pair: list[int]) -> None:
     known = {pair[0]: Evidence(("a",) * 9 + ("b",)), pair[1]: Evidence(("a",) * 5)}
     (found,) = suggest(graph, pair, known)
     assert found.nodes == tuple(pair) and "at least 90% of its strongest examples" in found.why
+
+
+def test_spread_is_the_share_of_tokens_at_half_of_the_largest_or_more() -> None:
+    activations = np.array([9.0, -4.0, 2.0, 1.9, 0.0])
+    assert spread_of(activations, [0]) == 0.5  # of −4: itself and 2
+    assert spread_of(activations, []) == 0.2
+    assert spread_of(np.zeros(3), []) == 0 == spread_of(activations, range(5))
 
 
 # Profiles

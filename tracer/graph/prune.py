@@ -15,12 +15,9 @@ from tracer.graph.layout import Layout
 
 @dataclass
 class Pruned:
-    """`node_mask` (n,) over all nodes, bias nodes never kept; `kept_edges` (nnz,) over the stored edges; `kept` (n, n)
-    the matrix of those edges alone, in their order.
-    """
+    """`node_mask` (n,) over all nodes, bias nodes never kept; `kept` (n, n) the matrix of the kept edges alone."""
 
     node_mask: np.ndarray
-    kept_edges: np.ndarray
     cumulative_scores: np.ndarray  # (n,): share of all influence that is held by nodes at least as important; bias nan
     kept: sparse.csr_array
 
@@ -93,9 +90,7 @@ def prune(
         kept, targets, sources = kept[both], targets[both], sources[both]
     mask = np.zeros(layout.n_nodes, dtype=bool)
     mask[:n] = keep
-    kept_edges = np.zeros(len(adjacency.data), dtype=bool)
-    kept_edges[at[kept]] = True
-    return Pruned(mask, kept_edges, cumulative_scores(node_influence, layout.n_nodes), _among(rest, kept))
+    return Pruned(mask, cumulative_scores(node_influence, layout.n_nodes), _among(rest, kept))
 
 
 def smallest_kept(values: np.ndarray, threshold: float) -> float:

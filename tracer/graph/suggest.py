@@ -69,6 +69,12 @@ def suggest(graph: Graph, nodes: Iterable[int], evidence: Mapping[int, Evidence]
     return suggestions + _alike(graph, sorted(unnamed + alone))
 
 
+def spread_of(activations: np.ndarray, excluded: Sequence[int]) -> float:
+    """`activations` (T,) of a feature at each token of the prompt, of any sign; those at `excluded` don't count."""
+    size = np.delete(abs(activations), list(excluded))
+    return float((size >= size.max() / 2).mean()) if size.any() else 0.0
+
+
 def fold(token: str) -> str:
     """A token as it is compared: without outer spaces, in one case."""
     return token.strip().casefold()

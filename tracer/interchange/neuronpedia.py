@@ -91,7 +91,7 @@ def save(
         supernodes=[[label, *(known[member] for member in members)] for label, members in supernodes],
     )
     targets, sources = pruned.edges()
-    weights = graph.adjacency.data[pruned.kept_edges]
+    weights = pruned.kept.data
     order = np.lexsort((sources, targets))
     said = labels or {}
     nodes = [

@@ -43,7 +43,8 @@ def load(
     the weights: "auto" (float32 on the CPU, else as published) or one of DTYPES; arithmetic is in float32. `store`:
     folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. `offload`: layers
     stay on the disk, mapped, and go to the device one at a time while they are used; what memory they took is given
-    back. Raises TracerError with one line that says what to do.
+    back; weights that the folder has in another dtype stay in the main memory. Raises TracerError with one line that
+    says what to do.
     """
     where = pick_device(device)
     if dtype != "auto" and dtype not in DTYPES:

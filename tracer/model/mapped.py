@@ -7,6 +7,7 @@ changed while it is mapped.
 import ctypes
 import math
 import mmap
+import sys
 import warnings
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class MappedWeights:
 
 def give_back_freed() -> None:
     """Memory that was freed, and that the C library keeps for later, goes back to the system; where it can do so."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc's
     if trim is not None:
         trim(0)
 

@@ -101,7 +101,7 @@ def test_round_trip(graph: Graph, tmp_path: Path):
     neuronpedia.save(graph, tmp_path / "g.json", "a-graph", **options)
     again, report = neuronpedia.load(tmp_path / "g.json")
     rows, columns = pruned.edges()
-    weights = graph.adjacency.data[pruned.kept_edges].tolist()
+    weights = pruned.kept.data.tolist()
     assert edges(again) == {(graph.ids[s], graph.ids[t]): w for t, s, w in zip(rows, columns, weights, strict=True)}
     names = {i for i in again.ids if not i.startswith(("ERR", "BIAS"))}
     assert names == {i for i in kept if not i.startswith("ERR")}
