@@ -17,14 +17,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diskcache
 from diskcache.core import DBNAME
 
 import tracer
 from cache.disk import PlainDisk, Spoiled, vet
-from tracer.graph.peek import FeatureNodes
+
+if TYPE_CHECKING:
+    from tracer.graph.peek import FeatureNodes
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +158,7 @@ class GraphCache:
         parsed = [(key, _parse(tag).get("meta"), stored, size) for key, tag, stored, size in rows]
         return [Entry(key, meta, stored, size) for key, meta, stored, size in parsed if isinstance(meta, dict)]
 
-    def feature_nodes(self, key: str) -> FeatureNodes | None:
+    def feature_nodes(self, key: str) -> "FeatureNodes | None":
         """The feature nodes of a graph without its matrix; it does not become more recently used. None as in `get`."""
         try:
             rows = self._cache._sql(

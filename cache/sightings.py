@@ -6,10 +6,12 @@ forgotten. Knows graphs by key and meta.
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cache.graphs import Entry, GraphCache
-from tracer.graph.peek import FeatureNodes
+
+if TYPE_CHECKING:
+    from tracer.graph.peek import FeatureNodes
 
 NEWEST = 100  # graphs looked at
 

@@ -112,7 +112,9 @@ class GraphCanvas extends CanvasView {
     const { select } = data;
     if (select && select.nonce !== this.nonce) {
       this.nonce = select.nonce;
-      this.select(select.id ?? null);
+      const id = select.id ?? null; // of the card: other nodes that are selected beside it are no affair of Python's
+      if (id !== this.selectedId) this.select(id);
+      else if (id !== this.sentId) this.send(id);
     } else if (moved && this.selectedId !== null) this.send(this.selectedId);
   }
 

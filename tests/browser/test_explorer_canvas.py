@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.driver import FEATURE, ask, canvas_of, clear_nodes, main, settled, trace, until
+from tests.browser.driver import FEATURE, ask, canvas_of, clear_nodes, idle, main, settled, trace, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -51,6 +51,7 @@ def several_are_pinned_as_one_change(page: Page) -> None:
 
 def choose(page: Page, ids: list[str]) -> list[str]:
     canvas_of(page).press("Escape")
+    idle(page)
     for id in ids:
         canvas_of(page).click(position=ask(page, "position(argument)", id), modifiers=["Shift"])
     assert ask(page, "selection()") == ids

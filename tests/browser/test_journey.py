@@ -22,6 +22,7 @@ from tests.browser.driver import (
     click_node,
     counts,
     expect_card,
+    idle,
     main,
     prompt_field,
     settled,
@@ -234,6 +235,7 @@ def test_back_restores_the_previous_selection(graph: Page) -> None:
         names.append(click_node(page, node))
         expect_card(page, names[-1])
         expect(page).to_have_url(re.compile(f"select={node}"))
+        idle(page)
     page.go_back()
     expect_card(page, names[0])
     until(lambda: ask(page, "selected()") == first)
