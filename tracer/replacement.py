@@ -1,11 +1,10 @@
-"""ReplacementModel: a model and a feature basis, the public door of the engine.
+"""ReplacementModel: a model and a feature basis, the public door of the engine. Its methods that steer: `Steering`.
 
 Holds the one copy of the weights. Safe to call from several threads: forward passes take turns, everything else only
 reads.
 """
 
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tracer.attribution.selection import greedy, largest, most_influential, n_candidates, total_attribution
+from tracer.attribution.settings import Clock, check_settings, cut
 from tracer.attribution.sweep import Sweep
 from tracer.attribution.targets import Difference, LogitTarget, Targets, Unembedding, resolve
 from tracer.errors import Progress, TracerError, silent
@@ -24,9 +24,7 @@ from tracer.graph.graph import Graph
 from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
-from tracer.steering.edits import Edit
-from tracer.steering.protocols import choose
-from tracer.steering.run import Steered, run
+from tracer.steering.door import Steering
 
 ENGINE_VERSION = "2"
 """Part of every cache key: raised when the same request would give another graph."""
@@ -41,7 +39,7 @@ class TokenProbability:
     probability: float
 
 
-class ReplacementModel:
+class ReplacementModel(Steering):
     def __init__(
         self,
         anatomy: Anatomy,
@@ -171,28 +169,6 @@ class ReplacementModel:
             [(self.token_text(i), -v) for i, v in zip(bottom.indices.tolist(), bottom.values.tolist(), strict=True)],
         )
 
-    # Steering
-
-    def steer(
-        self,
-        prompt: str | None = None,
-        edits: Iterable[Edit] = (),
-        *,
-        tokens: Sequence[int] | None = None,
-        protocol: str = "clamp",
-        layers: tuple[int, int] | None = None,
-    ) -> Steered:
-        """The next token's logits with features set to values, and without.
-
-        Give `prompt` or `tokens`. `protocol`: what is held as it was without edits; "direct": attention patterns, norm
-        scales and MLP outputs; "constrained": patterns, and MLP outputs of `layers` (a, b), b not included; "clamp":
-        patterns; "free": nothing (DESIGN §4). Raises TracerError with one line that says what to do.
-        """
-        ids = self._ids(prompt, tokens)
-        chosen = choose(protocol, layers, self.n_layers)
-        with self.anatomy.lock:
-            return run(self.anatomy, self.basis, ids, self.excluded_positions(ids), edits, chosen)
-
     # Tracing
 
     def trace(
@@ -218,7 +194,7 @@ class ReplacementModel:
         ids = self._ids(prompt, tokens)
         ids = ids[: cut(position, len(ids))]
         check_settings(max_logits, logit_mass, max_nodes)
-        clock = _Clock()
+        clock = Clock()
         record = self.record(ids, progress)
         clock.lap("record")
         excluded = self.excluded_positions(ids)
@@ -331,35 +307,5 @@ class ReplacementModel:
             )
 
 
-def cut(position: int | None, n_tokens: int) -> int:
-    """How many tokens remain when the prompt is cut after `position`. Raises TracerError outside the prompt."""
-    if position is None:
-        return n_tokens
-    if not -n_tokens <= position < n_tokens:
-        raise TracerError(f"position {position} is outside the prompt; its {n_tokens} tokens are 0 to {n_tokens - 1}")
-    return position % n_tokens + 1
-
-
-def check_settings(max_logits: int, logit_mass: float, max_nodes: int | str | None) -> None:
-    """Raises TracerError for values out of range."""
-    if max_logits < 1:
-        raise TracerError(f"max_logits is {max_logits}; give at least 1")
-    if not 0 < logit_mass <= 1:
-        raise TracerError(f"logit_mass is {logit_mass:g}; give a share above 0 and at most 1")
-    if (isinstance(max_nodes, str) and max_nodes != "auto") or (isinstance(max_nodes, int) and max_nodes < 1):
-        raise TracerError(f"max_nodes is {max_nodes!r}; give 'auto', None or a number of at least 1")
-
-
 def _plain(target: LogitTarget) -> Target:
     return Target(target.token, target.id, target.probability, target.weight, target.value)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._last, 4)
-        self._last = now

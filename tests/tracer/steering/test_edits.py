@@ -41,8 +41,8 @@ def test_sorted_and_the_last_of_the_same_wins():
         Edit(2, -5, 7, value=3.0),
         Edit(0, 3, 3, value=0.5),
     ]
-    found = [(p.layer, p.position, p.feature, p.value, p.factor) for p in place(edits, *SIZES)]
-    assert found == [(0, 2, 3, None, -1), (0, 3, 3, 0.5, None), (2, 1, 7, 3.0, None)]
+    found = [(p.layer, p.position, p.feature, p.factor, p.plus) for p in place(edits, *SIZES)]
+    assert found == [(0, 2, 3, -1, 0), (0, 3, 3, 0, 0.5), (2, 1, 7, 0, 3.0)]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_sorted_and_the_last_of_the_same_wins():
         ((0, slice(6, None), 0), "position 6"),
         ((0, slice(0, 7), 0), "position 7"),
         ((0, slice(3, 3), 0), "positions 3:3 hold no token"),
+        ((0, slice(0, 3, 0), 0), "step of at least 1"),
         ((0, slice(-1, 2), 0), "positions -1:2 hold no token"),
     ],
 )
