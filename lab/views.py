@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from lab.bodies import CircuitBody, LabelBody, SteeringBody
+from lab.bodies import CircuitBody, LabelBody
 
-Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody)
+Body = TypeVar("Body", CircuitBody, LabelBody)
 
 
 @dataclass(frozen=True)
