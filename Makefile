@@ -40,7 +40,7 @@ run: $(RUN_READY) ## install, then start the dashboard (PORT=8501)
 	@$(PY) -m streamlit run app.py --server.port $(PORT)
 
 test: $(DEV_READY) ## install, then run every test this machine can run
-	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV_READY) ## ruff and mypy
 	@$(PY) -m ruff check .

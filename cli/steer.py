@@ -120,7 +120,15 @@ def _next_token(
     if arguments.controls is not None:
         kind = arguments.control_kind or CONTROL_KINDS[0]
         drawn = matched(
-            model, [ids], arguments.edit, kind, arguments.controls, arguments.seed or 0, progress=common.show
+            model,
+            [ids],
+            arguments.edit,
+            kind,
+            arguments.controls,
+            arguments.seed or 0,
+            protocol=arguments.protocol,
+            layers=arguments.layers,
+            progress=common.show,
         )
         conditions += [control.prompts[0] for control in drawn.sets]
     runs = model.steer_many(

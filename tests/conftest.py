@@ -21,6 +21,8 @@ os.environ["HYPOGRAPH_DASHBOARDS"] = "0"  # two cores: what is built beside a te
 import platformdirs  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from xdist.remote import Producer  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 import tracer  # noqa: E402
 from lab import Lab, Person  # noqa: E402
@@ -69,15 +71,20 @@ def pytest_configure() -> None:
         torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("browser" if _in_browser(item) else str(item.path)))
-    items.sort(key=_in_browser)
+    items.sort(key=lambda item: "browser" in item.path.parts)
 
 
-def _in_browser(item: pytest.Item) -> bool:
-    return "browser" in item.path.parts
+class _Scheduling(LoadScopeScheduling):
+    """xdist's own groups do nothing under pytest 9.2, which no longer reads the name that they are written into."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
