@@ -15,7 +15,7 @@ from tracer.interchange.files import writing
 from tracer.replacement import ReplacementModel
 from tracer.steering.edits import parse_position
 from tracer.steering.protocols import PROTOCOLS
-from tracer.steering.run import Steered
+from tracer.steering.steered import Steered
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -104,8 +104,8 @@ def _report(result: dict[str, Any]) -> str:
 def _edit(text: str) -> Edit:
     try:
         layer, position, feature, value = (part.strip() for part in text.split(","))
-        amount = {"factor": float(value[1:])} if value.startswith("x") else {"value": float(value)}
-        return Edit(int(layer), parse_position(position), int(feature), **amount)
+        where = int(layer), parse_position(position), int(feature)
+        return Edit(*where, factor=float(value[1:])) if value.startswith("x") else Edit(*where, value=float(value))
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not LAYER,POSITION,FEATURE,VALUE like 13,-1,1012,x-1 or 4,5:,77,2.5"

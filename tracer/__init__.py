@@ -16,15 +16,18 @@ from tracer.graph.peek import feature_nodes
 from tracer.home import home
 from tracer.model.load import load
 from tracer.replacement import ENGINE_VERSION, ReplacementModel
-from tracer.steering.edits import Edit
+from tracer.steering.edits import GENERATED, Donor, Edit, Push
 
 __all__ = [
     "ENGINE_VERSION",
+    "GENERATED",
     "Cancelled",
     "Difference",
+    "Donor",
     "Edit",
     "Graph",
     "Progress",
+    "Push",
     "ReplacementModel",
     "TracerError",
     "feature_nodes",

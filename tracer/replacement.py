@@ -5,8 +5,8 @@ reads.
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ from tracer.graph.graph import Graph
 from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
-from tracer.steering.edits import Edit
+from tracer.steering.edits import Edit, Push, place
 from tracer.steering.protocols import choose
-from tracer.steering.run import Steered, run
+from tracer.steering.run import run_many
+from tracer.steering.sites import Place
+from tracer.steering.steered import Steered
 
 ENGINE_VERSION = "2"
 """Part of every cache key: raised when the same request would give another graph."""
@@ -188,10 +190,50 @@ class ReplacementModel:
         scales and MLP outputs; "constrained": patterns, and MLP outputs of `layers` (a, b), b not included; "clamp":
         patterns; "free": nothing (DESIGN §4). Raises TracerError with one line that says what to do.
         """
+        (steered,) = self.steer_many(prompt, [list(edits)], tokens=tokens, protocol=protocol, layers=layers)
+        return steered
+
+    def steer_many(
+        self,
+        prompt: str | None = None,
+        conditions: Sequence[Sequence[Edit | Push]] = (),
+        *,
+        tokens: Sequence[int] | None = None,
+        protocol: str = "clamp",
+        layers: tuple[int, int] | None = None,
+        watch: Sequence[Place] = (),
+        progress: Progress = silent,
+    ) -> Iterator[Steered]:
+        """As `steer`, for many sets of edits of one prompt: side by side, in their order, each as soon as it is known.
+
+        What no edit changes is computed once. `watch`: features (layer, position, feature) whose activations each run
+        tells, at positions of the prompt. Holds the model until the last one is taken or the iterator is closed.
+        """
         ids = self._ids(prompt, tokens)
         chosen = choose(protocol, layers, self.n_layers)
+        resolved = self._without_donors(conditions)
         with self.anatomy.lock:
-            return run(self.anatomy, self.basis, ids, self.excluded_positions(ids), edits, chosen)
+            yield from run_many(
+                self.anatomy, self.basis, ids, self.excluded_positions(ids), resolved, chosen, watch, progress
+            )
+
+    def _without_donors(self, conditions: Sequence[Sequence[Edit | Push]]) -> list[list[Edit | Push]]:
+        """Edits that take an activation from another prompt, as values."""
+        records: dict[tuple[int, ...], Record] = {}
+
+        def resolved(edit: Edit | Push) -> Edit | Push:
+            if isinstance(edit, Push) or edit.donor is None:
+                return edit
+            ids = edit.donor.tokens
+            place([edit.at_donor], len(ids), self.n_layers, self.basis.n_features)  # refuses what is not there
+            if ids not in records:
+                records[ids] = self.record(ids)
+            at = edit.donor.position % len(ids)
+            silent_there = self.basis.zero_at_excluded and at in self.excluded_positions(ids)
+            own = 0.0 if silent_there else float(self.activations(records[ids], edit.layer, edit.feature)[at])
+            return replace(edit, value=(edit.factor or 0.0) * own, factor=None, donor=None)
+
+        return [[resolved(edit) for edit in edits] for edits in conditions]
 
     # Tracing
 

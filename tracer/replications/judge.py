@@ -9,7 +9,7 @@ from torch import Tensor
 from tracer.errors import TracerError
 from tracer.replacement import ReplacementModel
 from tracer.replications.rows import Changed, Outcome, Tolerance
-from tracer.steering.run import Steered
+from tracer.steering.steered import Steered
 
 AMONG = 10
 """A token that was published without a figure must be among that many most likely ones."""

@@ -9,7 +9,7 @@ from tracer.replacement import ReplacementModel
 from tracer.replications.judge import Check, Next, close, judge_change, judge_outcome
 from tracer.replications.rows import Intervention, Node, Replications, Row, Strongest
 from tracer.steering.edits import Edit, positions
-from tracer.steering.run import Steered
+from tracer.steering.steered import Steered
 
 Status = Literal["reproduced", "differs", "not run"]
 

@@ -56,14 +56,14 @@ def choose(name: str, layers: tuple[int, int] | None, n_layers: int) -> Protocol
 
 
 class Held:
-    """The values of one prompt that a protocol holds."""
+    """The values of one prompt that a protocol holds, for any number of runs with edits side by side."""
 
     def __init__(self, anatomy: Anatomy, basis: Basis, protocol: Protocol) -> None:
         self.anatomy, self.basis, self.protocol = anatomy, basis, protocol
         self.patterns: dict[int, Tensor] = {}  # a layer: (1, H, T, T)
         self.outputs: dict[int, Tensor] = {}  # a layer: (1, T, D) at the write point
         self.skips = {i: matrix for i in protocol.layers if (matrix := basis.skip_matrix(i)) is not None}
-        self.inputs: dict[int, Tensor] = {}  # a layer with a skip: (T, D), what the skip reads
+        self.inputs: dict[int, Tensor] = {}  # a layer with a skip: (1, T, D), what the skip reads
         self.scales: dict[nn.Module, Tensor] = {}  # a norm: (1, T, 1)
 
     def keep(self, hooks: Hooks) -> None:
@@ -79,58 +79,70 @@ class Held:
         for norm in self._norms():
             hooks.look(norm, lambda m, i, _o: self.scales.__setitem__(m, self.anatomy.norm_scale(m, i[0])))
 
-    def put_back(self, hooks: Hooks) -> None:
-        """During the run with edits. What is added to MLP outputs is hooked after this."""
+    def put_back(self, hooks: Hooks, layers: range, first: int, values: list[Tensor]) -> None:
+        """During a run with edits of these layers and of the positions from `first` on.
+
+        `values` (1, H_kv, T, d_head), a layer each: of attention in the run without edits. What is added to MLP outputs
+        is hooked after this.
+        """
         for norm in self._norms():
-            hooks.change(norm, self._held_norm)
-        for at, layer in enumerate(self.anatomy.layers):
+            hooks.change(norm, partial(self._held_norm, first))
+        for at in layers:
+            layer = self.anatomy.layers[at]
             if self.protocol.patterns:
-                hold_pattern(hooks, layer, self.patterns[at])
+                hold_pattern(hooks, layer, self.patterns[at][:, :, first:], values[at][:, :, :first])
             if at in self.protocol.layers:
-                self._hold_output(hooks, at, layer)
+                self._hold_output(hooks, at, layer, first)
 
     def _norms(self) -> list[nn.Module]:
         if not self.protocol.norms:
             return []
         return [norm for layer in self.anatomy.layers for norm in layer.norms] + [self.anatomy.final_norm]
 
-    def _held_norm(self, norm: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+    def _held_norm(self, first: int, norm: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         """The output as it would be at the scale held: all but the bias is proportional to the scale."""
         bias = self.anatomy.norm_bias(norm)
-        moved = self.scales[norm] / self.anatomy.norm_scale(norm, inputs[0]) - 1
+        moved = self.scales[norm][:, first:] / self.anatomy.norm_scale(norm, inputs[0]) - 1
         return output + moved * (output if bias is None else output - bias)
 
-    def _hold_output(self, hooks: Hooks, at: int, layer: Layer) -> None:
+    def _hold_output(self, hooks: Hooks, at: int, layer: Layer, first: int) -> None:
         now: dict[str, Tensor] = {}
+        output = self.outputs[at][:, first:]
 
-        def held(_m: nn.Module, _i: tuple, _o: Tensor) -> Tensor:
+        def held(_m: nn.Module, _i: tuple, own: Tensor) -> Tensor:
             if at not in self.skips:
-                return self.outputs[at]
-            return self.outputs[at] + (now["input"] - self.inputs[at]) @ self.skips[at]
+                return output.expand_as(own)
+            return output + (now["input"] - self.inputs[at][:, first:]) @ self.skips[at]
 
         if at in self.skips:
-            self._watch(hooks, at, partial(now.__setitem__, "input"))
+            self._watch(hooks, at, partial(now.__setitem__, "input"), first)
         hooks.change(output_module(layer, self.basis.writes_at), held)
 
-    def _watch(self, hooks: Hooks, at: int, take: Callable[[Tensor], None]) -> None:
+    def _watch(self, hooks: Hooks, at: int, take: Callable[[Tensor], None], first: int = 0) -> None:
         layer = self.anatomy.layers[at]
         held = self.scales.get(layer.ln2)
-        watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, None if held is None else held[0])
+        scale = None if held is None else held[0, first:]
+        watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, scale, whole=True)
 
 
-def hold_pattern(hooks: Hooks, layer: Layer, pattern: Tensor) -> None:
-    """Let a layer's attention mix the values of the running pass by `pattern` (1, H, T, T).
+def hold_pattern(hooks: Hooks, layer: Layer, pattern: Tensor, before: Tensor) -> None:
+    """Let a layer's attention mix the values of the running pass by `pattern` (1, H, t, T).
 
-    Step by step what eager attention does, so that the same values give the same bits.
+    `before` (1, H_kv, T − t, d_head): the values at the positions before those that run. Step by step what eager
+    attention does, so that the same values give the same bits.
     """
     values: dict[str, Tensor] = {}
 
     def mixed(_own: Tensor) -> Tensor:
-        n, size = pattern.shape[-1], layer.n_kv_heads * layer.head_dim
-        heads = values["now"][..., -size:].view(1, n, layer.n_kv_heads, layer.head_dim).transpose(1, 2)
-        groups = layer.n_heads // layer.n_kv_heads
-        heads = heads[:, :, None].expand(-1, -1, groups, -1, -1).reshape(1, layer.n_heads, n, layer.head_dim)
-        return torch.matmul(pattern, heads).transpose(1, 2).reshape(1, n, -1).contiguous()
+        size = layer.n_kv_heads * layer.head_dim
+        own = values["now"][..., -size:]
+        rows, n = own.shape[:2]
+        heads = own.view(rows, n, layer.n_kv_heads, layer.head_dim).transpose(1, 2)
+        heads = torch.cat([before.expand(rows, -1, -1, -1), heads], dim=2)
+        groups, n_all = layer.n_heads // layer.n_kv_heads, heads.shape[2]
+        heads = heads[:, :, None].expand(-1, -1, groups, -1, -1)
+        heads = heads.reshape(rows, layer.n_heads, n_all, layer.head_dim)
+        return torch.matmul(pattern, heads).transpose(1, 2).reshape(rows, n, -1).contiguous()
 
     hooks.look(layer.value_projection, lambda _m, _i, o: values.__setitem__("now", o))
     hooks.change_before(layer.output_projection, mixed)

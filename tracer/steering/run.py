@@ -1,193 +1,264 @@
 """Run a prompt with features set to values: (value − activation) × write vector is added to what the real MLPs put out.
 
-Two passes of the real model: one without edits, in which activations and what the protocol holds are looked at, one
-with them. Nothing is replaced by a reconstruction, so an edit that asks for the activation there is changes nothing, to
-the bit. A neuron is edited at the MLP's output too, not at the input of the down projection: it is the same sum, and
-protocols that hold MLP outputs leave no other place, so features of every basis go one way.
+A pass of the real model without edits, in which activations and what the protocol holds are looked at; then one in
+which every condition (a set of edits) is a row, from the lowest edited layer and position on. Nothing is replaced by a
+reconstruction, so an edit that asks for the activation there changes nothing, to the bit. A neuron is edited at the
+MLP's output too, not at the input of the down projection: it is the same sum, and protocols that hold MLP outputs leave
+no other place, so features of every basis go one way.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tracer.errors import TracerError
+from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis
 from tracer.features.points import output_module, watch_input
 from tracer.model.anatomy import Anatomy
-from tracer.model.forward import Hooks, hooked, last_logits
-from tracer.steering.edits import Applied, Edit, Placed, place
-from tracer.steering.protocols import Held, Protocol
+from tracer.model.forward import Hooks, hooked
+from tracer.steering.baseline import Baseline, baseline, last_of_each, report, starting_at
+from tracer.steering.edits import Applied, Edit, Placed, Push, place
+from tracer.steering.protocols import Protocol
+from tracer.steering.sites import Changes, Place, Reading, Site
+from tracer.steering.steered import Steered
+
+BATCH_MEMORY = 1 << 29
+"""Bytes that the runs of one batch may take beside the weights."""
 
 
-@dataclass(frozen=True)
-class Steered:
-    """The last position with edits and without (`baseline`). Logits (V,), float32, CPU."""
+@dataclass
+class Condition:
+    """One set of edits, placed on a prompt."""
 
-    token_ids: list[int]
-    protocol: str
-    layers: tuple[int, int] | None  # of `constrained`
-    edits: list[Applied]
-    logits: Tensor  # as the model gives them, after its softcap
-    baseline: Tensor
-    raw_logits: Tensor  # before the softcap
-    raw_baseline: Tensor
-
-    @property
-    def probabilities(self) -> Tensor:
-        """(V,), float64."""
-        return torch.softmax(self.logits.double(), dim=-1)
+    placed: list[Placed]
+    pushes: list[Push] = field(default_factory=list)
 
     @property
-    def baseline_probabilities(self) -> Tensor:
-        return torch.softmax(self.baseline.double(), dim=-1)
+    def lowest(self) -> int:
+        """The lowest layer that is changed."""
+        return min([p.layer for p in self.placed] + [p.layer for p in self.pushes])
 
     @property
-    def delta(self) -> Tensor:
-        """(V,), float64: change of each logit less the mean logit, before the softcap: what a graph's rows predict."""
-        change = self.raw_logits.double() - self.raw_baseline.double()
-        return change - change.mean()
+    def first(self) -> int:
+        """The first position that is changed."""
+        return min([p.position for p in self.placed] + [p.position for p in self.pushes])
 
-    @property
-    def kl(self) -> float:
-        """KL divergence of the next token's distribution, from without edits to with them: Σ p ln(p/q), in nats."""
-        p, q = (torch.log_softmax(x.double(), dim=-1) for x in (self.baseline, self.logits))
-        return float((p.exp() * (p - q)).sum())
 
-    def top(self, n: int = 10) -> list[int]:
-        """Ids of the n most likely tokens without edits, then of those that are among the n only with them."""
-        runs = [logits.topk(min(n, len(logits))).indices.tolist() for logits in (self.baseline, self.logits)]
-        return list(dict.fromkeys(runs[0] + runs[1]))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The logits, by the names they have here: what is saved of a run."""
-        return {name: getattr(self, name) for name in ("logits", "baseline", "raw_logits", "raw_baseline")}
+def condition(
+    edits: Sequence[Edit | Push], n_tokens: int, anatomy: Anatomy, basis: Basis, generating: bool = False
+) -> Condition:
+    """Raises TracerError for what lies outside the prompt or the model."""
+    pushes = [e for e in edits if isinstance(e, Push)]
+    for push in pushes:
+        if not (0 <= push.layer < len(anatomy.layers) and 0 <= push.position < n_tokens):
+            raise TracerError(f"a push at layer {push.layer}, position {push.position} is outside the model or prompt")
+    plain = [e for e in edits if isinstance(e, Edit)]
+    if pushes and not plain:
+        return Condition([], pushes)
+    return Condition(place(plain, n_tokens, len(anatomy.layers), basis.n_features, generating), pushes)
 
 
 @torch.no_grad()
-def run(
+def run_many(
     anatomy: Anatomy,
     basis: Basis,
     token_ids: list[int],
     excluded: list[int],
-    edits: Iterable[Edit],
+    conditions: Sequence[Sequence[Edit | Push]],
     protocol: Protocol,
-) -> Steered:
-    """Raises TracerError for edits outside the prompt or the model, and where none of them writes."""
-    placed = place(edits, len(token_ids), len(anatomy.layers), basis.n_features)
-    sites = [
-        Site(basis, layer, list(here), excluded, anatomy.device)
-        for layer, here in groupby(placed, key=lambda p: p.layer)
-    ]
-    if not any(site.written(protocol) for site in sites):
-        first, last = protocol.layers[0], protocol.layers[-1]
-        raise TracerError(f"no edit writes within layers {first} to {last}, the range held; choose others")
-    held = Held(anatomy, basis, protocol)
+    watch: Sequence[Place] = (),
+    progress: Progress = silent,
+    batch_memory: int = BATCH_MEMORY,
+) -> Iterator[Steered]:
+    """One run a condition, in their order, as batches end. `watch`: features whose activations are looked at.
 
-    def without(hooks: Hooks) -> None:
-        held.keep(hooks)
-        for site in sites:
-            watch_input(hooks, anatomy, anatomy.layers[site.layer], basis.reads_at, site.resolve)
+    Raises TracerError for edits outside the prompt or the model, and where none of a condition's writes.
+    """
+    placed = [condition(edits, len(token_ids), anatomy, basis) for edits in conditions]
+    if not placed:
+        raise TracerError("there is nothing to run; give at least one set of edits")
+    layer = min(c.lowest for c in placed)
+    reads = {p.layer for c in placed for p in c.placed} | {at for at, _, _ in watch}
+    base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, progress)
+    size = batch_size(anatomy, base, layer, min(c.first for c in placed), batch_memory)
+    for start in range(0, len(placed), size):
+        some = placed[start : start + size]
+        part = Batch(anatomy, basis, base, some, protocol, layer, watch)
 
-    def with_edits(hooks: Hooks) -> None:
-        held.put_back(hooks)
-        changes = Changes(len(token_ids), protocol)
-        for site in sites:
-            if protocol.layers:
-                changes.add(site, site.before)
-            else:
-                watch_input(hooks, anatomy, anatomy.layers[site.layer], basis.reads_at, changes.measured(site))
-        for at in {to for site in sites for to in site.written(protocol)}:
-            hooks.change(output_module(anatomy.layers[at], basis.writes_at), changes.added(at))
+        def told(fraction: float, start: int = start, n: int = len(some)) -> None:
+            progress("steer", (start + n * fraction) / len(placed))
 
-    baseline, raw_baseline = _last(anatomy, token_ids, without)
-    logits, raw_logits = _last(anatomy, token_ids, with_edits)
-    return Steered(
-        token_ids=token_ids,
-        protocol=protocol.name,
-        layers=(protocol.layers.start, protocol.layers.stop) if protocol.name == "constrained" else None,
-        edits=[applied for site in sites for applied in site.applied(protocol)],
-        logits=logits,
-        baseline=baseline,
-        raw_logits=raw_logits,
-        raw_baseline=raw_baseline,
-    )
+        yield from part.run(told)
 
 
-def _last(anatomy: Anatomy, token_ids: list[int], prepare: Callable[[Hooks], None]) -> tuple[Tensor, Tensor]:
-    """(V,) each: the logits of the last position after and before the softcap, of one pass."""
-    raw: list[Tensor] = []
-    with hooked(anatomy) as hooks:
-        prepare(hooks)
-        # a copy: without a softcap the model's logits are this tensor itself
-        hooks.look(anatomy.unembed, lambda _m, _i, o: raw.append(o[0, -1].clone().cpu()))
-        logits = last_logits(anatomy, token_ids).cpu()
-    return logits, raw[0]
+def batch_size(anatomy: Anatomy, base: Baseline, layer: int, first: int, memory: int) -> int:
+    """How many rows run at once: activations of a layer, keys and values of all, patterns and logits of each."""
+    n, n_layers, parts = base.n_tokens, len(anatomy.layers), anatomy.layers[0]
+    fresh = n - first
+    width = 8 * anatomy.d_model + 4 * anatomy.d_mlp + 3 * parts.n_heads * n
+    kept = 4 * n_layers * n * parts.n_kv_heads * parts.head_dim
+    changed = (n_layers - layer) * fresh * anatomy.d_model
+    return max(1, memory // (4 * (fresh * width + kept + changed + 3 * anatomy.vocab_size)))
 
 
-class Site:
-    """The edits of one layer, k of them, on n features."""
+class Batch:
+    """Some conditions of one prompt, a row each."""
 
     def __init__(
-        self, basis: Basis, layer: int, placed: list[Placed], excluded: list[int], device: torch.device
+        self,
+        anatomy: Anatomy,
+        basis: Basis,
+        base: Baseline,
+        conditions: list[Condition],
+        protocol: Protocol,
+        layer: int,
+        watch: Sequence[Place] = (),
     ) -> None:
-        self.layer, self.placed = layer, placed
-        self.position = torch.tensor([p.position for p in placed], device=device)
-        features = torch.tensor([p.feature for p in placed], device=device)
-        features, self.column = features.unique(return_inverse=True)
-        self.read = basis.reader(layer, features)
-        self.vectors = basis.write_vectors(layer, features)  # (n, slots, D)
-        silent = excluded if basis.zero_at_excluded else []
-        self.silent = torch.tensor([p.position in silent for p in placed], device=device)
-        self.before = self.value = torch.zeros(len(placed), device=device)
+        self.anatomy, self.basis, self.base, self.protocol, self.layer = anatomy, basis, base, protocol, layer
+        self.conditions = conditions
+        self.sites = self._sites(range(len(conditions)))
+        self.watched = Watched(anatomy, basis, base, watch)
+        self.applied: list[list[Applied]] = [[] for _ in conditions]
+        for site in self.sites:
+            written = tuple(at for at in site.reaches if protocol.writes(at))
+            values, before = site.value.tolist(), site.before.tolist()
+            entries = zip(site.row.tolist(), site.position.tolist(), site.column.tolist(), values, before, strict=True)
+            for row, position, column, value, was in entries:
+                feature = int(site.features[column])
+                self.applied[row].append(Applied(site.layer, position, feature, value, was, written))
+        for mine, c in zip(self.applied, conditions, strict=True):
+            if not any(a.writes for a in mine) and not any(protocol.writes(p.layer) for p in c.pushes) and mine:
+                held = protocol.layers
+                raise TracerError(
+                    f"no edit writes within layers {held[0]} to {held[-1]}, the range held; choose others"
+                )
 
-    def activations(self, inputs: Tensor) -> Tensor:
-        """(k,) from what is at the read point."""
-        return self.read(inputs)[self.position, self.column].masked_fill(self.silent, 0)
+    def _sites(self, rows: Sequence[int]) -> list[Site]:
+        """Of these conditions, numbered as rows of a run."""
+        entries: dict[int, list[tuple[int, Placed]]] = {}
+        for row, c in enumerate(rows):
+            for placed in self.conditions[c].placed:
+                entries.setdefault(placed.layer, []).append((row, placed))
+        sites = [
+            Site(self.basis, layer, mine, self.base.excluded, self.anatomy.device)
+            for layer, mine in sorted(entries.items())
+        ]
+        for site in sites:
+            site.resolve(self.base.inputs[site.layer])
+        return sites
 
-    def resolve(self, inputs: Tensor) -> None:
-        """Take the activations without edits, and turn factors into values."""
-        self.before = self.activations(inputs)
-        self.value = self.before.clone()
-        for i, edit in enumerate(self.placed):
-            if edit.value is not None:
-                self.value[i] = edit.value
-            else:
-                self.value[i] *= edit.factor
-
-    def written(self, protocol: Protocol) -> list[int]:
-        """The layers at which these edits write."""
-        return [to for to in range(self.layer, self.layer + self.vectors.shape[1]) if protocol.writes(to)]
-
-    def applied(self, protocol: Protocol) -> list[Applied]:
-        values, before, writes = self.value.tolist(), self.before.tolist(), tuple(self.written(protocol))
+    def moved(self) -> list[int]:
+        """The conditions that ask for another activation than there is. The others are the run without edits."""
         return [
-            Applied(p.layer, p.position, p.feature, v, b, writes)
-            for p, v, b in zip(self.placed, values, before, strict=True)
+            i
+            for i, (mine, c) in enumerate(zip(self.applied, self.conditions, strict=True))
+            if c.pushes or any(a.value != a.before for a in mine)
         ]
 
+    def run(self, told: Callable[[float], None]) -> Iterator[Steered]:
+        moved = self.moved()
+        base, found = self.base, {}
+        if moved:
+            logits, raw, watched, _ = self.forward(moved, told)
+            found = {i: (logits[row], raw[row], watched[row]) for row, i in enumerate(moved)}
+        for i in range(len(self.conditions)):
+            now = found.get(i, (base.logits, base.raw_logits, self.watched.before))
+            yield self.steered(i, *now)
 
-class Changes:
-    """What edits add to the MLP outputs, by layer: (T, D) each."""
+    def steered(self, i: int, logits: Tensor, raw: Tensor, watched: Tensor) -> Steered:
+        base, held = self.base, self.protocol.layers
+        return Steered(
+            token_ids=base.token_ids,
+            protocol=self.protocol.name,
+            layers=(held.start, held.stop) if self.protocol.name == "constrained" else None,
+            edits=self.applied[i],
+            logits=logits,
+            baseline=base.logits,
+            raw_logits=raw,
+            raw_baseline=base.raw_logits,
+            watched=watched,
+            watched_baseline=self.watched.before,
+        )
 
-    def __init__(self, n_tokens: int, protocol: Protocol) -> None:
-        self.n_tokens, self.protocol = n_tokens, protocol
-        self.at: dict[int, Tensor] = {}
+    def forward(self, rows: Sequence[int], told: Callable[[float], None]) -> tuple[Tensor, Tensor, Tensor, object]:
+        """One pass of these conditions: logits and raw logits (B, V), watched activations (B, k), and the cache."""
+        base, anatomy, n = self.base, self.anatomy, len(rows)
+        first = min(self.conditions[i].first for i in rows)
+        cache = base.prefix(first, n)
+        ids = torch.tensor([base.token_ids[first:]], device=anatomy.device).expand(n, -1)
+        stream = base.streams[self.layer][:, first:].expand(n, -1, -1)
+        live = range(self.layer, len(anatomy.layers))
+        self.watched.start(n, first)
+        with starting_at(anatomy, self.layer, stream), hooked(anatomy) as hooks:
+            base.held.put_back(hooks, live, first, base.values())
+            self._edit(hooks, rows, first)
+            self.watched.look(hooks, live)
+            report(hooks, anatomy, live, told)
+            logits, raw = last_of_each(anatomy, hooks, ids, cache, first)
+        return logits, raw, self.watched.now.cpu(), cache
 
-    def add(self, site: Site, current: Tensor) -> None:
-        """`current` (k,): the activations that the values are measured from."""
-        for to in site.written(self.protocol):
-            vectors = (site.value - current)[:, None] * site.vectors[site.column, to - site.layer]
-            if to not in self.at:
-                self.at[to] = vectors.new_zeros(self.n_tokens, vectors.shape[1])
-            self.at[to].index_add_(0, site.position, vectors)
+    def _edit(self, hooks: Hooks, rows: Sequence[int], first: int) -> None:
+        anatomy, protocol = self.anatomy, self.protocol
+        changes = Changes(len(rows), first, self.base.n_tokens)
+        sites = self.sites if len(rows) == len(self.conditions) else self._sites(rows)
+        for site in sites:
+            layers = [at for at in site.reaches if protocol.writes(at)]
+            if protocol.layers:
+                changes.edit(site, layers, site.before)
+            else:
+                take = partial(_measured, changes, site, layers, first)
+                watch_input(hooks, anatomy, anatomy.layers[site.layer], self.basis.reads_at, take, whole=True)
+        for row, i in enumerate(rows):
+            for push in self.conditions[i].pushes:
+                if protocol.writes(push.layer):
+                    changes.push(row, push, anatomy.d_model, anatomy.device)
+        for at in range(self.layer, len(anatomy.layers)):
+            hooks.change(output_module(anatomy.layers[at], self.basis.writes_at), changes.added(at))
 
-    def measured(self, site: Site) -> Callable[[Tensor], None]:
-        """Of the running pass: takes what is at the read point."""
-        return lambda inputs: self.add(site, site.activations(inputs))
 
-    def added(self, to: int) -> Callable[[nn.Module, tuple, Tensor], Tensor]:
-        """A hook on the module at whose output features of layer `to` write."""
-        return lambda _m, _i, output: output + self.at[to]
+def _measured(changes: Changes, site: Site, layers: list[int], first: int, inputs: Tensor) -> None:
+    """Of the running pass: takes what is at the read point."""
+    changes.edit(site, layers, site(inputs, first))
+
+
+class Watched:
+    """Activations of some features, before (k,) and during a batch of runs (B, k)."""
+
+    def __init__(self, anatomy: Anatomy, basis: Basis, base: Baseline, places: Sequence[Place]) -> None:
+        self.anatomy, self.basis = anatomy, basis
+        self.places, self.base = list(places), base
+        self.before = torch.zeros(len(places))
+        self._first = 0
+        self.now = self.before
+        for layer, (index, reading) in self._readings(1, 0).items():
+            self.before[index] = reading.at_first(base.inputs[layer]).cpu()
+
+    def _readings(self, rows: int, first: int) -> dict[int, tuple[list[int], Reading]]:
+        """A layer: which of the features lie in it at a position from `first` on, and how they are read, row by row."""
+        found = {}
+        for layer in {at for at, _, _ in self.places}:
+            index = [i for i, (at, position, _) in enumerate(self.places) if at == layer and position >= first]
+            if index:
+                row = [r for r in range(rows) for _ in index]
+                position, feature = ([self.places[i][part] for i in index] * rows for part in (1, 2))
+                reading = Reading(self.basis, layer, row, position, feature, self.base.excluded, self.anatomy.device)
+                found[layer] = (index, reading)
+        return found
+
+    def start(self, rows: int, first: int) -> None:
+        self._first = first
+        self.now = self.before.expand(rows, -1).clone()
+
+    def look(self, hooks: Hooks, live: range) -> None:
+        rows = len(self.now)
+        for layer, (index, reading) in self._readings(rows, self._first).items():
+            if layer not in live:
+                continue
+
+            def take(inputs: Tensor, index: list[int] = index, reading: Reading = reading) -> None:
+                self.now[:, index] = reading(inputs, self._first).view(rows, len(index)).cpu()
+
+            watch_input(hooks, self.anatomy, self.anatomy.layers[layer], self.basis.reads_at, take, whole=True)

@@ -41,8 +41,8 @@ def test_sorted_and_the_last_of_the_same_wins():
         Edit(2, -5, 7, value=3.0),
         Edit(0, 3, 3, value=0.5),
     ]
-    found = [(p.layer, p.position, p.feature, p.value, p.factor) for p in place(edits, *SIZES)]
-    assert found == [(0, 2, 3, None, -1), (0, 3, 3, 0.5, None), (2, 1, 7, 3.0, None)]
+    found = [(p.layer, p.position, p.feature, p.factor, p.plus) for p in place(edits, *SIZES)]
+    assert found == [(0, 2, 3, -1, 0), (0, 3, 3, 0, 0.5), (2, 1, 7, 0, 3.0)]
 
 
 @pytest.mark.parametrize(

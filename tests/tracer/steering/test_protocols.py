@@ -1,5 +1,7 @@
 """What each protocol holds: `direct` against the graph's own prediction, the others against each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,6 @@ from tracer import Edit, TracerError
 from tracer.features.neurons import NeuronBasis
 from tracer.features.transcoders import TranscoderBasis
 from tracer.steering import protocols, run
-from tracer.steering.edits import Placed
 from tracer.steering.protocols import Held, choose
 
 FACTORS = (-1.0, 0.0, 2.0, 0.5)
@@ -53,10 +54,7 @@ def _negative(write):
 
 def _next(place):
     def wrong(edits, n_tokens, *sizes):
-        return [
-            Placed(p.layer, (p.position + 1) % n_tokens, p.feature, p.value, p.factor)
-            for p in place(edits, n_tokens, *sizes)
-        ]
+        return [replace(p, position=(p.position + 1) % n_tokens) for p in place(edits, n_tokens, *sizes)]
 
     return wrong
 

@@ -1,0 +1,132 @@
+"""The run of a prompt without edits, and how a run with edits goes on from it.
+
+What lies below the lowest edited layer, or before the first edited position, is the same in every run with edits: the
+stream is taken from the baseline there, attention reads the baseline's keys and values, and nothing is computed twice.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from tracer.errors import Progress, silent
+from tracer.features.basis import Basis
+from tracer.features.points import watch_input
+from tracer.model.anatomy import Anatomy
+from tracer.model.forward import Hooks, hooked
+from tracer.steering.protocols import Held, Protocol
+
+
+@dataclass
+class Baseline:
+    """One prompt without edits. Logits (V,), float32, CPU, of the last position."""
+
+    token_ids: list[int]
+    excluded: list[int]
+    held: Held
+    cache: DynamicCache = field(default_factory=DynamicCache)  # keys and values (1, H_kv, T, d_head), a layer each
+    streams: dict[int, Tensor] = field(default_factory=dict)  # a layer: (1, T, D) that goes into it
+    inputs: dict[int, Tensor] = field(default_factory=dict)  # a layer: (1, T, …) at the features' read point
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))  # as the model gives them, after its softcap
+    raw_logits: Tensor = field(default_factory=lambda: torch.empty(0))  # before the softcap
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.token_ids)
+
+    def values(self) -> list[Tensor]:
+        """Of attention, (1, H_kv, T, d_head), a layer each."""
+        return [values for _, values in self._kept()]
+
+    def prefix(self, first: int, rows: int) -> DynamicCache:
+        """Keys and values before position `first`, for a batch of runs."""
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(self._kept()):
+            cache.update(*(x[:, :, :first].expand(rows, -1, -1, -1) for x in (keys, values)), layer)
+        return cache
+
+    def _kept(self) -> list[tuple[Tensor, Tensor]]:
+        return [(layer.keys, layer.values) for layer in self.cache.layers]
+
+
+@torch.no_grad()
+def baseline(
+    anatomy: Anatomy,
+    basis: Basis,
+    token_ids: list[int],
+    excluded: list[int],
+    protocol: Protocol,
+    reads: set[int],
+    stream: int,
+    progress: Progress = silent,
+) -> Baseline:
+    """Run the prompt, keeping what the protocol holds, what goes into layer `stream`, and what features of the layers
+    `reads` read. `progress` hears of each layer of phase "baseline", and what it raises stops the run."""
+    base = Baseline(token_ids, excluded, Held(anatomy, basis, protocol))
+    with hooked(anatomy) as hooks:
+        base.held.keep(hooks)
+        for at in reads:
+            take = partial(base.inputs.__setitem__, at)
+            watch_input(hooks, anatomy, anatomy.layers[at], basis.reads_at, take, whole=True)
+        hooks.look_before(anatomy.layers[stream].module, partial(base.streams.__setitem__, stream))
+        report(hooks, anatomy, range(len(anatomy.layers)), partial(progress, "baseline"))
+        logits, raw = last_of_each(anatomy, hooks, torch.tensor([token_ids], device=anatomy.device), base.cache)
+    base.logits, base.raw_logits = logits[0], raw[0]
+    return base
+
+
+def last_of_each(
+    anatomy: Anatomy, hooks: Hooks, ids: Tensor, cache: DynamicCache, first: int = 0
+) -> tuple[Tensor, Tensor]:
+    """(B, V) each, float32, CPU: the logits of the last position after and before the softcap, of one pass.
+
+    `ids` (B, t) stand at the positions from `first` on; `cache` holds what is before them, and takes them in.
+    """
+    raw: list[Tensor] = []
+    hooks.look(anatomy.unembed, lambda _m, _i, o: raw.append(o[:, -1].float().cpu()))
+    positions = torch.arange(first, first + ids.shape[1], device=ids.device)[None]
+    out: Any = anatomy.model(
+        input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+    )
+    logits = out.logits[:, -1].float().cpu()
+    return logits, logits if torch.equal(logits, raw[-1]) else raw[-1]
+
+
+def report(hooks: Hooks, anatomy: Anatomy, layers: range, progress: Callable[[float], None]) -> None:
+    """Tell of each layer that has run, so that long work can be stopped within it."""
+    for n, at in enumerate(layers, start=1):
+        hooks.look(anatomy.layers[at].module, lambda _m, _i, _o, n=n: progress(n / len(layers)))
+
+
+class _Known(nn.Module):
+    """Stands for a layer that need not run: what goes into the lowest layer that runs is known."""
+
+    def __init__(self, stream: Tensor) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def forward(self, _hidden: Tensor, *_arguments: object, **_named: object) -> Tensor:
+        return self.stream
+
+
+@contextmanager
+def starting_at(anatomy: Anatomy, layer: int, stream: Tensor) -> Iterator[None]:
+    """Within this block passes of the model begin at `layer`, with `stream` (B, t, D) going into it."""
+    if layer == 0:
+        yield
+        return
+    path, _, name = anatomy.family.layers.rpartition(".")
+    parent = attrgetter(path)(anatomy.model)
+    whole: nn.ModuleList = getattr(parent, name)
+    known = _Known(stream)
+    setattr(parent, name, nn.ModuleList([known] * layer + list(whole)[layer:]))
+    try:
+        yield
+    finally:
+        setattr(parent, name, whole)
