@@ -13,8 +13,8 @@ from cache import GraphCache, graph_key
 from cli import common
 from service import Settings
 from tracer import Difference, Graph, TracerError
+from tracer.attribution.settings import check_settings, cut
 from tracer.graph.prune import Pruned
-from tracer.replacement import check_settings, cut
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:

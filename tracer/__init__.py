@@ -17,6 +17,7 @@ from tracer.home import home
 from tracer.model.load import load
 from tracer.replacement import ENGINE_VERSION, ReplacementModel
 from tracer.steering.edits import GENERATED, Donor, Edit, Push
+from tracer.steering.generate import Sampling
 
 __all__ = [
     "ENGINE_VERSION",
@@ -29,6 +30,7 @@ __all__ = [
     "Progress",
     "Push",
     "ReplacementModel",
+    "Sampling",
     "TracerError",
     "feature_nodes",
     "home",

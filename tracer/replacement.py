@@ -4,7 +4,6 @@ Holds the one copy of the weights. Safe to call from several threads: forward pa
 reads.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tracer.attribution.selection import greedy, largest, most_influential, n_candidates, total_attribution
+from tracer.attribution.settings import Clock, check_settings, cut
 from tracer.attribution.sweep import Sweep
 from tracer.attribution.targets import Difference, LogitTarget, Targets, Unembedding, resolve
 from tracer.errors import Progress, TracerError, silent
@@ -25,6 +25,7 @@ from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
 from tracer.steering.edits import Edit, Push, place
+from tracer.steering.generate import GREEDY, Sampling, Token, generate
 from tracer.steering.protocols import choose
 from tracer.steering.run import run_many
 from tracer.steering.sites import Place
@@ -211,13 +212,13 @@ class ReplacementModel:
         """
         ids = self._ids(prompt, tokens)
         chosen = choose(protocol, layers, self.n_layers)
-        resolved = self._without_donors(conditions)
+        resolved = self.without_donors(conditions)
         with self.anatomy.lock:
             yield from run_many(
                 self.anatomy, self.basis, ids, self.excluded_positions(ids), resolved, chosen, watch, progress
             )
 
-    def _without_donors(self, conditions: Sequence[Sequence[Edit | Push]]) -> list[list[Edit | Push]]:
+    def without_donors(self, conditions: Sequence[Sequence[Edit | Push]]) -> list[list[Edit | Push]]:
         """Edits that take an activation from another prompt, as values."""
         records: dict[tuple[int, ...], Record] = {}
 
@@ -234,6 +235,47 @@ class ReplacementModel:
             return replace(edit, value=(edit.factor or 0.0) * own, factor=None, donor=None)
 
         return [[resolved(edit) for edit in edits] for edits in conditions]
+
+    @property
+    def stop_tokens(self) -> set[int]:
+        """Tokens that end a text."""
+        named = getattr(self.anatomy.model.generation_config, "eos_token_id", None)
+        own = self.tokenizer.eos_token_id
+        return {*(named if isinstance(named, list) else [named]), own} - {None}
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        conditions: Sequence[Sequence[Edit | Push]] = ((),),
+        *,
+        tokens: Sequence[int] | None = None,
+        protocol: str = "clamp",
+        layers: tuple[int, int] | None = None,
+        n_tokens: int = 20,
+        sampling: Sampling = GREEDY,
+        progress: Progress = silent,
+    ) -> Iterator[Token]:
+        """Continue a prompt under each set of edits, side by side, token by token as they come; () is the plain model.
+
+        On the prompt, edits act under the protocol; edits at open-ended positions or GENERATED act on generated tokens
+        too, where nothing is held. Ends at a stop token. Holds the model until the last one is taken.
+        """
+        ids = self._ids(prompt, tokens)
+        chosen = choose(protocol, layers, self.n_layers)
+        resolved = self.without_donors(conditions)
+        with self.anatomy.lock:
+            yield from generate(
+                self.anatomy,
+                self.basis,
+                ids,
+                self.excluded_positions(ids),
+                resolved,
+                chosen,
+                n_tokens,
+                sorted(self.stop_tokens),
+                sampling,
+                progress=progress,
+            )
 
     # Tracing
 
@@ -260,7 +302,7 @@ class ReplacementModel:
         ids = self._ids(prompt, tokens)
         ids = ids[: cut(position, len(ids))]
         check_settings(max_logits, logit_mass, max_nodes)
-        clock = _Clock()
+        clock = Clock()
         record = self.record(ids, progress)
         clock.lap("record")
         excluded = self.excluded_positions(ids)
@@ -373,35 +415,5 @@ class ReplacementModel:
             )
 
 
-def cut(position: int | None, n_tokens: int) -> int:
-    """How many tokens remain when the prompt is cut after `position`. Raises TracerError outside the prompt."""
-    if position is None:
-        return n_tokens
-    if not -n_tokens <= position < n_tokens:
-        raise TracerError(f"position {position} is outside the prompt; its {n_tokens} tokens are 0 to {n_tokens - 1}")
-    return position % n_tokens + 1
-
-
-def check_settings(max_logits: int, logit_mass: float, max_nodes: int | str | None) -> None:
-    """Raises TracerError for values out of range."""
-    if max_logits < 1:
-        raise TracerError(f"max_logits is {max_logits}; give at least 1")
-    if not 0 < logit_mass <= 1:
-        raise TracerError(f"logit_mass is {logit_mass:g}; give a share above 0 and at most 1")
-    if (isinstance(max_nodes, str) and max_nodes != "auto") or (isinstance(max_nodes, int) and max_nodes < 1):
-        raise TracerError(f"max_nodes is {max_nodes!r}; give 'auto', None or a number of at least 1")
-
-
 def _plain(target: LogitTarget) -> Target:
     return Target(target.token, target.id, target.probability, target.weight, target.value)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._last, 4)
-        self._last = now

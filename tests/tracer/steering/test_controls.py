@@ -1,0 +1,153 @@
+"""Controls are matched in what they keep, none is of the circuit, and each set is the same on all prompts."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import PROMPT
+from tests.tracer.steering.models import active, made
+from tracer import Edit, Push, TracerError
+from tracer.steering import controls
+from tracer.steering.controls import KINDS, matched
+
+OTHER = " ".join(f"w{i}" for i in (7, 21, 3, 9, 50, 2, 11, 30))
+
+
+def sizes(model, ids, edits):
+    record, found = model.record(ids), []
+    for e in edits:
+        own = float(model.activations(record, e.layer, e.feature)[e.position])
+        found.append(abs(own) * float(model.basis.write_vectors(e.layer, torch.tensor([e.feature])).norm()))
+    return np.array(found)
+
+
+def changes(model, ids, edits):
+    """(n,): the length of what each edit writes."""
+    (steered,) = model.steer_many(tokens=ids, conditions=[edits])
+    norms = [model.basis.write_vectors(e.layer, torch.tensor([e.feature])).norm() for e in steered.edits]
+    return np.array([abs(e.value - e.before) * float(norm) for e, norm in zip(steered.edits, norms, strict=True)])
+
+
+@pytest.mark.parametrize("basis", ["neurons", "plt relu", "clt relu"])
+def test_features_of_the_same_layer_position_and_size(basis, monkeypatch):
+    monkeypatch.setattr(controls, "LARGEST_RATIO", 4.0)  # of 40 features few are within 2
+    model = made("gemma2", basis)
+    prompts = [model.token_ids(PROMPT), model.token_ids(OTHER)]
+    circuit = _active_on_both(model, prompts, 3)
+    edits = [Edit(*place, factor=-1) for place in circuit]
+    found = matched(model, prompts, edits, "features", n=12, seed=7)
+    assert [c.seed for c in found.sets] == list(range(7, 7 + len(found.sets))) or found.short
+    assert len(found.sets) >= 4
+    own = [sizes(model, ids, edits) for ids in prompts]
+    for control in found.sets:
+        first, second = control.prompts
+        assert first == second, "one set for all prompts"
+        assert [(e.layer, e.position) for e in first] == [(layer, position) for layer, position, _ in circuit]
+        assert not {(e.layer, e.feature) for e in first} & {(layer, f) for layer, _, f in circuit}
+        assert len({(e.layer, e.feature) for e in first}) == len(first) and all(e.factor == -1 for e in first)
+        logs = [np.log(sizes(model, ids, first) / mine) for ids, mine in zip(prompts, own, strict=True)]
+        mean = np.mean(logs, axis=0)
+        assert np.all(np.mean(np.abs(logs), axis=0) <= np.log(4) + 1e-4)
+        assert control.ratio == pytest.approx(float(np.exp(mean.mean())), rel=1e-3)
+        assert abs(np.log(control.worst)) == pytest.approx(float(np.abs(mean).max()), rel=1e-3, abs=1e-4)
+    again = matched(model, prompts, edits, "features", n=12, seed=7)
+    assert again == found
+    assert matched(model, prompts, edits, "features", n=12, seed=8).sets != found.sets
+
+
+def _active_on_both(model, prompts, n):
+    sets = []
+    for ids in prompts:
+        features = model.basis.encode(model.record(ids), [0]).active()
+        where = zip(features.layer.tolist(), features.position.tolist(), features.feature.tolist(), strict=True)
+        sets.append(set(where))
+    both = sorted(sets[0] & sets[1])
+    return both[2 :: len(both) // n][:n]
+
+
+@pytest.mark.parametrize("kind", ["features", "positions", "directions", "influence"])
+def test_a_value_is_answered_by_writes_of_the_same_length(kind):
+    model = made("llama", "neurons")
+    ids = model.token_ids(PROMPT)
+    graph = model.trace(tokens=ids, max_nodes=None)
+    edits = [Edit(*place, value=3.0) for place in active(model)[:2]]
+    own = changes(model, ids, edits)
+    found = matched(model, [ids], edits, kind, n=4, graph=graph)
+    for control in found.sets:
+        (mine,) = control.prompts
+        if kind == "directions":
+            assert [p.norm for p in mine] == pytest.approx(own.tolist(), rel=1e-4)
+            assert all(isinstance(p, Push) for p in mine)
+        else:
+            assert sorted(changes(model, ids, mine)) == pytest.approx(sorted(own), rel=1e-3)
+        assert control.ratio == pytest.approx(1) or kind == "influence"
+
+
+def test_directions_of_a_cross_layer_feature_have_its_length_at_each_layer():
+    model = made("llama", "clt relu")
+    ids = model.token_ids(PROMPT)
+    (place,) = [p for p in active(model) if p[0] == 0][:1]
+    found = matched(model, [ids], [Edit(*place, factor=0)], "directions", n=2)
+    own = abs(float(model.activations(model.record(ids), 0, place[2])[place[1]]))
+    norms = own * model.basis.write_vectors(0, torch.tensor([place[2]]))[0].norm(dim=1)
+    assert [p.layer for p in found.sets[0].prompts[0]] == [0, 1, 2]
+    assert [p.norm for p in found.sets[0].prompts[0]] == pytest.approx(norms.tolist(), rel=1e-4)
+
+
+def test_other_positions_move_the_whole_set_and_say_how_many_there_are():
+    model = made("llama", "neurons")
+    ids = model.token_ids(PROMPT)  # 9 tokens; the first is <bos>
+    edits = [Edit(1, 3, 7, factor=-1), Edit(2, 5, 4, factor=-1)]
+    found = matched(model, [ids], edits, "positions", n=50)
+    shifts = {(c.prompts[0][0].position - 3, c.prompts[0][1].position - 5) for c in found.sets}
+    assert shifts == {(s, s) for s in (-2, -1, 1, 2, 3)}
+    assert found.short.startswith("only 5 of 50 controls could be matched")
+
+
+def test_nodes_of_the_same_influence():
+    model = made("llama", "neurons")
+    ids = model.token_ids(PROMPT)
+    graph = model.trace(tokens=ids, max_nodes=None)
+    nodes = graph.nodes.nlargest(12, "influence")
+    node = nodes[nodes.kind == "feature"].iloc[2]
+    edit = Edit(int(node.layer), int(node.position), int(node.feature), factor=-1)
+    for control in matched(model, [ids], [edit], "influence", n=5, graph=graph).sets:
+        (other,) = control.prompts[0]
+        name = f"{other.layer}_{other.feature}_{other.position}"
+        ratio = graph.influence[graph.index[name]] / node.influence
+        assert name != node.id and 0.5 <= ratio <= 2 and control.ratio == pytest.approx(ratio)
+    with pytest.raises(TracerError, match="need one prompt and its graph"):
+        matched(model, [ids], [edit], "influence", n=5)
+
+
+@pytest.mark.parametrize(
+    ("edits", "options", "says"),
+    [
+        ([Edit(1, 3, 7, factor=1)], {}, "change nothing"),
+        ([], {}, "there is no edit"),
+        ([Edit(1, 3, 7, factor=-1)], {"kind": "luck"}, "there are features, directions"),
+        ([Edit(1, 3, 7, factor=-1)], {"n": 0}, "at least 1"),
+        ([Edit(1, slice(None), 7, value=1.0)], {"kind": "positions"}, "fit no other tokens"),
+    ],
+)
+def test_what_cannot_be_matched_is_one_line(edits, options, says):
+    model = made("llama", "neurons")
+    with pytest.raises(TracerError, match=says) as caught:
+        matched(model, [model.token_ids(PROMPT)], edits, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_few_candidates_say_how_many_sets_there_could_be(monkeypatch):
+    model = made("llama", "plt relu")
+    ids = model.token_ids(PROMPT)
+    place = active(model)[2]
+    monkeypatch.setattr(controls, "LARGEST_RATIO", 1.3)
+    found = matched(model, [ids], [Edit(*place, factor=-1)], n=60)
+    assert 0 < len(found.sets) < 60 and f"only {len(found.sets)} of 60" in found.short
+    monkeypatch.setattr(controls, "LARGEST_RATIO", 1.0000001)
+    with pytest.raises(TracerError, match="0 controls could be matched for layer"):
+        matched(model, [ids], [Edit(*place, factor=-1)], n=60)
+
+
+def test_every_kind_is_explained():
+    assert set(KINDS) == set(controls._DRAWS)
