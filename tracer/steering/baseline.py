@@ -25,7 +25,11 @@ from tracer.steering.protocols import Held, Protocol
 
 @dataclass
 class Baseline:
-    """One prompt without edits. Logits (V,), float32, CPU, of the last position."""
+    """One prompt without edits. Logits (V,), float32, CPU, of the last position.
+
+    The unembedding is most of a small model's weights, and reading them most of the time: the baseline goes through it
+    as one more row of the first batch of runs with edits.
+    """
 
     token_ids: list[int]
     excluded: list[int]
@@ -33,8 +37,9 @@ class Baseline:
     cache: DynamicCache = field(default_factory=DynamicCache)  # keys and values (1, H_kv, T, d_head), a layer each
     streams: dict[int, Tensor] = field(default_factory=dict)  # a layer: (1, T, D) that goes into it
     inputs: dict[int, Tensor] = field(default_factory=dict)  # a layer: (1, T, …) at the features' read point
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))  # as the model gives them, after its softcap
-    raw_logits: Tensor = field(default_factory=lambda: torch.empty(0))  # before the softcap
+    last: Tensor = field(default_factory=lambda: torch.empty(0))  # (1, 1, D) that goes into the unembedding
+    logits: Tensor | None = None  # as the model gives them, after its softcap; None until they are asked for
+    raw_logits: Tensor | None = None  # before the softcap
 
     @property
     def n_tokens(self) -> int:
@@ -50,6 +55,26 @@ class Baseline:
         for layer, (keys, values) in enumerate(self._kept()):
             cache.update(*(x[:, :, :first].expand(rows, -1, -1, -1) for x in (keys, values)), layer)
         return cache
+
+    def join(self, hooks: Hooks, anatomy: Anatomy) -> None:
+        """Put the baseline before the rows of a pass, as they go into the unembedding."""
+        hooks.change_before(anatomy.unembed, lambda x: torch.cat([self.last, x[:, -1:]]))
+
+    def take(self, logits: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """(B + 1, V) each, of a pass that was joined: keep our own, and give back those of the others."""
+        self.logits, self.raw_logits = logits[0].clone(), raw[0].clone()
+        return logits[1:], raw[1:]
+
+    def own_logits(self, anatomy: Anatomy) -> tuple[Tensor, Tensor]:
+        """(V,) each, after and before the softcap."""
+        if self.logits is None or self.raw_logits is None:
+            nothing = torch.zeros(1, 1, anatomy.d_model, device=anatomy.device)
+            with starting_at(anatomy, len(anatomy.layers), nothing), hooked(anatomy) as hooks:
+                hooks.change_before(anatomy.unembed, lambda _x: self.last)
+                ids = torch.tensor([self.token_ids[-1:]], device=anatomy.device)
+                logits, raw = last_of_each(anatomy, hooks, ids, DynamicCache())
+            self.logits, self.raw_logits = logits[0], raw[0]
+        return self.logits, self.raw_logits
 
     def _kept(self) -> list[tuple[Tensor, Tensor]]:
         return [(layer.keys, layer.values) for layer in self.cache.layers]
@@ -69,15 +94,15 @@ def baseline(
     """Run the prompt, keeping what the protocol holds, what goes into layer `stream`, and what features of the layers
     `reads` read. `progress` hears of each layer of phase "baseline", and what it raises stops the run."""
     base = Baseline(token_ids, excluded, Held(anatomy, basis, protocol))
-    with hooked(anatomy) as hooks:
+    with _instead(anatomy, anatomy.family.unembed, nn.Identity()), hooked(anatomy) as hooks:
         base.held.keep(hooks)
         for at in reads:
             take = partial(base.inputs.__setitem__, at)
             watch_input(hooks, anatomy, anatomy.layers[at], basis.reads_at, take, whole=True)
         hooks.look_before(anatomy.layers[stream].module, partial(base.streams.__setitem__, stream))
         report(hooks, anatomy, range(len(anatomy.layers)), partial(progress, "baseline"))
-        logits, raw = last_of_each(anatomy, hooks, torch.tensor([token_ids], device=anatomy.device), base.cache)
-    base.logits, base.raw_logits = logits[0], raw[0]
+        hooks.look(anatomy.final_norm, lambda _m, _i, o: setattr(base, "last", o[:, -1:]))
+        _pass(anatomy, torch.tensor([token_ids], device=anatomy.device), base.cache)
     return base
 
 
@@ -90,12 +115,16 @@ def last_of_each(
     """
     raw: list[Tensor] = []
     hooks.look(anatomy.unembed, lambda _m, _i, o: raw.append(o[:, -1].float().cpu()))
+    logits = _pass(anatomy, ids, cache, first)[:, -1].float().cpu()
+    return logits, logits if torch.equal(logits, raw[-1]) else raw[-1]
+
+
+def _pass(anatomy: Anatomy, ids: Tensor, cache: DynamicCache, first: int = 0) -> Tensor:
     positions = torch.arange(first, first + ids.shape[1], device=ids.device)[None]
     out: Any = anatomy.model(
         input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
     )
-    logits = out.logits[:, -1].float().cpu()
-    return logits, logits if torch.equal(logits, raw[-1]) else raw[-1]
+    return out.logits
 
 
 def report(hooks: Hooks, anatomy: Anatomy, layers: range, progress: Callable[[float], None]) -> None:
@@ -118,15 +147,20 @@ class _Known(nn.Module):
 @contextmanager
 def starting_at(anatomy: Anatomy, layer: int, stream: Tensor) -> Iterator[None]:
     """Within this block passes of the model begin at `layer`, with `stream` (B, t, D) going into it."""
-    if layer == 0:
-        yield
-        return
-    path, _, name = anatomy.family.layers.rpartition(".")
-    parent = attrgetter(path)(anatomy.model)
-    whole: nn.ModuleList = getattr(parent, name)
     known = _Known(stream)
-    setattr(parent, name, nn.ModuleList([known] * layer + list(whole)[layer:]))
+    layers = nn.ModuleList([known] * layer + [part.module for part in anatomy.layers[layer:]])
+    with _instead(anatomy, anatomy.family.layers, layers):
+        yield
+
+
+@contextmanager
+def _instead(anatomy: Anatomy, path: str, module: nn.Module) -> Iterator[None]:
+    """Another module at a place of the model."""
+    parent_path, _, name = path.rpartition(".")
+    parent = attrgetter(parent_path)(anatomy.model) if parent_path else anatomy.model
+    own = getattr(parent, name)
+    setattr(parent, name, module)
     try:
         yield
     finally:
-        setattr(parent, name, whole)
+        setattr(parent, name, own)

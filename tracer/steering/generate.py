@@ -127,11 +127,12 @@ def _prompt(
     base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, progress)
     part = Batch(anatomy, basis, base, placed, protocol, layer)
     moved = part.moved()
-    logits = base.logits.expand(len(placed), -1).clone()
     if not moved:
-        return logits, base.prefix(base.n_tokens, len(placed))
-    told = partial(progress, "steer")
-    logits[moved], _, _, steered = part.forward(moved, told)
+        logits, _ = base.own_logits(anatomy)
+        return logits.expand(len(placed), -1), base.prefix(base.n_tokens, len(placed))
+    changed, _, _, steered = part.forward(moved, partial(progress, "steer"))
+    logits = base.own_logits(anatomy)[0].expand(len(placed), -1).clone()
+    logits[moved] = changed
     return logits, _whole(base, steered, layer, moved, len(placed))
 
 

@@ -165,20 +165,21 @@ class Batch:
             logits, raw, watched, _ = self.forward(moved, told)
             found = {i: (logits[row], raw[row], watched[row]) for row, i in enumerate(moved)}
         for i in range(len(self.conditions)):
-            now = found.get(i, (base.logits, base.raw_logits, self.watched.before))
+            now = found.get(i) or (*base.own_logits(self.anatomy), self.watched.before)
             yield self.steered(i, *now)
 
     def steered(self, i: int, logits: Tensor, raw: Tensor, watched: Tensor) -> Steered:
-        base, held = self.base, self.protocol.layers
+        held = self.protocol.layers
+        baseline, raw_baseline = self.base.own_logits(self.anatomy)
         return Steered(
-            token_ids=base.token_ids,
+            token_ids=self.base.token_ids,
             protocol=self.protocol.name,
             layers=(held.start, held.stop) if self.protocol.name == "constrained" else None,
             edits=self.applied[i],
             logits=logits,
-            baseline=base.logits,
+            baseline=baseline,
             raw_logits=raw,
-            raw_baseline=base.raw_logits,
+            raw_baseline=raw_baseline,
             watched=watched,
             watched_baseline=self.watched.before,
         )
@@ -197,7 +198,12 @@ class Batch:
             self._edit(hooks, rows, first)
             self.watched.look(hooks, live)
             report(hooks, anatomy, live, told)
+            joined = base.logits is None
+            if joined:
+                base.join(hooks, anatomy)
             logits, raw = last_of_each(anatomy, hooks, ids, cache, first)
+        if joined:
+            logits, raw = base.take(logits, raw)
         return logits, raw, self.watched.now.cpu(), cache
 
     def _edit(self, hooks: Hooks, rows: Sequence[int], first: int) -> None:
