@@ -1,10 +1,12 @@
 """Matched controls: edits of the same size in the same places that should do nothing special (study/methods.md §4.2).
 
 Control r is one set of edits with its own seed, matched over all prompts of a run. The size of a write is |activation|
-times the length of the write vector. What a control changes is as large as what the edit that it stands for changes;
-the kinds differ in what else they keep.
+times the length of the write vector. What a control writes is exactly as long as what the edit that it stands for
+writes, on each prompt; the kinds differ in what else they keep. How near the features that stand in are by themselves
+(in size, or in influence) is reported as a ratio.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,13 +20,13 @@ from tracer.replacement import ReplacementModel
 from tracer.steering.edits import GENERATED, Edit, Placed, Push, place
 
 KINDS = {
-    "features": "other active features of the same layer and position, of about the same size",
+    "features": "other active features of the same layer and position, the nearest in size",
     "directions": "random directions of the same length at the same layer and position",
     "positions": "the same features at other tokens, changed by the same amount",
     "influence": "features of about the same influence in the graph, wherever they are",
 }
-NEAREST = 50  # candidates for one feature, the nearest in size
-LARGEST_RATIO = 2.0  # of a candidate's size to the feature's, or the other way round
+NEAREST = 10  # candidates for one feature at least, the nearest ones; more where so few give too few sets
+TRIES = 50  # draws of one control, until it is none of those before
 
 Edits = list[Edit | Push]
 
@@ -33,7 +35,7 @@ Edits = list[Edit | Push]
 class Control:
     seed: int
     prompts: list[Edits]  # the edits on each prompt
-    ratio: float  # the geometric mean of sizes, control to edit: 1 is a perfect match
+    ratio: float  # geometric mean over its features: own size (or influence), control to edit; 1 is a perfect match
     worst: float  # the ratio that lies farthest from 1
 
 
@@ -110,36 +112,45 @@ def matched(
         raise TracerError("the edits name different numbers of tokens on these prompts; name positions that all have")
     if not any(size.change for run in runs for size in run.edited):
         raise TracerError("these edits change nothing, so there is nothing to control for; choose other values")
-    draw = _DRAWS[kind](runs, graph)
+    draw = _DRAWS[kind](runs, graph, n)
     sets: list[Control] = []
     seen: set[tuple] = set()
     for r in range(n):
-        control, key = draw(seed + r)
-        if key not in seen:  # a set drawn twice would count twice
-            seen.add(key)
-            sets.append(control)
+        generator = np.random.default_rng(seed + r)
+        for _ in range(TRIES):
+            key, per_prompt, ratios = draw(generator)
+            if key not in seen:  # a set drawn twice would count twice
+                seen.add(key)
+                sets.append(_control(seed + r, per_prompt, ratios))
+                break
     short = None
     if len(sets) < n:
         short = (
-            f"only {len(sets)} of {n} controls could be matched: there are too few candidates of a like size;"
+            f"only {len(sets)} of {n} controls could be matched: there are too few candidates;"
             " ask for fewer, or take random directions"
         )
     return Controls(kind, n, sets, short)
 
 
-Draw = Callable[[int], tuple[Control, tuple]]
+Drawn = tuple[tuple, list[Edits], list[float]]  # what tells sets apart, the edits on each prompt, ratios
+Draw = Callable[[np.random.Generator], Drawn]
 
 
-def _features(runs: list[_Prompt], _graph: Graph | None) -> Draw:
+def _n_candidates(n: int, n_features: int) -> int:
+    """Enough for several times n different sets."""
+    return max(NEAREST, math.ceil((4 * n) ** (1 / n_features)))
+
+
+def _features(runs: list[_Prompt], _graph: Graph | None, n: int) -> Draw:
     """For each edited feature the nearest others of its layer that are active where it is edited, on all prompts."""
     first = [size.placed for size in runs[0].edited]
     groups: dict[tuple[int, int], list[int]] = {}
     for i, at in enumerate(first):  # one feature edited at several tokens has one stand-in
         groups.setdefault((at.layer, at.feature), []).append(i)
-    near = {which: _candidates(runs, index, set(groups)) for which, index in groups.items()}
+    wanted = _n_candidates(n, len(groups))
+    near = {which: _candidates(runs, index, set(groups), wanted) for which, index in groups.items()}
 
-    def draw(seed: int) -> tuple[Control, tuple]:
-        generator = np.random.default_rng(seed)
+    def draw(generator: np.random.Generator) -> Drawn:
         picks: dict[tuple[int, int], int] = {}
         ratios = []
         for which, (features, ratio) in near.items():
@@ -150,63 +161,54 @@ def _features(runs: list[_Prompt], _graph: Graph | None) -> Draw:
             k = free[int(generator.integers(len(free)))]
             picks[which] = features[k]
             ratios.append(ratio[k])
-        per_prompt = [
-            [_stand_in(run, size, picks[size.placed.layer, size.placed.feature]) for size in run.edited] for run in runs
-        ]
-        return _control(seed, per_prompt, ratios), tuple(picks.values())
+
+        def stand_in(run: _Prompt, size: _Size) -> Edit:
+            at = size.placed
+            return _stand_in(run, size, at.layer, at.position, picks[at.layer, at.feature])
+
+        per_prompt: list[Edits] = [[stand_in(run, size) for size in run.edited] for run in runs]
+        return tuple(picks.values()), per_prompt, ratios
 
     return draw
 
 
-def _candidates(runs: list[_Prompt], index: list[int], circuit: set[tuple[int, int]]) -> tuple[list[int], list[float]]:
+def _candidates(
+    runs: list[_Prompt], index: list[int], circuit: set[tuple[int, int]], wanted: int
+) -> tuple[list[int], list[float]]:
     """Features that are active at all places of these edits, and their sizes as a ratio to that of the edited one."""
     logs: list[dict[int, float]] = []
-    by_size = True
     for run, i in ((run, i) for run in runs for i in index):
         own, active = run.edited[i], run.encoding.active()
         at = own.placed
         here = active[active.span(at.layer)]
         here = here[here.position == at.position]
         norms = run.model.basis.write_vectors(at.layer, here.feature).flatten(1).norm(dim=1).cpu().numpy()
-        by_size = by_size and at.plus == 0
         size, mine = norms, own.norm
-        if own.activation != 0:
+        if own.activation != 0:  # else there is no size yet, and write vectors are compared
             size, mine = np.abs(run.encoding.activation(here).cpu().numpy()) * norms, abs(own.activation) * own.norm
         log = np.log(np.maximum(size, 1e-30) / max(mine, 1e-30))
         logs.append(dict(zip(here.feature.tolist(), log.tolist(), strict=True)))
     layer, feature = runs[0].edited[index[0]].placed.layer, runs[0].edited[index[0]].placed.feature
     common = set.intersection(*(set(log) for log in logs))
-    found = sorted(f for f in common if (layer, f) not in circuit)
+    found = [f for f in common if (layer, f) not in circuit]
+    if not found:
+        raise _none((layer, feature), "no other feature is active there on all prompts")
     distance = {f: float(np.mean([abs(log[f]) for log in logs])) for f in found}
-    near = sorted(found, key=lambda f: distance[f])
-    if by_size:  # else the stand-in is given a write of the same length, whatever its own
-        near = [f for f in near if distance[f] <= np.log(LARGEST_RATIO)]
-    if not near:
-        of = f"none of {len(found)} other features active there is within {LARGEST_RATIO:g} × its size"
-        raise _none((layer, feature), of)
-    near = near[:NEAREST]
-    return near, [float(np.exp(np.mean([log[f] for log in logs]))) if by_size else 1.0 for f in near]
+    near = sorted(found, key=lambda f: (distance[f], f))[:wanted]
+    return near, [float(np.exp(np.mean([log[f] for log in logs]))) for f in near]
 
 
-def _stand_in(run: _Prompt, size: _Size, feature: int) -> Edit | Push:
-    """The candidate, changed as the feature is: a factor by the same factor, else by a write of the same length."""
-    at = size.placed
-    if at.plus == 0:
-        return Edit(at.layer, at.position, feature, factor=at.factor)
-    return _same_length(run, size, Placed(at.layer, at.position, feature, 1, 0))
-
-
-def _same_length(run: _Prompt, size: _Size, other: Placed) -> Edit:
+def _stand_in(run: _Prompt, size: _Size, layer: int, position: int, feature: int) -> Edit:
     """Away from its activation or towards it, as the edit is, by a write of the edit's length."""
-    own = run.activation(other.layer, other.position, other.feature)
+    own = run.activation(layer, position, feature)
     sign = np.sign(size.change) * (np.sign(size.activation) or 1) * (np.sign(own) or 1)
-    plus = float(sign * abs(size.change) * size.norm / run.norm(other))
-    return Edit(other.layer, other.position, other.feature, plus=plus)
+    norm = run.norm(Placed(layer, position, feature, 1, 0))
+    return Edit(layer, position, feature, plus=float(sign * abs(size.change) * size.norm / norm))
 
 
-def _directions(runs: list[_Prompt], _graph: Graph | None) -> Draw:
-    def draw(seed: int) -> tuple[Control, tuple]:
-        states = np.random.SeedSequence(seed).generate_state(len(runs[0].edited))
+def _directions(runs: list[_Prompt], _graph: Graph | None, _n: int) -> Draw:
+    def draw(generator: np.random.Generator) -> Drawn:
+        states = generator.integers(2**32, size=len(runs[0].edited)).tolist()
         per_prompt: list[Edits] = []
         for run in runs:
             pushes: Edits = []
@@ -217,14 +219,14 @@ def _directions(runs: list[_Prompt], _graph: Graph | None) -> Draw:
                 ]
                 for slot, norm in enumerate(vectors.norm(dim=1).tolist()):
                     # the same direction at all layers that a cross-layer feature writes to would not be random there
-                    pushes.append(Push(at.layer + slot, at.position, abs(size.change) * norm, int(state) + slot))
+                    pushes.append(Push(at.layer + slot, at.position, abs(size.change) * norm, state + slot))
             per_prompt.append(pushes)
-        return _control(seed, per_prompt, [1.0]), (seed,)
+        return tuple(states), per_prompt, [1.0]
 
     return draw
 
 
-def _positions(runs: list[_Prompt], _graph: Graph | None) -> Draw:
+def _positions(runs: list[_Prompt], _graph: Graph | None, _n: int) -> Draw:
     """The same features, all moved by the same number of tokens, where the prompts have them."""
 
     def fits(run: _Prompt, shift: int) -> bool:
@@ -236,8 +238,8 @@ def _positions(runs: list[_Prompt], _graph: Graph | None) -> Draw:
     if not shifts:
         raise TracerError("these edits fit no other tokens of the prompts; take other controls or longer prompts")
 
-    def draw(seed: int) -> tuple[Control, tuple]:
-        shift = shifts[int(np.random.default_rng(seed).integers(len(shifts)))]
+    def draw(generator: np.random.Generator) -> Drawn:
+        shift = shifts[int(generator.integers(len(shifts)))]
         per_prompt: list[Edits] = [
             [
                 Edit(s.placed.layer, s.placed.position + shift, s.placed.feature, plus=float(s.change))
@@ -245,12 +247,12 @@ def _positions(runs: list[_Prompt], _graph: Graph | None) -> Draw:
             ]
             for run in runs
         ]
-        return _control(seed, per_prompt, [1.0]), (shift,)
+        return (shift,), per_prompt, [1.0]
 
     return draw
 
 
-def _influence(runs: list[_Prompt], graph: Graph | None) -> Draw:
+def _influence(runs: list[_Prompt], graph: Graph | None, n: int) -> Draw:
     if graph is None or len(runs) != 1:
         raise TracerError("controls of the same influence need one prompt and its graph; take other controls")
     (run,), layout = runs, graph.layout
@@ -263,15 +265,14 @@ def _influence(runs: list[_Prompt], graph: Graph | None) -> Draw:
     near, ratios = [], []
     for name in edited:
         log = np.log(influence[others] / influence[graph.index[name]])
-        order = np.argsort(np.abs(log), kind="stable")[:NEAREST]
-        order = order[np.abs(log[order]) <= np.log(LARGEST_RATIO)]
-        if not len(order):
-            raise TracerError(f"no other node has about the influence of {name}; take other controls")
+        order = np.argsort(np.abs(log), kind="stable")[: _n_candidates(n, len(edited))]
         near.append(others[order])
         ratios.append(np.exp(log[order]))
 
-    def draw(seed: int) -> tuple[Control, tuple]:
-        generator, taken, edits, used = np.random.default_rng(seed), set(), [], []
+    def draw(generator: np.random.Generator) -> Drawn:
+        taken: set[int] = set()
+        edits: Edits = []
+        used = []
         for size, nodes, ratio in zip(run.edited, near, ratios, strict=True):
             free = [k for k, node in enumerate(nodes.tolist()) if node not in taken]
             if not free:
@@ -280,19 +281,14 @@ def _influence(runs: list[_Prompt], graph: Graph | None) -> Draw:
             node = int(nodes[k])
             taken.add(node)
             used.append(float(ratio[k]))
-            at = Placed(int(layout.layer[node]), int(layout.position[node]), int(layout.feature[node]), 1, 0)
-            same = size.placed.plus == 0
-            edits.append(
-                Edit(at.layer, at.position, at.feature, factor=size.placed.factor)
-                if same
-                else _same_length(run, size, at)
-            )
-        return _control(seed, [list(edits)], used), tuple(sorted(taken))
+            at = int(layout.layer[node]), int(layout.position[node]), int(layout.feature[node])
+            edits.append(_stand_in(run, size, *at))
+        return tuple(sorted(taken)), [edits], used
 
     return draw
 
 
-_DRAWS: dict[str, Callable[[list[_Prompt], Graph | None], Draw]] = {
+_DRAWS: dict[str, Callable[[list[_Prompt], Graph | None, int], Draw]] = {
     "features": _features,
     "directions": _directions,
     "positions": _positions,
