@@ -13,7 +13,7 @@ from tracer import Graph, TracerError
 from tracer.graph.file import Target
 from tracer.graph.influence import edge_scores
 from tracer.graph.layout import Layout
-from tracer.graph.prune import smallest_kept
+from tracer.graph.prune import holding
 
 PARITY = Path(__file__).parent.parent / "fixtures" / "parity"
 WHOLE = [path for path in PARITY.iterdir() if path.name != "llama_plt_relu_truncated"]  # its scores differ on purpose
@@ -70,18 +70,17 @@ def test_bias_columns_take_no_part():
 
 @pytest.mark.parametrize("threshold", [0.05, 0.5, 0.8, 0.98, 1.0])
 @pytest.mark.parametrize("n", [7, 300_000])
-def test_smallest_kept_is_what_a_full_sort_gives(threshold, n):
+def test_what_holds_a_share_is_what_a_full_sort_gives(threshold, n):
     values = np.random.default_rng(3).lognormal(0, 3, n)
     ordered = np.sort(values)[::-1]
     reached = np.searchsorted(ordered.cumsum() / ordered.sum(), threshold)
-    assert smallest_kept(values, threshold) == pytest.approx(ordered[min(reached, n - 1)], rel=1e-9)
+    np.testing.assert_array_equal(holding(values, threshold), values >= ordered[min(reached, n - 1)])
 
 
-def test_smallest_kept_of_nothing_and_of_ties():
-    assert smallest_kept(np.zeros(5), 0.8) == np.inf
-    assert smallest_kept(np.ones(50_000), 0.5) == 1.0
-    values = np.random.default_rng(0).random(100_000)
-    assert smallest_kept(values, 1) == values.min(), "however the sum is rounded"
+def test_what_holds_a_share_of_nothing_and_of_ties():
+    assert not holding(np.zeros(5), 0.8).any() and not holding(np.zeros(5), 1).any()
+    assert holding(np.ones(150_000), 0.5).all()
+    assert holding(np.random.default_rng(0).random(100_000), 1).all(), "however the sum is rounded"
 
 
 def test_a_row_carries_its_targets_influence_and_none_of_it_from_bias():

@@ -52,8 +52,10 @@ def _flow(
         rate = held[rows] / np.maximum(block @ ones, 1e-10)  # what a target passes on for each unit of |A|
         held += rate @ block
         if carried is not None:
-            absolute *= np.repeat(rate, np.diff(starts))
-            np.multiply(absolute, gather(among, sources), out=carried[span])
+            scores = carried[span]
+            for i, (start, end) in enumerate(pairwise((starts - starts[0]).tolist())):
+                np.multiply(absolute[start:end], rate[i], out=scores[start:end])
+            scores[np.flatnonzero(~gather(among, sources))] = 0
     held[~among] = 0
     held[layout.first_logit : layout.first_bias] = 0
     return held

@@ -56,15 +56,13 @@ def prune(
             raise TracerError(f"the {name} threshold is {value:g}; give a share above 0 and at most 1")
     n, errors = layout.first_bias, layout.first_embedding
     nodes = np.zeros(layout.n_nodes, dtype=bool)  # bias nodes are never kept
-    nodes[:n] = node_influence >= smallest_kept(node_influence, node_threshold)
+    nodes[:n] = holding(node_influence, node_threshold)
     nodes[errors:n] = True  # embeddings and logits stay
     rest = _rows_of(adjacency, nodes)
     if edge_threshold == 1 and rest.data[rest.indptr[layout.first_logit] :].any():
         edges = gather(nodes, rest.indices)  # all, without adding them up
     else:
-        scores = edge_scores(rest, layout, weights, nodes)
-        edges = scores >= smallest_kept(scores, edge_threshold)
-        del scores
+        edges = holding(edge_scores(rest, layout, weights, nodes), edge_threshold)
     nodes, kept = _connected(nodes, _only(rest, edges), layout)
     return Pruned(nodes, cumulative_scores(node_influence, layout.n_nodes), kept)
 
@@ -118,29 +116,34 @@ BIN = 48
 """Bits that are cut off a double for its bin; 16 are left: the values of a bin differ by a sixteenth at most."""
 
 
-def smallest_kept(values: np.ndarray, threshold: float) -> float:
-    """The value at which the largest values, added up, first reach `threshold` of the sum. Ties are kept with it.
+def holding(values: np.ndarray, threshold: float) -> np.ndarray:
+    """(n,) bool: the largest values, as many as hold `threshold` of the sum, and the last one's equals.
 
     Only the values around the cut are sorted. A double's upper bits, as an integer, grow with it: they make bins, and
     one pass over them finds where the cut lies. `values` (n,) float64, none below 0.
     """
-    chunks = [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
+    spans = [slice(start, start + CHUNK) for start in range(0, len(values), CHUNK)]
     held = np.zeros(1 << (64 - BIN))
-    for chunk in chunks:
-        sums = np.bincount(chunk.view(np.int64) >> BIN, weights=chunk)
+    for span in spans:
+        sums = np.bincount(values[span].view(np.int64) >> BIN, weights=values[span])
         held[: len(sums)] += sums
     held = held[::-1].cumsum()[::-1]  # in this bin and above
     if held[0] <= 0:
-        return np.inf
+        return np.zeros(len(values), dtype=bool)
     if threshold == 1:  # all of them, however their sum is rounded
-        return float(values.min())
+        return np.ones(len(values), dtype=bool)
     wanted = threshold * held[0]
     bin_ = int(np.flatnonzero(held >= wanted)[-1])
     low, high = np.array([bin_ << BIN, (bin_ + 1) << BIN]).view(np.float64)
-    inside = [chunk[np.flatnonzero((chunk >= low) & (chunk < high))] for chunk in chunks]
-    ordered = np.sort(np.concatenate(inside))[::-1]
+    kept, inside = np.empty(len(values), dtype=bool), []
+    for span in spans:
+        np.greater_equal(values[span], low, out=kept[span])
+        inside.append(span.start + np.flatnonzero(kept[span] & (values[span] < high)))
+    at = np.concatenate(inside)
+    ordered = np.sort(values[at])[::-1]
     reached = np.searchsorted(held[bin_ + 1] + ordered.cumsum(), wanted)
-    return float(ordered[min(reached, len(ordered) - 1)])
+    kept[at[values[at] < ordered[min(reached, len(ordered) - 1)]]] = False
+    return kept
 
 
 def cumulative_scores(node_influence: np.ndarray, n_nodes: int) -> np.ndarray:
