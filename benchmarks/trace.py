@@ -141,8 +141,8 @@ def print_pruning(model: ReplacementModel, nodes: int, repeats: int) -> None:
     graph.prune()
     edges = graph.adjacency.nnz
     title(f"Pruning again: {graph.layout.first_bias:,} nodes, {edges:,} edges; best of {repeats}; seconds")
-    print("for the page: pruning, the scores of what is kept, and what the canvas draws (at most 10,000 edges)")
-    table("node share", "edge share", "nodes kept", "edges kept", "pruning", "for the page")
+    print("page: pruning, the scores of what is kept, and what the canvas draws (at most 10,000 edges)")
+    table("node share", "edge share", "nodes kept", "edges kept", "pruning", "page")
     for thresholds in THRESHOLDS:
         seconds = best(lambda thresholds=thresholds: graph.prune(*thresholds), repeats)
         page = best(lambda thresholds=thresholds: view_anew(graph, thresholds), repeats)
