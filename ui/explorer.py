@@ -62,6 +62,7 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             height=740,
             on_pin=lambda ids: said(lambda: _pin(draft, ids)),
             on_group=lambda ids: said(lambda: draft.bring_in([], [(_group_name(draft), ids)])),
+            on_join=lambda ids: said(lambda: draft.join(ids[:-1], ids[-1], _group_name(draft))),
         )
         selection.follow_canvas(reported, visible)
         with share.popover("Link", width="stretch"):

@@ -21,6 +21,7 @@ def test_canvas_tools_on_a_real_graph(visit: Visit) -> None:
     trace(page, PROMPT, 8)
     settled(page)
     several_are_grouped_and_undone(page)
+    a_node_is_dragged_into_a_group_and_undone(page)
     several_are_pinned_as_one_change(page)
     what_is_hidden_is_counted(page)
     paths_lead_to_the_answer(page)
@@ -39,6 +40,31 @@ def several_are_grouped_and_undone(page: Page) -> None:
     drawing.click()
     main(page).get_by_role("button", name="↶", exact=True).click()
     until(lambda: ask(page, "pins()") == [])
+
+
+def a_node_is_dragged_into_a_group_and_undone(page: Page) -> None:
+    """Two make a group; a third that is dropped on one of them joins it. Each is one change."""
+    canvas_of(page).press("Escape")
+    idle(page)
+    first, second, third = clear_nodes(page, FEATURE)[:3]
+    drop(page, first, second)
+    until(lambda: set(ask(page, "pins()")) == {first, second})
+    idle(page)
+    drop(page, third, first)
+    until(lambda: set(ask(page, "pins()")) == {first, second, third})
+    idle(page)
+    drawing = main(page).get_by_text("Draw the circuit, and make groups")
+    drawing.click()
+    expect(main(page).get_by_role("textbox", name="Group 1: 3 nodes")).to_have_value("group 1")
+    drawing.click()
+    for left in ({first, second}, set()):
+        main(page).get_by_role("button", name="↶", exact=True).click()
+        until(lambda left=left: set(ask(page, "pins()")) == left)
+
+
+def drop(page: Page, node: str, onto: str) -> None:
+    places = {"source_position": ask(page, "position(argument)", node)}
+    canvas_of(page).drag_to(canvas_of(page), **places, target_position=ask(page, "position(argument)", onto))
 
 
 def several_are_pinned_as_one_change(page: Page) -> None:
