@@ -11,10 +11,12 @@ from collections.abc import Callable
 from functools import partial
 
 import tracer
-from cache import GraphCache, Sightings, graph_key
+from cache import FactCache, GraphCache, Sightings, graph_key
 from service.background import Background
 from service.board import Board
+from service.facts import FeatureFacts
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
+from service.public_records import PublicRecords
 from service.settings import Settings
 from service.shelf import Shelf
 from service.slot import Choice, ModelSlot, ModelView
@@ -22,6 +24,7 @@ from service.trouble import explain, release_memory, spare_long_lived
 
 log = logging.getLogger(__name__)
 
+_FACTS_BYTES = 200_000_000  # what features say (0.5 kB each), and what Neuronpedia says of them (up to 100 kB)
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
 
@@ -31,6 +34,9 @@ class Service:
         self.settings = settings
         self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
         self.sightings = Sightings(self.cache)
+        facts = FactCache(settings.cache / "features", _FACTS_BYTES)
+        self.facts = FeatureFacts(facts)
+        self.public_records = PublicRecords(settings, facts)
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load
@@ -253,6 +259,10 @@ class Service:
         """The share that is built; None if there are none of the loaded model, and none are being built."""
         model = self._slot.model
         return None if model is None else self._background.share(model)
+
+    def collects_dashboards(self) -> bool:
+        """Are they being built, or will they be when there is time."""
+        return self._background.wanted(self._slot.model)
 
     def _trace(self, job: Job) -> None:
         request, model = job.request, self._slot.model
