@@ -19,10 +19,12 @@ from ui.node_words import FEATURE, short_name
 from ui.public_record import public_record
 from ui.selection import Selection
 from ui.set_examples import set_examples
+from ui.sidebar import plain
 from ui.token_strip import token_strip
 from ui.try_text import try_text
 
 ROWS = 200  # of the inputs and outputs, the strongest
+NO_MODEL = "What it says and where it is active need the model of this graph, which is not loaded."
 
 
 def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection, draft: Draft) -> None:
@@ -57,7 +59,7 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
         if model is None or not made_by(model, graph):
             if not follow(lambda: _loading(service)):
-                st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
+                st.caption(NO_MODEL)
         else:
             _activity(model, graph, node)
             try_text(service, model, layer, feature)
@@ -69,10 +71,11 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
 
 
 def _loading(service: Service) -> str | None:
-    """While a model is on its way; the sidebar says how far."""
-    if service.model_state().state != "loading":
+    """While a model is on its way, be it this graph's or another; the sidebar says how far."""
+    state = service.model_state()
+    if state.state != "loading":
         return None
-    return ":material/hourglass_empty: What it says and where it is active come when the model is loaded."
+    return f":material/hourglass_empty: {NO_MODEL} {plain(state.name)} is being loaded."
 
 
 def _edges(

@@ -62,9 +62,9 @@ def test_the_card_fills_by_itself(chromium: Browser, starting: tuple[str, Path])
     with chromium.new_context(viewport={"width": 1440, "height": 1000}) as context:
         page = context.new_page()
         page.goto(f"{address}/graph?graph={KEY}&select={NEURON}_8&nodes=1")
-        expect(card(page)).to_contain_text("come when the model is loaded", timeout=60_000)
+        expect(card(page)).to_contain_text("gemma-3-270m is being loaded", timeout=60_000)
         expect(card(page)).to_contain_text("What it says", timeout=120_000)
-        expect(card(page)).not_to_contain_text("when the model is loaded")
+        expect(card(page)).not_to_contain_text("is being loaded")
         first = read_so_far(page)
         until(lambda: read_so_far(page) != first, 60)  # and nobody has clicked
         field = card(page).get_by_role("textbox", name="Try on text")

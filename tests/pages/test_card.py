@@ -15,6 +15,7 @@ from tests.pages.conftest import Loading, open_page, ready, running, sound, text
 from tracer import Cancelled, Graph
 from tracer.dashboards import build as building
 from tracer.interchange.feature_numbers import cantor
+from ui.node_card import NO_MODEL
 
 
 def card_of(key: str, node: int = 0) -> AppTest:
@@ -152,7 +153,8 @@ def same_model(folder: Path) -> str:
 
 def lines_that_follow(app: AppTest) -> list[str]:
     """Of the card, what is drawn anew by itself while something is under way."""
-    return [c.value.partition(": ")[2] for c in app.caption if "hourglass_empty" in c.value]
+    said = [c.value.partition(": ")[2] for c in app.caption if "hourglass_empty" in c.value]
+    return [text.removeprefix(NO_MODEL).strip() for text in said]
 
 
 def test_while_the_model_loads_the_card_waits_for_it(loading: Loading, tmp_path: Path) -> None:
@@ -162,8 +164,9 @@ def test_while_the_model_loads_the_card_waits_for_it(loading: Loading, tmp_path:
     service.switch_model(same_model(tmp_path))
     until(lambda: service.model_state().state == "loading")
     app = card_of(key)
-    assert lines_that_follow(app) == ["What it says and where it is active come when the model is loaded."]
-    assert "which is not loaded" not in texts(app)
+    (line,) = lines_that_follow(app)
+    assert "need the model of this graph, which is not loaded" in texts(app)
+    assert line.replace("\\", "") == f"{tmp_path / 'same'} is being loaded."
     loading.go.set()
     ready()
     app = card_of(key)
