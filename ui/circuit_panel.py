@@ -15,6 +15,7 @@ from ui.node_words import short_name
 from ui.selection import Selection
 from ui.session import get_lab, me
 from ui.sidebar import plain
+from ui.steer_draft import take_circuit
 
 START = 12  # features that a circuit may begin with
 SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
@@ -80,7 +81,7 @@ def _strongest(graph: Graph) -> list[str]:
 
 
 def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
-    save, undo, redo, more = st.columns([2, 1, 1, 2])
+    save, undo, redo, steer, more = st.columns([2, 1, 1, 2, 2])
     save.button(
         "Save",
         key="circuit_save",
@@ -92,6 +93,17 @@ def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple
     )
     undo.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo, width="stretch")
     redo.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo, width="stretch")
+    if steer.button(
+        "Steer",
+        key="circuit_steer",
+        help="Set these features to values, and see what the model says then.",
+        disabled=not any(
+            graph.index.get(id, graph.layout.n_features) < graph.layout.n_features for id in draft.body.pins
+        ),
+        width="stretch",
+    ):
+        take_circuit(draft.graph, graph, draft)
+        st.switch_page("pages/steer.py", query_params={"graph": draft.graph})
     with more.popover("More", width="stretch"):
         if draft.record is not None:
             st.caption("This link opens the circuit with its graph, thresholds and selection.")
