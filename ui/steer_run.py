@@ -68,7 +68,10 @@ def _run(
     if wanted.controls.n:
         try:
             c = wanted.controls
-            controls = matched(model, [ids], edits, c.kind, c.n, c.seed, graph)
+            circuit = {(n.layer, n.feature) for row in [*wanted.rows, *wanted.outcomes] for n in row.nodes}
+            controls = matched(
+                model, [ids], edits, c.kind, c.n, c.seed, graph, wanted.protocol, wanted.layers, avoid=circuit
+            )
         except TracerError as problem:
             refused = str(problem)
     conditions = [edits, *([s.prompts[0] for s in controls.sets] if controls else [])]

@@ -49,11 +49,13 @@ class Baseline:
         """Of attention, (1, H_kv, T, d_head), a layer each."""
         return [values for _, values in self._kept()]
 
-    def prefix(self, first: int, rows: int) -> DynamicCache:
-        """Keys and values before position `first`, for a batch of runs."""
+    def prefix(self, first: int, rows: int, lowest: int = 0) -> DynamicCache:
+        """Keys and values before position `first`, for a batch of runs; of layers below `lowest`, which don't run, for
+        one row, as their length alone is asked for."""
         cache = DynamicCache()
-        for layer, (keys, values) in enumerate(self._kept()):
-            cache.update(*(x[:, :, :first].expand(rows, -1, -1, -1) for x in (keys, values)), layer)
+        for layer, pair in enumerate(self._kept()):
+            n = rows if layer >= lowest else 1
+            cache.update(*(x[:, :, :first].expand(n, -1, -1, -1) for x in pair), layer)
         return cache
 
     def join(self, hooks: Hooks, anatomy: Anatomy) -> None:
@@ -89,13 +91,17 @@ def baseline(
     protocol: Protocol,
     reads: set[int],
     stream: int,
+    first: int,
     progress: Progress = silent,
 ) -> Baseline:
-    """Run the prompt, keeping what the protocol holds, what goes into layer `stream`, and what features of the layers
-    `reads` read. `progress` hears of each layer of phase "baseline", and what it raises stops the run."""
+    """Run the prompt, keeping what goes into layer `stream`, what the protocol holds from there and from position
+    `first` on, and what features of the layers `reads` read.
+
+    `progress` hears of each layer of phase "baseline", and what it raises stops the run.
+    """
     base = Baseline(token_ids, excluded, Held(anatomy, basis, protocol))
     with _instead(anatomy, anatomy.family.unembed, nn.Identity()), hooked(anatomy) as hooks:
-        base.held.keep(hooks)
+        base.held.keep(hooks, stream, first)
         for at in reads:
             take = partial(base.inputs.__setitem__, at)
             watch_input(hooks, anatomy, anatomy.layers[at], basis.reads_at, take, whole=True)

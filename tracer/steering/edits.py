@@ -22,6 +22,9 @@ class Donor:
     tokens: tuple[int, ...]
     position: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", tuple(map(int, self.tokens)))
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -72,6 +75,10 @@ class Push:
     position: int
     norm: float
     seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.norm <= LARGEST:
+            raise TracerError(f"a push of length {self.norm} can't be made; give 0 to {LARGEST:.0e}")
 
 
 @dataclass(frozen=True)
@@ -136,15 +143,15 @@ def place(
 
 
 def ongoing(edits: Iterable[Edit], n_tokens: int, n_layers: int, n_features: int) -> list[Ongoing]:
-    """The edits that act on generated tokens: open-ended slices, and those at GENERATED. Of the same, the last wins."""
-    found: dict[tuple[int, int], Ongoing] = {}
+    """The edits that act on generated tokens: open-ended slices, and those at GENERATED, in their order."""
+    found = []
     for edit in edits:
         layer, feature = _address(edit, n_layers, n_features)
         start = n_tokens if edit.position == GENERATED else _start(edit, n_tokens)
         if start >= 0:
             step = edit.position.step or 1 if isinstance(edit.position, slice) else 1
-            found[layer, feature] = Ongoing(layer, start, step, feature, *edit.amount)
-    return list(found.values())
+            found.append(Ongoing(layer, start, step, feature, *edit.amount))
+    return found
 
 
 def _start(edit: Edit, n_tokens: int) -> int:
@@ -176,6 +183,8 @@ def positions(position: Position, n_tokens: int) -> list[int]:
         if not places:
             raise TracerError("an edit's list of positions is empty; give at least one")
         return [_position(p, n_tokens) for p in places]
+    if position.step == 0:
+        raise TracerError("positions of an edit can't be 0 apart; give a step of at least 1")
     for end, last in ((position.start, n_tokens - 1), (position.stop, n_tokens)):
         if end is not None and not -n_tokens <= _whole("position", end) <= last:
             raise _outside(end, n_tokens)

@@ -17,10 +17,10 @@ from tracer.features.basis import Basis
 from tracer.features.points import output_module, watch_input
 from tracer.model.anatomy import Anatomy
 from tracer.model.forward import Hooks, hooked
-from tracer.steering.baseline import Baseline, baseline, last_of_each
+from tracer.steering.baseline import baseline, last_of_each
 from tracer.steering.edits import Edit, Ongoing, Placed, Push, ongoing
 from tracer.steering.protocols import Protocol
-from tracer.steering.run import Batch, Condition, condition
+from tracer.steering.run import BATCH_MEMORY, Batch, Condition, batch_size, check_writes, condition
 from tracer.steering.sites import Changes, Site
 
 MOST_TOKENS = 1024
@@ -122,27 +122,26 @@ def _prompt(
 ) -> tuple[Tensor, DynamicCache]:
     """Logits (B, V) after the prompt, and the keys and values of all of it, a row a condition."""
     acting = [c for c in placed if c.placed or c.pushes]
+    check_writes(basis, acting, protocol, anatomy.device)
     layer = min((c.lowest for c in acting), default=0)
+    first = min((c.first for c in acting), default=0)
     reads = {p.layer for c in acting for p in c.placed}
-    base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, progress)
+    base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, first, progress)
+    cache = base.prefix(base.n_tokens, len(placed))
     part = Batch(anatomy, basis, base, placed, protocol, layer)
-    moved = part.moved()
-    if not moved:
-        logits, _ = base.own_logits(anatomy)
-        return logits.expand(len(placed), -1), base.prefix(base.n_tokens, len(placed))
-    changed, _, _, steered = part.forward(moved, partial(progress, "steer"))
+    moved, changed = part.moved(), []
+    size = batch_size(anatomy, basis, base, acting, layer, BATCH_MEMORY) if acting else 1
+    for start in range(0, len(moved), size):
+        some = moved[start : start + size]
+        logits, _, _, steered = part.forward(some, partial(progress, "steer"))
+        changed.append(logits)
+        for at in range(layer, len(cache.layers)):  # below, they are those of the run without edits
+            for mine, own in zip(_pair(cache, at), _pair(steered, at), strict=True):
+                mine[some] = own
     logits = base.own_logits(anatomy)[0].expand(len(placed), -1).clone()
-    logits[moved] = changed
-    return logits, _whole(base, steered, layer, moved, len(placed))
-
-
-def _whole(base: Baseline, steered: DynamicCache, layer: int, moved: list[int], rows: int) -> DynamicCache:
-    """The keys and values of all rows: of those that moved, above the layer where they begin to differ, their own."""
-    cache = base.prefix(base.n_tokens, rows)
-    for at in range(layer, len(cache.layers)):
-        for mine, other in zip(_pair(cache, at), _pair(steered, at), strict=True):
-            mine[moved] = other
-    return cache
+    if moved:
+        logits[moved] = torch.cat(changed)
+    return logits, cache
 
 
 def _pair(cache: DynamicCache, at: int) -> tuple[Tensor, Tensor]:
@@ -157,10 +156,10 @@ def _step(
     """(B, V): one more token of each row, at `position`, with the edits that act there."""
     entries: dict[int, list[tuple[int, Placed]]] = {}
     for row, edits in enumerate(going_on):
-        for e in edits:
-            if e.acts(position):
-                placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
-                entries.setdefault(e.layer, []).append((row, placed))
+        acting = {(e.layer, e.feature): e for e in edits if e.acts(position)}  # of the same, the last wins
+        for e in acting.values():
+            placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
+            entries.setdefault(e.layer, []).append((row, placed))
     changes = Changes(len(ids), position, position + 1)
     with hooked(anatomy) as hooks:
         for layer, mine in entries.items():

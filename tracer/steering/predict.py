@@ -31,7 +31,7 @@ class Prediction:
 
 
 def predict(graph: Graph, edits: Sequence[Applied], clipped: bool) -> Prediction:
-    """`clipped`: features end at 0 (transcoders); neurons go below.
+    """`clipped`: features that are positive end at 0 (transcoders); neurons go below.
 
     A neuron's row sums to its frozen read, half of what its activation follows: `through` is a guess for neurons.
     """
@@ -40,6 +40,8 @@ def predict(graph: Graph, edits: Sequence[Applied], clipped: bool) -> Prediction
     held = np.zeros(layout.n_nodes, dtype=bool)
     missing = []
     for edit in edits:
+        if not edit.writes:  # outside the range that `constrained` holds: nothing was changed
+            continue
         node = graph.index.get(f"{edit.layer}_{edit.feature}_{edit.position}")
         if node is None or graph.activation[node] == 0:
             missing.append(edit)
@@ -52,7 +54,7 @@ def predict(graph: Graph, edits: Sequence[Applied], clipped: bool) -> Prediction
         change = graph.adjacency[span] @ relative
         activation = graph.activation[span]
         if clipped:
-            change = np.maximum(activation + change, 0) - activation
+            change = np.maximum(activation + change, np.minimum(activation, 0)) - activation  # of TopK some are below
         safe = np.where(activation == 0, 1, activation)
         relative[span] = np.where(held[span], relative[span], np.where(activation == 0, 0, change / safe))
     return Prediction(direct, graph.adjacency @ relative, missing)

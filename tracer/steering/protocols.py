@@ -65,19 +65,28 @@ class Held:
         self.skips = {i: matrix for i in protocol.layers if (matrix := basis.skip_matrix(i)) is not None}
         self.inputs: dict[int, Tensor] = {}  # a layer with a skip: (1, T, D), what the skip reads
         self.scales: dict[nn.Module, Tensor] = {}  # a norm: (1, T, 1)
+        self.lowest = self.first = 0  # the layer and the position from which on they are kept
 
-    def keep(self, hooks: Hooks) -> None:
-        """During the run without edits."""
-        for at, layer in enumerate(self.anatomy.layers):
+    def keep(self, hooks: Hooks, lowest: int, first: int) -> None:
+        """During the run without edits: of the layers from `lowest` and the positions from `first` on, where runs with
+        edits can differ."""
+        self.lowest, self.first = lowest, first
+        for at, layer in enumerate(self.anatomy.layers[lowest:], start=lowest):
             if self.protocol.patterns:
-                hooks.look(layer.attention, lambda _m, _i, o, at=at: self.patterns.__setitem__(at, o[1]))
+                hooks.look(
+                    layer.attention, lambda _m, _i, o, at=at: self.patterns.__setitem__(at, o[1][:, :, first:].clone())
+                )
             if at in self.protocol.layers:
                 output = output_module(layer, self.basis.writes_at)
-                hooks.look(output, lambda _m, _i, o, at=at: self.outputs.__setitem__(at, o))
+                hooks.look(output, lambda _m, _i, o, at=at: self.outputs.__setitem__(at, o[:, first:]))
             if at in self.skips:
-                self._watch(hooks, at, partial(self.inputs.__setitem__, at))
+                take = partial(self._keep_input, at)
+                watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, whole=True)
         for norm in self._norms():
-            hooks.look(norm, lambda m, i, _o: self.scales.__setitem__(m, self.anatomy.norm_scale(m, i[0])))
+            hooks.look(norm, lambda m, i, _o: self.scales.__setitem__(m, self.anatomy.norm_scale(m, i[0])[:, first:]))
+
+    def _keep_input(self, at: int, inputs: Tensor) -> None:
+        self.inputs[at] = inputs[:, self.first :]
 
     def put_back(self, hooks: Hooks, layers: range, first: int, values: list[Tensor]) -> None:
         """During a run with edits of these layers and of the positions from `first` on.
@@ -90,38 +99,40 @@ class Held:
         for at in layers:
             layer = self.anatomy.layers[at]
             if self.protocol.patterns:
-                hold_pattern(hooks, layer, self.patterns[at][:, :, first:], values[at][:, :, :first])
+                hold_pattern(hooks, layer, self.patterns[at][:, :, first - self.first :], values[at][:, :, :first])
             if at in self.protocol.layers:
                 self._hold_output(hooks, at, layer, first)
 
     def _norms(self) -> list[nn.Module]:
         if not self.protocol.norms:
             return []
-        return [norm for layer in self.anatomy.layers for norm in layer.norms] + [self.anatomy.final_norm]
+        layers = self.anatomy.layers[self.lowest :]
+        return [norm for layer in layers for norm in layer.norms] + [self.anatomy.final_norm]
 
     def _held_norm(self, first: int, norm: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         """The output as it would be at the scale held: all but the bias is proportional to the scale."""
         bias = self.anatomy.norm_bias(norm)
-        moved = self.scales[norm][:, first:] / self.anatomy.norm_scale(norm, inputs[0]) - 1
+        moved = self.scales[norm][:, first - self.first :] / self.anatomy.norm_scale(norm, inputs[0]) - 1
         return output + moved * (output if bias is None else output - bias)
 
     def _hold_output(self, hooks: Hooks, at: int, layer: Layer, first: int) -> None:
         now: dict[str, Tensor] = {}
-        output = self.outputs[at][:, first:]
+        output = self.outputs[at][:, first - self.first :]
 
         def held(_m: nn.Module, _i: tuple, own: Tensor) -> Tensor:
             if at not in self.skips:
                 return output.expand_as(own)
-            return output + (now["input"] - self.inputs[at][:, first:]) @ self.skips[at]
+            return output + (now["input"] - self.inputs[at][:, first - self.first :]) @ self.skips[at]
 
         if at in self.skips:
-            self._watch(hooks, at, partial(now.__setitem__, "input"), first)
+            self.watch_input(hooks, at, first, partial(now.__setitem__, "input"))
         hooks.change(output_module(layer, self.basis.writes_at), held)
 
-    def _watch(self, hooks: Hooks, at: int, take: Callable[[Tensor], None], first: int = 0) -> None:
+    def watch_input(self, hooks: Hooks, at: int, first: int, take: Callable[[Tensor], None]) -> None:
+        """Look at what features of a layer read in a run with edits, (B, T − first, …), at the norm scale held."""
         layer = self.anatomy.layers[at]
         held = self.scales.get(layer.ln2)
-        scale = None if held is None else held[0, first:]
+        scale = None if held is None else held[0, first - self.first :]
         watch_input(hooks, self.anatomy, layer, self.basis.reads_at, take, scale, whole=True)
 
 

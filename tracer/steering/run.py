@@ -73,17 +73,20 @@ def run_many(
     progress: Progress = silent,
     batch_memory: int = BATCH_MEMORY,
 ) -> Iterator[Steered]:
-    """One run a condition, in their order, as batches end. `watch`: features whose activations are looked at.
+    """One run a condition, in their order, as batches end. `watch`: features whose activations are looked at, as the
+    model has them: of one that is edited, before the edit.
 
     Raises TracerError for edits outside the prompt or the model, and where none of a condition's writes.
     """
     placed = [condition(edits, len(token_ids), anatomy, basis) for edits in conditions]
     if not placed:
         raise TracerError("there is nothing to run; give at least one set of edits")
-    layer = min(c.lowest for c in placed)
+    check_writes(basis, placed, protocol, anatomy.device)
+    watch = [_known_place(at, len(token_ids), anatomy, basis) for at in watch]
+    layer, first = min(c.lowest for c in placed), min(c.first for c in placed)
     reads = {p.layer for c in placed for p in c.placed} | {at for at, _, _ in watch}
-    base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, progress)
-    size = batch_size(anatomy, base, layer, min(c.first for c in placed), batch_memory)
+    base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, first, progress)
+    size = batch_size(anatomy, basis, base, placed, layer, batch_memory)
     for start in range(0, len(placed), size):
         some = placed[start : start + size]
         part = Batch(anatomy, basis, base, some, protocol, layer, watch)
@@ -94,14 +97,41 @@ def run_many(
         yield from part.run(told)
 
 
-def batch_size(anatomy: Anatomy, base: Baseline, layer: int, first: int, memory: int) -> int:
-    """How many rows run at once: activations of a layer, keys and values of all, patterns and logits of each."""
+def _known_place(at: Place, n_tokens: int, anatomy: Anatomy, basis: Basis) -> Place:
+    """Counted from the start. Raises TracerError for what is not there."""
+    layer, position, feature = at
+    (found,) = place([Edit(layer, position, feature, factor=1)], n_tokens, len(anatomy.layers), basis.n_features)
+    return found.layer, found.position, found.feature
+
+
+def check_writes(basis: Basis, conditions: Sequence[Condition], protocol: Protocol, device: torch.device) -> None:
+    """Raises TracerError for a condition that would change nothing, as it writes outside the range held."""
+    slots: dict[int, int] = {}
+    for c in conditions:
+        reached = {p.layer for p in c.pushes}
+        for p in c.placed:
+            if p.layer not in slots:
+                one = torch.zeros(1, dtype=torch.int64, device=device)
+                slots[p.layer] = basis.write_vectors(p.layer, one).shape[1]
+            reached |= set(range(p.layer, p.layer + slots[p.layer]))
+        if reached and not any(protocol.writes(at) for at in reached):
+            first, last = protocol.layers[0], protocol.layers[-1]
+            raise TracerError(f"no edit writes within layers {first} to {last}, the range held; choose others")
+
+
+def batch_size(
+    anatomy: Anatomy, basis: Basis, base: Baseline, conditions: Sequence[Condition], layer: int, memory: int
+) -> int:
+    """How many rows run at once: activations of a layer, keys and values of all, patterns, edits and logits of each."""
     n, n_layers, parts = base.n_tokens, len(anatomy.layers), anatomy.layers[0]
-    fresh = n - first
+    fresh = n - min(c.first for c in conditions if c.placed or c.pushes)
+    one = torch.zeros(1, dtype=torch.int64, device=anatomy.device)
+    slots = basis.write_vectors(layer, one).shape[1]
+    edits = 2 * slots * anatomy.d_model * max(len(c.placed) for c in conditions)
     width = 8 * anatomy.d_model + 4 * anatomy.d_mlp + 3 * parts.n_heads * n
     kept = 4 * n_layers * n * parts.n_kv_heads * parts.head_dim
     changed = (n_layers - layer) * fresh * anatomy.d_model
-    return max(1, memory // (4 * (fresh * width + kept + changed + 3 * anatomy.vocab_size)))
+    return max(1, memory // (4 * (fresh * width + kept + changed + edits + 3 * anatomy.vocab_size)))
 
 
 class Batch:
@@ -129,12 +159,6 @@ class Batch:
             for row, position, column, value, was in entries:
                 feature = int(site.features[column])
                 self.applied[row].append(Applied(site.layer, position, feature, value, was, written))
-        for mine, c in zip(self.applied, conditions, strict=True):
-            if not any(a.writes for a in mine) and not any(protocol.writes(p.layer) for p in c.pushes) and mine:
-                held = protocol.layers
-                raise TracerError(
-                    f"no edit writes within layers {held[0]} to {held[-1]}, the range held; choose others"
-                )
 
     def _sites(self, rows: Sequence[int]) -> list[Site]:
         """Of these conditions, numbered as rows of a run."""
@@ -163,7 +187,8 @@ class Batch:
         base, found = self.base, {}
         if moved:
             logits, raw, watched, _ = self.forward(moved, told)
-            found = {i: (logits[row], raw[row], watched[row]) for row, i in enumerate(moved)}
+            # copies: a result that is kept must not keep all of its batch
+            found = {i: tuple(x[row].clone() for x in (logits, raw, watched)) for row, i in enumerate(moved)}
         for i in range(len(self.conditions)):
             now = found.get(i) or (*base.own_logits(self.anatomy), self.watched.before)
             yield self.steered(i, *now)
@@ -188,7 +213,7 @@ class Batch:
         """One pass of these conditions: logits and raw logits (B, V), watched activations (B, k), and the cache."""
         base, anatomy, n = self.base, self.anatomy, len(rows)
         first = min(self.conditions[i].first for i in rows)
-        cache = base.prefix(first, n)
+        cache = base.prefix(first, n, self.layer)
         ids = torch.tensor([base.token_ids[first:]], device=anatomy.device).expand(n, -1)
         stream = base.streams[self.layer][:, first:].expand(n, -1, -1)
         live = range(self.layer, len(anatomy.layers))
@@ -267,4 +292,4 @@ class Watched:
             def take(inputs: Tensor, index: list[int] = index, reading: Reading = reading) -> None:
                 self.now[:, index] = reading(inputs, self._first).view(rows, len(index)).cpu()
 
-            watch_input(hooks, self.anatomy, self.anatomy.layers[layer], self.basis.reads_at, take, whole=True)
+            self.base.held.watch_input(hooks, layer, self._first, take)

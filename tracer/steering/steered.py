@@ -56,4 +56,5 @@ class Steered:
 
     def tensors(self) -> dict[str, Tensor]:
         """The logits, by the names they have here: what is saved of a run."""
-        return {name: getattr(self, name) for name in ("logits", "baseline", "raw_logits", "raw_baseline")}
+        names = ("logits", "baseline", "raw_logits", "raw_baseline")  # without a softcap two of them are one tensor
+        return {name: getattr(self, name).clone() for name in names}

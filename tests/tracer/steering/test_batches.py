@@ -1,12 +1,16 @@
 """Many conditions side by side give what each gives alone, from the first changed layer and position on."""
 
 from dataclasses import replace
+from operator import attrgetter
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from tests.helpers import FAMILIES, PROMPT
 from tests.tracer.steering.models import EVERY, made
+from tests.tracer.test_transcoders import KINDS
 from tracer import Donor, Edit, Push, TracerError
 from tracer.errors import Cancelled
 from tracer.steering import protocols
@@ -59,7 +63,7 @@ def test_side_by_side_is_one_by_one(family, basis):
 
 
 def _whole_prompt(prefix):
-    return lambda self, first, rows: prefix(self, max(first - 1, 0), rows)
+    return lambda self, first, rows, lowest: prefix(self, max(first - 1, 0), rows, lowest)
 
 
 def _unmixed(hold):
@@ -83,10 +87,7 @@ def test_a_mistake_in_what_is_shared_is_noticed(owner, name, wrong, monkeypatch)
     protocol = "free" if owner is Baseline else "clamp"
     plain = by_itself(model, CONDITIONS[0], protocol, WATCH)
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
-    try:
-        first = next(iter(list(model.steer_many(PROMPT, CONDITIONS, protocol=protocol, watch=WATCH))))
-    except (RuntimeError, ValueError):
-        return
+    first, *_ = model.steer_many(PROMPT, CONDITIONS, protocol=protocol, watch=WATCH)
     same = torch.allclose(first.raw_logits, plain.raw_logits, atol=1e-4)
     assert not (same and torch.allclose(first.watched, plain.watched, atol=1e-4))
 
@@ -146,6 +147,11 @@ def test_a_push_has_its_length_and_its_seed():
     assert torch.equal(run(1)[0].logits, one.logits) and not torch.equal(run(2)[0].logits, one.logits)
     with pytest.raises(TracerError, match="outside the model or prompt"):
         list(model.steer_many(PROMPT, [[Push(1, 9, norm=2.0, seed=1)]]))
+    for norm in (float("nan"), 1e30, -1.0):
+        with pytest.raises(TracerError, match="can't be made"):
+            Push(1, 4, norm=norm, seed=1)
+    with pytest.raises(TracerError, match="no edit writes"):
+        list(model.steer_many(PROMPT, [[Push(0, 4, 1.0, seed=1)]], protocol="constrained", layers=(1, 2)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -153,12 +159,14 @@ def test_after_a_stop_or_a_refusal_the_model_is_as_it_was(family):
     model = made(family, "neurons")
     plain = model.record(model.token_ids(PROMPT)).logits
 
-    def stop(phase, fraction):
-        if phase == "steer" and fraction > 0.4:
-            raise Cancelled
+    for where in ("baseline", "steer"):
 
-    with pytest.raises(Cancelled):
-        list(model.steer_many(PROMPT, CONDITIONS, progress=stop))
+        def stop(phase, fraction, where=where):
+            if phase == where and fraction > 0.4:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            list(model.steer_many(PROMPT, CONDITIONS, progress=stop))
     with pytest.raises(TracerError, match="no edit writes within layers 0 to 0"):
         list(model.steer_many(PROMPT, CONDITIONS, protocol="constrained", layers=(0, 1)))
     half = model.steer_many(PROMPT, CONDITIONS)
@@ -166,8 +174,45 @@ def test_after_a_stop_or_a_refusal_the_model_is_as_it_was(family):
     half.close()
     assert torch.equal(model.record(model.token_ids(PROMPT)).logits, plain)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.anatomy.model.modules())
-    assert len(model.anatomy.layers) == 3 and model.anatomy.lock.acquire(blocking=False)
+    inner, family = model.anatomy.model, model.anatomy.family
+    assert [*attrgetter(family.layers)(inner)] == [layer.module for layer in model.anatomy.layers]
+    assert attrgetter(family.unembed)(inner) is model.anatomy.unembed
+    assert model.anatomy.lock.acquire(blocking=False)
     model.anatomy.lock.release()
+
+
+@pytest.mark.parametrize("basis", KINDS)
+def test_watched_features_under_direct_are_what_the_graph_predicts(basis):
+    """DESIGN §4: of a transcoder the change of the pre-activation is its row's edge; of those that stay active."""
+    model = made("llama", basis)
+    graph = model.trace(PROMPT, max_nodes=None, max_logits=2)
+    layout = graph.layout
+    s = next(i for i in range(layout.n_features) if layout.layer[i] == 0 and graph.outputs(i)[0].size > 6)
+    targets = [t for t in graph.outputs(s)[0].tolist() if t < layout.n_features][:12]
+    places = [(int(layout.layer[t]), int(layout.position[t]), int(layout.feature[t])) for t in targets]
+    edit = Edit(int(layout.layer[s]), int(layout.position[s]), int(layout.feature[s]), factor=1.05)
+    (run,) = model.steer_many(PROMPT, [[edit]], protocol="direct", watch=places)
+    edges = 0.05 * graph.adjacency[targets][:, [s]].toarray()[:, 0]
+    stay = (run.watched != 0).numpy()
+    assert stay.sum() >= 3 and abs(edges[stay]).max() > 1e-4
+    changed = (run.watched - run.watched_baseline).numpy()
+    np.testing.assert_allclose(changed[stay], edges[stay], rtol=2e-2, atol=2e-5)
+
+
+def test_places_that_are_watched_are_checked_and_counted_from_the_end():
+    model = made("llama", "neurons")
+    last, first = model.steer_many(PROMPT, [CONDITIONS[0]] * 2, watch=[(2, -1, 11), (2, 8, 11)])
+    assert last.watched[0] == last.watched[1] != 0 and torch.equal(last.watched, first.watched)
+    for place in ((3, 0, 0), (0, 9, 0), (0, 0, 48)):
+        with pytest.raises(TracerError):
+            list(model.steer_many(PROMPT, [CONDITIONS[0]], watch=[place]))
+
+
+def test_results_can_be_saved_and_kept_by_themselves():
+    model = made("llama", "neurons")  # without a softcap two of the logits are one tensor
+    for steered in model.steer_many(PROMPT, CONDITIONS):
+        save(steered.tensors())
+        assert steered.logits.untyped_storage().nbytes() == 4 * model.vocab_size
 
 
 def test_below_and_before_the_edits_nothing_runs_again():

@@ -6,7 +6,7 @@ import torch
 
 from tests.helpers import PROMPT
 from tests.tracer.steering.models import active, made
-from tracer import Edit, Push, TracerError
+from tracer import GENERATED, Edit, Push, TracerError
 from tracer.steering import controls
 from tracer.steering.controls import KINDS, matched
 
@@ -118,6 +118,12 @@ def test_other_positions_move_the_whole_set_and_say_how_many_there_are():
     ids = model.token_ids(PROMPT)  # 9 tokens; the first is <bos>
     edits = [Edit(1, 3, 7, factor=-1), Edit(2, 5, 4, factor=-1)]
     found = matched(model, [ids], edits, "positions", n=50)
+    assert not {
+        c.prompts[0][0].position for c in matched(model, [ids], [Edit(1, 2, 7, factor=-1)], "positions").sets
+    } & {
+        0,
+        2,
+    }
     shifts = {(c.prompts[0][0].position - 3, c.prompts[0][1].position - 5) for c in found.sets}
     assert shifts == {(s, s) for s in (-2, -1, 1, 2, 3)}
     assert found.short.startswith("only 5 of 50 controls could be matched")
@@ -169,6 +175,68 @@ def test_few_candidates_say_how_many_sets_there_could_be(monkeypatch):
         TracerError, match=f"0 controls could be matched for layer {layer}, feature 0: no other feature"
     ):
         matched(model, [ids], every, n=60)
+
+
+def test_prompts_of_other_lengths_are_matched_feature_by_feature():
+    """Places counted from both ends change their order from one prompt to the next."""
+    model = made("llama", "neurons")
+    prompts = [model.token_ids(PROMPT), model.token_ids("w7 w21 w3 w9 w50")]  # 9 and 6 tokens
+    edits = [Edit(1, 3, 7, factor=-1), Edit(1, -4, 20, factor=-1)]
+    for control in matched(model, prompts, edits, n=5).sets:
+        stand_in = {}
+        for ids, mine in zip(prompts, control.prompts, strict=True):
+            places = {3: 7, len(ids) - 4: 20}
+            for e in mine:
+                assert stand_in.setdefault(places[e.position], e.feature) == e.feature
+    with pytest.raises(TracerError, match="different numbers of tokens"):
+        matched(model, prompts, [Edit(1, slice(3, None), 7, factor=-1)], n=5)
+
+
+def test_what_is_to_be_avoided_and_the_layers_of_the_protocol():
+    model = made("llama", "clt relu")
+    ids = model.token_ids(PROMPT)
+    place = next(p for p in active(model) if p[0] == 0)
+    edits = [Edit(*place, factor=-1)]
+    free = {c.prompts[0][0].feature for c in matched(model, [ids], edits, n=8).sets}
+    avoid = {(0, f) for f in list(free)[:3]}
+    found = matched(model, [ids], edits, n=8, avoid=avoid)
+    assert not {(0, c.prompts[0][0].feature) for c in found.sets} & avoid
+    held = matched(model, [ids], edits, n=4, protocol="constrained", layers=(1, 2))
+    runs = model.steer_many(
+        tokens=ids,
+        conditions=[edits, *(c.prompts[0] for c in held.sets)],
+        protocol="constrained",
+        layers=(1, 2),
+    )
+    lengths = [
+        abs(e.value - e.before) * float(model.basis.write_vectors(0, torch.tensor([e.feature]))[0, 1].norm())
+        for run in runs
+        for e in run.edits
+    ]
+    assert lengths == pytest.approx([lengths[0]] * len(lengths), rel=1e-3)
+    pushes = matched(model, [ids], edits, "directions", n=2, protocol="constrained", layers=(1, 2)).sets[0].prompts[0]
+    assert [p.layer for p in pushes] == [1] and pushes[0].norm == pytest.approx(lengths[0], rel=1e-3)
+
+
+def test_a_range_with_the_first_token_has_controls_and_a_dead_end_is_tried_again():
+    for basis in ("neurons", "plt relu"):
+        model = made("llama", basis)
+        found = matched(model, [model.token_ids(PROMPT)], [Edit(1, slice(None), 7, value=2.0)], n=4)
+        assert len(found.sets) == 4 and len(found.sets[0].prompts[0]) == 9
+    model = made("llama", "neurons")
+    with pytest.raises(TracerError, match="generated tokens alone"):
+        matched(model, [model.token_ids(PROMPT)], [Edit(1, GENERATED, 7, value=2.0)])
+    with pytest.raises(TracerError, match="on 0 prompts"):
+        matched(model, [], [Edit(1, 3, 7, value=2.0)])
+
+
+def test_two_features_that_share_a_candidate_still_get_a_set(monkeypatch):
+    model = made("llama", "neurons")
+    options = {7: [3, 4], 20: [3]}
+    monkeypatch.setattr(controls, "candidates", lambda _runs, which, *_: (options[which[1]], [1.0] * 2))
+    edits = [Edit(1, 3, 7, factor=-1), Edit(1, 3, 20, factor=-1)]
+    found = matched(model, [model.token_ids(PROMPT)], edits, n=5)
+    assert {tuple(e.feature for e in c.prompts[0]) for c in found.sets} == {(4, 3)} and found.short
 
 
 def test_every_kind_is_explained():

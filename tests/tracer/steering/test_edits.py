@@ -62,6 +62,7 @@ def test_sorted_and_the_last_of_the_same_wins():
         ((0, slice(6, None), 0), "position 6"),
         ((0, slice(0, 7), 0), "position 7"),
         ((0, slice(3, 3), 0), "positions 3:3 hold no token"),
+        ((0, slice(0, 3, 0), 0), "step of at least 1"),
         ((0, slice(-1, 2), 0), "positions -1:2 hold no token"),
     ],
 )

@@ -101,6 +101,26 @@ def test_the_start_of_an_open_end_is_honoured():
         model.steer(PROMPT, [Edit(2, GENERATED, 7, value=60.0)])
 
 
+def test_of_the_same_feature_the_last_edit_that_acts_wins():
+    model = made("llama", "neurons")
+    n = len(model.token_ids(PROMPT))
+    first = Edit(2, slice(n, None), 7, value=60.0)
+    later = Edit(2, slice(n + 3, None), 7, value=-60.0)
+    one, both, plain = texts(model, [[first], [first, later], []], n_tokens=6)
+    assert [t.logprob for t in both[:4]] == pytest.approx([t.logprob for t in one[:4]], abs=1e-4)
+    assert both[1].logprob != pytest.approx(plain[1].logprob, abs=1e-3)
+    assert both[4].logprob != pytest.approx(one[4].logprob, abs=1e-3)
+
+
+def test_prompts_run_in_batches_that_fit_the_memory(monkeypatch):
+    model = made("gemma3", "neurons")
+    conditions = [[Edit(1, -1, f, value=9.0)] for f in range(5)] + [[]]
+    whole = texts(model, conditions, n_tokens=3)
+    monkeypatch.setattr(module, "batch_size", lambda *_: 2)
+    for one, other in zip(texts(model, conditions, n_tokens=3), whole, strict=True):
+        assert [t.logprob for t in one] == pytest.approx([t.logprob for t in other], abs=1e-4)
+
+
 def test_the_protocol_holds_on_the_prompt():
     model = made("gemma3", "plt relu")
     edits = [Edit(1, -2, 7, value=5.0)]

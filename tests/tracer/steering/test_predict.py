@@ -60,6 +60,18 @@ def test_clipped_features_end_at_zero():
     assert not np.allclose(free, clipped)
 
 
+def test_an_edit_that_asks_for_what_is_there_is_predicted_to_do_nothing():
+    """Also where activations are negative, as TopK's can be."""
+    model = made("llama", "plt topk skip")
+    graph = model.trace(PROMPT, max_nodes=None, max_logits=2)
+    graph.activation[::3] *= -1
+    layer, position, feature = strongest(graph, 1)[0]
+    now = float(graph.activation[graph.index[f"{layer}_{feature}_{position}"]])
+    for value, writes in ((now, (layer,)), (now + 5, ())):
+        prediction = predict(graph, [Applied(layer, position, feature, value, now, writes)], clipped=True)
+        assert abs(prediction.through).max() < 1e-6 and not prediction.missing
+
+
 def test_what_the_graph_does_not_know_is_said():
     model = made("llama", "neurons")
     graph = model.trace(PROMPT, max_nodes=20)
