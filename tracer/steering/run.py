@@ -37,6 +37,11 @@ class Condition:
     pushes: list[Push] = field(default_factory=list)
 
     @property
+    def acts(self) -> bool:
+        """On the prompt."""
+        return bool(self.placed or self.pushes)
+
+    @property
     def lowest(self) -> int:
         """The lowest layer that is changed."""
         return min([p.layer for p in self.placed] + [p.layer for p in self.pushes])
@@ -70,20 +75,23 @@ def run_many(
     conditions: Sequence[Sequence[Edit | Push]],
     protocol: Protocol,
     watch: Sequence[Place] = (),
+    generating: bool = False,
     progress: Progress = silent,
     batch_memory: int = BATCH_MEMORY,
 ) -> Iterator[Steered]:
     """One run a condition, in their order, as batches end. `watch`: features whose activations are looked at.
 
-    Raises TracerError for edits outside the prompt or the model, and where none of a condition's writes.
+    `generating`: edits that begin after the prompt are left out. Raises TracerError for edits outside the prompt or the
+    model, and where none of a condition's writes.
     """
-    placed = [condition(edits, len(token_ids), anatomy, basis) for edits in conditions]
+    placed = [condition(edits, len(token_ids), anatomy, basis, generating) for edits in conditions]
     if not placed:
         raise TracerError("there is nothing to run; give at least one set of edits")
-    layer = min(c.lowest for c in placed)
+    acting = [c for c in placed if c.acts]
+    layer = min((c.lowest for c in acting), default=0)
     reads = {p.layer for c in placed for p in c.placed} | {at for at, _, _ in watch}
     base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, progress)
-    size = batch_size(anatomy, base, layer, min(c.first for c in placed), batch_memory)
+    size = batch_size(anatomy, base, layer, min((c.first for c in acting), default=0), batch_memory)
     for start in range(0, len(placed), size):
         some = placed[start : start + size]
         part = Batch(anatomy, basis, base, some, protocol, layer, watch)
