@@ -17,7 +17,7 @@ from tracer.errors import Progress, TracerError, silent
 from tracer.graph.graph import Graph
 from tracer.model.record import Record
 from tracer.replacement import ReplacementModel
-from tracer.steering.edits import GENERATED, Edit, Placed, Push, place
+from tracer.steering.edits import Edit, Placed, Push, place
 
 KINDS = {
     "features": "other active features of the same layer and position, the nearest in size",
@@ -69,8 +69,8 @@ class _Prompt:
         self.record: Record = model.record(ids)
         self.encoding = model.basis.encode(self.record, sorted(self.excluded))
         (plain,) = model.without_donors([edits])
-        only = [e for e in plain if isinstance(e, Edit) and e.position != GENERATED]
-        placed = place(only, len(ids), model.n_layers, model.basis.n_features)
+        only = [e for e in plain if isinstance(e, Edit)]
+        placed = place(only, len(ids), model.n_layers, model.basis.n_features, generating=True)
         self.edited = [_Size(p, self.activation(p.layer, p.position, p.feature), self.norm(p)) for p in placed]
 
     def activation(self, layer: int, position: int, feature: int) -> float:
@@ -96,8 +96,8 @@ def matched(
 ) -> Controls:
     """n sets of controls for some edits, the same sets on all prompts; control r is drawn with seed + r.
 
-    `graph`: of the one prompt, for kind "influence". Raises TracerError for an unknown kind, for edits that change
-    nothing, and where not one set can be matched.
+    Edits that begin after the prompt are left out. `graph`: of the one prompt, for kind "influence". Raises TracerError
+    for an unknown kind, for edits that change nothing, and where not one set can be matched.
     """
     if kind not in KINDS:
         raise TracerError(f"there are no controls of kind {kind!r}; there are {', '.join(KINDS)}")
@@ -111,7 +111,7 @@ def matched(
     if len(sizes) > 1:
         raise TracerError("the edits name different numbers of tokens on these prompts; name positions that all have")
     if not any(size.change for run in runs for size in run.edited):
-        raise TracerError("these edits change nothing, so there is nothing to control for; choose other values")
+        raise TracerError("these edits change nothing of the prompt: there is nothing to control for; choose others")
     draw = _DRAWS[kind](runs, graph, n)
     sets: list[Control] = []
     seen: set[tuple] = set()
@@ -130,6 +130,15 @@ def matched(
             " ask for fewer, or take random directions"
         )
     return Controls(kind, n, sets, short)
+
+
+def share(effect: float, others: Sequence[float]) -> tuple[int, float]:
+    """How many of the controls' effects are at least as large in the same direction, k, and (1 + k) / (n + 1).
+
+    Where the edits do no more than any such set would, a share of at most α comes up in α of all cases (DESIGN §5).
+    """
+    k = sum(effect * other >= effect * effect for other in others)
+    return k, (1 + k) / (len(others) + 1)
 
 
 Drawn = tuple[tuple, list[Edits], list[float]]  # what tells sets apart, the edits on each prompt, ratios

@@ -55,5 +55,5 @@ class Steered:
         return list(dict.fromkeys(runs[0] + runs[1]))
 
     def tensors(self) -> dict[str, Tensor]:
-        """The logits, by the names they have here: what is saved of a run."""
-        return {name: getattr(self, name) for name in ("logits", "baseline", "raw_logits", "raw_baseline")}
+        """The logits, by the names they have here: what is saved of a run. Copies: files hold no shared memory."""
+        return {name: getattr(self, name).clone() for name in ("logits", "baseline", "raw_logits", "raw_baseline")}

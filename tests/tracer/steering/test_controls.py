@@ -6,9 +6,9 @@ import torch
 
 from tests.helpers import PROMPT
 from tests.tracer.steering.models import active, made
-from tracer import Edit, Push, TracerError
+from tracer import GENERATED, Edit, Push, TracerError
 from tracer.steering import controls
-from tracer.steering.controls import KINDS, matched
+from tracer.steering.controls import KINDS, matched, share
 
 OTHER = " ".join(f"w{i}" for i in (7, 21, 3, 9, 50, 2, 11, 30))
 
@@ -143,6 +143,7 @@ def test_nodes_of_the_same_influence():
     ("edits", "options", "says"),
     [
         ([Edit(1, 3, 7, factor=1)], {}, "change nothing"),
+        ([Edit(1, GENERATED, 7, value=1.0)], {}, "change nothing of the prompt"),
         ([], {}, "there is no edit"),
         ([Edit(1, 3, 7, factor=-1)], {"kind": "luck"}, "there are features, directions"),
         ([Edit(1, 3, 7, factor=-1)], {"n": 0}, "at least 1"),
@@ -173,3 +174,11 @@ def test_few_candidates_say_how_many_sets_there_could_be(monkeypatch):
 
 def test_every_kind_is_explained():
     assert set(KINDS) == set(controls._DRAWS)
+
+
+@pytest.mark.parametrize(
+    ("effect", "others", "k"),
+    [(-2.0, [-3, -2, -1, 0, 3], 2), (2.0, [-3, -2, -1, 0, 3], 1), (0.0, [-1, 0, 1], 3), (1.0, [], 0)],
+)
+def test_share_counts_what_goes_as_far_in_the_same_direction(effect, others, k):
+    assert share(effect, others) == (k, (1 + k) / (len(others) + 1))
