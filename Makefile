@@ -56,6 +56,7 @@ screenshots: $(DEV_READY) ## take the README's pictures again
 bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scratch)
 	@$(PY) benchmarks/trace.py
 	@$(PY) benchmarks/dashboards.py
+	@$(PY) benchmarks/steering.py
 	@$(PY) benchmarks/big_clt.py
 
 # circuit-tracer needs older packages than ours, so it has an environment of its own.

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, from wherever this is started
@@ -26,6 +27,7 @@ import tracer
 from benchmarks.measure import PeakMemory, print_machine, table, title
 from tracer import Edit, ReplacementModel
 from tracer.steering.controls import matched
+from tracer.steering.generate import Token
 
 PROMPT, SEED = "Michael Jordan plays the sport of", 0
 EDIT, WORST = Edit(13, -1, 1012, factor=-1), Edit(0, 1, 100, factor=-1)
@@ -42,12 +44,19 @@ def main() -> None:
     arguments = parser.parse_args()
     model = tracer.load(arguments.model, store=arguments.store)
     print_machine(arguments.model)
+    edit, worst = within(EDIT, model), within(WORST, model)
     n, repeats = (QUICK_CONTROLS, 1) if arguments.quick else (CONTROLS, TURNS)
-    for edit, bar in ((EDIT, " (wanted: 8)"), (WORST, "")):
-        print_controls(model, edit, n, max(1, repeats // 2), bar)
-    print_one(model, repeats)
-    print_text(model, QUICK_TOKENS if arguments.quick else TOKENS, repeats)
+    for which, bar in ((edit, " (wanted: 8)"), (worst, "")):
+        print_controls(model, which, n, max(1, repeats // 2), bar)
+    print_one(model, (edit, worst), repeats)
+    print_text(model, edit, QUICK_TOKENS if arguments.quick else TOKENS, repeats)
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
+
+
+def within(edit: Edit, model: ReplacementModel) -> Edit:
+    """The edit itself, or one that a smaller model has."""
+    layer, feature = min(edit.layer, model.n_layers - 1), edit.feature % model.basis.n_features
+    return replace(edit, layer=layer, feature=feature)
 
 
 def print_controls(model: ReplacementModel, edit: Edit, n: int, repeats: int, bar: str) -> None:
@@ -99,11 +108,11 @@ def plain(
     return out
 
 
-def print_one(model: ReplacementModel, repeats: int) -> None:
+def print_one(model: ReplacementModel, edits: tuple[Edit, ...], repeats: int) -> None:
     ids = model.token_ids(PROMPT)
     title("One edit, its run without edits included, against one plain pass")
     table("", "plain, ms", "edit, ms", "ratio")
-    for edit in (EDIT, WORST):
+    for edit in edits:
         for protocol in ("clamp", "free"):
             bare, steered = _turns(
                 lambda: plain(model, ids),
@@ -115,9 +124,9 @@ def print_one(model: ReplacementModel, repeats: int) -> None:
     print("wanted: at most 1.3 at layer 13, last position")
 
 
-def print_text(model: ReplacementModel, n: int, repeats: int) -> None:
+def print_text(model: ReplacementModel, edit: Edit, n: int, repeats: int) -> None:
     ids = model.token_ids(PROMPT)
-    title(f"{n} tokens of text, greedy, against plain generate (stop tokens off in both)")
+    title(f"{n} tokens of text, greedy, against plain generate without stop tokens")
     inner = model.anatomy.model
     prompt = torch.tensor([ids])
 
@@ -127,22 +136,20 @@ def print_text(model: ReplacementModel, n: int, repeats: int) -> None:
             prompt, max_new_tokens=n, min_new_tokens=n, do_sample=False, attention_mask=torch.ones_like(prompt)
         )
 
-    def steered(edits: list[list[Edit]]) -> Callable[[], None]:
-        def work() -> None:
-            for _ in model.generate(tokens=ids, conditions=edits, n_tokens=n):
-                pass
+    def steered(edits: list[list[Edit]]) -> Callable[[], list[Token]]:
+        return lambda: list(model.generate(tokens=ids, conditions=edits, n_tokens=n))
 
-        return work
-
-    everywhere = Edit(13, slice(-1, None), 1012, factor=-1)
+    everywhere = replace(edit, position=slice(-1, None))
     table("", "tokens/s", "of plain")
     for name, conditions in (
         ("no edits", [[]]),
         ("one edit", [[everywhere]]),
         ("4 side by side", [[], *[[everywhere]] * 3]),
     ):
-        bare, seconds = _turns(own, steered(conditions), repeats)
-        rate = len(conditions) * n / seconds
+        work = steered(conditions)
+        count = len(work())  # a stop token would end it earlier
+        bare, seconds = _turns(own, work, repeats)
+        rate = count / seconds
         table(name, f"{rate:.1f}", f"{rate * bare / n:.2f}")
     print("wanted: at least 0.8")
 

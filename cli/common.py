@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 
 import tracer
 from service import Settings
@@ -25,6 +26,26 @@ def check_request(arguments: argparse.Namespace) -> None:
         arguments.parser.error("give a PROMPT or --tokens, one of the two")
     if arguments.prompt == "":  # some tokenizers would still make a token of it, for the beginning
         raise TracerError("the prompt is empty; give the text whose next token is asked for")
+
+
+def token(text: str) -> int | str:
+    """A number is an id; anything else a string of one token."""
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number within these bounds, for argparse."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least:,} to {most:,}")
+        return number
+
+    return read
 
 
 def load(arguments: argparse.Namespace, settings: Settings) -> tracer.ReplacementModel:

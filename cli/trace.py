@@ -20,8 +20,10 @@ from tracer.graph.prune import Pruned
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = commands.add_parser("trace", help="trace the attribution graph of a prompt")
     common.add_request(parser, "explained")
-    parser.add_argument("--target", action="append", type=_token, help="token to explain, text or id; can be repeated")
-    parser.add_argument("--minus", type=_token, help="explain the difference to this token; needs one --target")
+    parser.add_argument(
+        "--target", action="append", type=common.token, help="token to explain, text or id; can be repeated"
+    )
+    parser.add_argument("--minus", type=common.token, help="explain the difference to this token; needs one --target")
     parser.add_argument("--position", type=int, help="explain the prediction after this token (default: the last)")
     parser.add_argument("--max-logits", type=int, default=10, help="most targets without --target (default 10)")
     parser.add_argument("--logit-mass", type=float, default=0.95, help="probability they reach together (default 0.95)")
@@ -142,11 +144,6 @@ def _report(result: dict[str, Any], graph: Graph, pruned: Pruned) -> str:
 def _peak_rss_mb() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB on Linux, bytes on macOS
     return peak // (1_000_000 if sys.platform == "darwin" else 1_000)
-
-
-def _token(text: str) -> int | str:
-    """A number is an id; anything else a string of one token."""
-    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _max_nodes(text: str) -> int | str | None:

@@ -1,11 +1,11 @@
-"""ReplacementModel: a model and a feature basis, the public door of the engine.
+"""ReplacementModel: a model and a feature basis, the public door of the engine. Its methods that steer: `Steering`.
 
 Holds the one copy of the weights. Safe to call from several threads: forward passes take turns, everything else only
 reads.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,7 @@ from tracer.graph.graph import Graph
 from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
-from tracer.steering.edits import Edit, Push, place
-from tracer.steering.generate import GREEDY, Sampling, Token, generate
-from tracer.steering.protocols import choose
-from tracer.steering.run import run_many
-from tracer.steering.sites import Place
-from tracer.steering.steered import Steered
+from tracer.steering.door import Steering
 
 ENGINE_VERSION = "2"
 """Part of every cache key: raised when the same request would give another graph."""
@@ -44,7 +39,7 @@ class TokenProbability:
     probability: float
 
 
-class ReplacementModel:
+class ReplacementModel(Steering):
     def __init__(
         self,
         anatomy: Anatomy,
@@ -173,109 +168,6 @@ class ReplacementModel:
             [(self.token_text(i), v) for i, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)],
             [(self.token_text(i), -v) for i, v in zip(bottom.indices.tolist(), bottom.values.tolist(), strict=True)],
         )
-
-    # Steering
-
-    def steer(
-        self,
-        prompt: str | None = None,
-        edits: Iterable[Edit] = (),
-        *,
-        tokens: Sequence[int] | None = None,
-        protocol: str = "clamp",
-        layers: tuple[int, int] | None = None,
-    ) -> Steered:
-        """The next token's logits with features set to values, and without.
-
-        Give `prompt` or `tokens`. `protocol`: what is held as it was without edits; "direct": attention patterns, norm
-        scales and MLP outputs; "constrained": patterns, and MLP outputs of `layers` (a, b), b not included; "clamp":
-        patterns; "free": nothing (DESIGN §4). Raises TracerError with one line that says what to do.
-        """
-        (steered,) = self.steer_many(prompt, [list(edits)], tokens=tokens, protocol=protocol, layers=layers)
-        return steered
-
-    def steer_many(
-        self,
-        prompt: str | None = None,
-        conditions: Sequence[Sequence[Edit | Push]] = (),
-        *,
-        tokens: Sequence[int] | None = None,
-        protocol: str = "clamp",
-        layers: tuple[int, int] | None = None,
-        watch: Sequence[Place] = (),
-        progress: Progress = silent,
-    ) -> Iterator[Steered]:
-        """As `steer`, for many sets of edits of one prompt: side by side, in their order, each as soon as it is known.
-
-        What no edit changes is computed once. `watch`: features (layer, position, feature) whose activations each run
-        tells, at positions of the prompt. Holds the model until the last one is taken or the iterator is closed.
-        """
-        ids = self._ids(prompt, tokens)
-        chosen = choose(protocol, layers, self.n_layers)
-        resolved = self.without_donors(conditions)
-        with self.anatomy.lock:
-            yield from run_many(
-                self.anatomy, self.basis, ids, self.excluded_positions(ids), resolved, chosen, watch, progress
-            )
-
-    def without_donors(self, conditions: Sequence[Sequence[Edit | Push]]) -> list[list[Edit | Push]]:
-        """Edits that take an activation from another prompt, as values."""
-        records: dict[tuple[int, ...], Record] = {}
-
-        def resolved(edit: Edit | Push) -> Edit | Push:
-            if isinstance(edit, Push) or edit.donor is None:
-                return edit
-            ids = edit.donor.tokens
-            place([edit.at_donor], len(ids), self.n_layers, self.basis.n_features)  # refuses what is not there
-            if ids not in records:
-                records[ids] = self.record(ids)
-            at = edit.donor.position % len(ids)
-            silent_there = self.basis.zero_at_excluded and at in self.excluded_positions(ids)
-            own = 0.0 if silent_there else float(self.activations(records[ids], edit.layer, edit.feature)[at])
-            return replace(edit, value=(edit.factor or 0.0) * own, factor=None, donor=None)
-
-        return [[resolved(edit) for edit in edits] for edits in conditions]
-
-    @property
-    def stop_tokens(self) -> set[int]:
-        """Tokens that end a text."""
-        named = getattr(self.anatomy.model.generation_config, "eos_token_id", None)
-        own = self.tokenizer.eos_token_id
-        return {*(named if isinstance(named, list) else [named]), own} - {None}
-
-    def generate(
-        self,
-        prompt: str | None = None,
-        conditions: Sequence[Sequence[Edit | Push]] = ((),),
-        *,
-        tokens: Sequence[int] | None = None,
-        protocol: str = "clamp",
-        layers: tuple[int, int] | None = None,
-        n_tokens: int = 20,
-        sampling: Sampling = GREEDY,
-        progress: Progress = silent,
-    ) -> Iterator[Token]:
-        """Continue a prompt under each set of edits, side by side, token by token as they come; () is the plain model.
-
-        On the prompt, edits act under the protocol; edits at open-ended positions or GENERATED act on generated tokens
-        too, where nothing is held. Ends at a stop token. Holds the model until the last one is taken.
-        """
-        ids = self._ids(prompt, tokens)
-        chosen = choose(protocol, layers, self.n_layers)
-        resolved = self.without_donors(conditions)
-        with self.anatomy.lock:
-            yield from generate(
-                self.anatomy,
-                self.basis,
-                ids,
-                self.excluded_positions(ids),
-                resolved,
-                chosen,
-                n_tokens,
-                sorted(self.stop_tokens),
-                sampling,
-                progress=progress,
-            )
 
     # Tracing
 

@@ -89,18 +89,17 @@ def rows(model: ReplacementModel, wanted: Steering) -> None:
 def _row(model: ReplacementModel, wanted: Steering, at: int) -> None:
     row, tag = wanted.rows[at], f"{wanted.revision}_{at}"
     with st.container(border=True):
-        on, name, out = st.columns([1, 8, 1], vertical_alignment="center", wrap=False)
+        on, out = st.columns([9, 1], vertical_alignment="center", wrap=False)
         on.toggle(
-            f"Steer {row.name}",
+            f"**{plain(row.name)}**",
             value=row.on,
             key=f"steer_on_{tag}",
-            label_visibility="collapsed",
+            help=_places(model, wanted, row),
             on_change=_said,
             args=(lambda: wanted.change(at, on=st.session_state[f"steer_on_{tag}"]),),
         )
-        name.markdown(f"**{plain(row.name)}**", help=_places(model, wanted, row))
         out.button("✕", key=f"steer_out_{tag}", help="Take this row out", on_click=wanted.remove, args=(at,))
-        unit, amount, onward = st.columns([2, 4, 2], vertical_alignment="bottom")
+        unit, amount, onward = st.columns([5, 8, 5], vertical_alignment="bottom")
         unit.selectbox(
             "Unit",
             list(UNITS),
@@ -129,7 +128,7 @@ def _row(model: ReplacementModel, wanted: Steering, at: int) -> None:
                 args=change,
             )
         onward.checkbox(
-            "and onward",
+            "onward",
             value=row.onward,
             key=f"steer_onward_{tag}",
             help="At every token from its own on, generated ones too.",

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from tracer import Graph, ReplacementModel
+from tracer.steering.controls import share
 from tracer.steering.steered import Steered
 from ui.graph_canvas import pretty_token
 from ui.palette import NEGATIVE, POSITIVE
@@ -115,12 +116,12 @@ def _controls(model: ReplacementModel, outcome: Outcome) -> None:
         + edit.encode(x=x, tooltip=["what", alt.Tooltip("delta", format="+.3f")]),
         height=110,
     )
-    as_much = int((others * np.sign(delta) >= abs(delta)).sum())
+    as_much, part = share(delta, others.tolist())
     ratios = [control.ratio for control in outcome.controls.sets]
     st.caption(
         f"◆ these edits {delta:+.2f}; | {len(others)} controls: mean {others.mean():+.2f}, from {others.min():+.2f} to"
         f" {others.max():+.2f}; the band holds nine tenths. {as_much} of {len(others)} do as much:"
-        f" ({as_much} + 1)/({len(others)} + 1) = {(as_much + 1) / (len(others) + 1):.3f}, on this one prompt, which"
+        f" ({as_much} + 1)/({len(others)} + 1) = {part:.3f}, on this one prompt, which"
         " proves nothing of others."
     )
     st.caption(

@@ -49,4 +49,4 @@ def text_under_edits(model: ReplacementModel, wanted: Steering, edits: Sequence[
     else:
         for slot in slots:
             slot.caption("Press Generate.")
-    st.caption("On the prompt the edits act under the protocol; rows “and onward” act on generated tokens too.")
+    st.caption("On the prompt the edits act under the protocol; rows that go “onward” act on generated tokens too.")

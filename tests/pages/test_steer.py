@@ -57,7 +57,7 @@ def metric(app: AppTest, name: str) -> str:
 
 def test_a_circuit_is_steered_and_the_figures_are_those_of_the_engine() -> None:
     app, service, _, ids = steered_page()
-    assert "<b>pair</b>" in texts(app).replace("\\", "")
+    assert "<b>pair</b>" in app.toggle[0].label.replace("\\", "")
     steered = service.model.steer(PROMPT, edits(ids[:2], -1.0))
     top = int(steered.baseline.argmax())
     assert metric(app, "Δ logit") == f"{float(steered.delta[top]):+.2f}"
@@ -118,7 +118,7 @@ def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
 
 def test_text_under_edits_beside_the_text_without() -> None:
     app, service, _, ids = steered_page()
-    next(c for c in app.checkbox if c.label == "and onward").check().run()
+    next(c for c in app.checkbox if c.label == "onward").check().run()
     app.number_input(key="steer_n_tokens").set_value(4).run()
     app.button(key="steer_generate").click().run()
     onward = [Edit(e.layer, slice(e.position, None), e.feature, factor=-1.0) for e in edits(ids[:2], -1)]

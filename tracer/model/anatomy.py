@@ -245,6 +245,7 @@ class Anatomy:
             for module in attrgetter(family.layers)(model)
         ]
         self.d_model: int = config.hidden_size
+        self.window: int = config.max_position_embeddings  # tokens that it was made for
         self.d_mlp: int = self.layers[0].down.stored.shape[1]
         self.vocab_size: int = self.unembed.weight.shape[0]
         names = ("hidden_activation", "hidden_act", "activation_function")

@@ -71,7 +71,7 @@ class Baseline:
         """(V,) each, after and before the softcap."""
         if self.logits is None or self.raw_logits is None:
             nothing = torch.zeros(1, 1, anatomy.d_model, device=anatomy.device)
-            with starting_at(anatomy, len(anatomy.layers), nothing), hooked(anatomy) as hooks:
+            with anatomy.lock, starting_at(anatomy, len(anatomy.layers), nothing), hooked(anatomy) as hooks:
                 hooks.change_before(anatomy.unembed, lambda _x: self.last)
                 ids = torch.tensor([self.token_ids[-1:]], device=anatomy.device)
                 logits, raw = last_of_each(anatomy, hooks, ids, DynamicCache())
@@ -100,7 +100,7 @@ def baseline(
     `progress` hears of each layer of phase "baseline", and what it raises stops the run.
     """
     base = Baseline(token_ids, excluded, Held(anatomy, basis, protocol))
-    with _instead(anatomy, anatomy.family.unembed, nn.Identity()), hooked(anatomy) as hooks:
+    with anatomy.lock, _instead(anatomy, anatomy.family.unembed, nn.Identity()), hooked(anatomy) as hooks:
         base.held.keep(hooks, stream, first)
         for at in reads:
             take = partial(base.inputs.__setitem__, at)

@@ -44,7 +44,8 @@ class PromptSizes:
         self._rows: dict[Which, list[float]] = {}  # activations of a feature at each token
         self._norms: dict[Which, float] = {}
         (plain,) = model.without_donors([edits])
-        placed = place([e for e in plain if isinstance(e, Edit)], len(ids), model.n_layers, model.basis.n_features)
+        only = [e for e in plain if isinstance(e, Edit)]
+        placed = place(only, len(ids), model.n_layers, model.basis.n_features, generating=True)
         found = [
             Size(p, self.activation(p.layer, p.position, p.feature), self.norm(p.layer, p.feature)) for p in placed
         ]

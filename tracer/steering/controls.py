@@ -18,7 +18,7 @@ from tracer.errors import Progress, TracerError, silent
 from tracer.graph.graph import Graph
 from tracer.replacement import ReplacementModel
 from tracer.steering.candidates import PromptSizes, Size, Which, candidates
-from tracer.steering.edits import GENERATED, Edit, Push
+from tracer.steering.edits import Edit, Push
 from tracer.steering.protocols import choose
 
 KINDS = {
@@ -74,8 +74,6 @@ def matched(
         raise TracerError(f"there are no controls of kind {kind!r}; there are {', '.join(KINDS)}")
     if n < 1 or not prompts:
         raise TracerError(f"{n} controls on {len(prompts)} prompts can't be drawn; ask for at least 1 on 1")
-    if edits and all(e.position == GENERATED for e in edits):
-        raise TracerError("edits of generated tokens alone have no controls for the next token; edit the prompt too")
     held = choose(protocol, layers, model.n_layers)
     runs = []
     for i, ids in enumerate(prompts):
@@ -84,7 +82,7 @@ def matched(
     if any(Counter(s.which for s in run.edited) != Counter(s.which for s in runs[0].edited) for run in runs):
         raise TracerError("the edits name different numbers of tokens on these prompts; name positions that all have")
     if not any(size.change for run in runs for size in run.edited):
-        raise TracerError("these edits change nothing, so there is nothing to control for; choose other values")
+        raise TracerError("these edits change nothing of the prompt: there is nothing to control for; choose others")
     draw = _DRAWS[kind](runs, graph, n, {*avoid, *(size.which for size in runs[0].edited)})
     sets: list[Control] = []
     seen: set[tuple] = set()
@@ -105,6 +103,15 @@ def matched(
             " ask for fewer, or take random directions"
         )
     return Controls(kind, n, sets, short)
+
+
+def share(effect: float, others: Sequence[float]) -> tuple[int, float]:
+    """How many of the controls' effects are at least as large in the same direction, k, and (1 + k) / (n + 1).
+
+    Where the edits do no more than any such set would, a share of at most α comes up in α of all cases (DESIGN §5).
+    """
+    k = sum(effect * other >= effect * effect for other in others)
+    return k, (1 + k) / (len(others) + 1)
 
 
 @dataclass(frozen=True)

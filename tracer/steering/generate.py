@@ -78,6 +78,11 @@ def generate(
     """
     if not 1 <= n_tokens <= MOST_TOKENS:
         raise TracerError(f"{n_tokens:,} tokens can't be generated at once; ask for 1 to {MOST_TOKENS:,}")
+    if len(token_ids) + n_tokens > anatomy.window:
+        raise TracerError(
+            f"{len(token_ids):,} tokens and {n_tokens:,} generated are more than the model's window of"
+            f" {anatomy.window:,}; ask for fewer, or shorten the prompt"
+        )
     if not 1 <= len(conditions) <= MOST_CONDITIONS:
         raise TracerError(f"{len(conditions)} conditions can't run side by side; give 1 to {MOST_CONDITIONS}")
     going_on = [
@@ -121,7 +126,7 @@ def _prompt(
     progress: Progress,
 ) -> tuple[Tensor, DynamicCache]:
     """Logits (B, V) after the prompt, and the keys and values of all of it, a row a condition."""
-    acting = [c for c in placed if c.placed or c.pushes]
+    acting = [c for c in placed if c.acts]
     check_writes(basis, acting, protocol, anatomy.device)
     layer = min((c.lowest for c in acting), default=0)
     first = min((c.first for c in acting), default=0)
@@ -161,7 +166,7 @@ def _step(
             placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
             entries.setdefault(e.layer, []).append((row, placed))
     changes = Changes(len(ids), position, position + 1)
-    with hooked(anatomy) as hooks:
+    with anatomy.lock, hooked(anatomy) as hooks:
         for layer, mine in entries.items():
             _set(hooks, anatomy, basis, Site(basis, layer, mine, [], anatomy.device), changes)
         for at in range(min(entries, default=len(anatomy.layers)), len(anatomy.layers)):

@@ -37,6 +37,11 @@ class Condition:
     pushes: list[Push] = field(default_factory=list)
 
     @property
+    def acts(self) -> bool:
+        """On the prompt."""
+        return bool(self.placed or self.pushes)
+
+    @property
     def lowest(self) -> int:
         """The lowest layer that is changed."""
         return min([p.layer for p in self.placed] + [p.layer for p in self.pushes])
@@ -70,20 +75,23 @@ def run_many(
     conditions: Sequence[Sequence[Edit | Push]],
     protocol: Protocol,
     watch: Sequence[Place] = (),
+    generating: bool = False,
     progress: Progress = silent,
     batch_memory: int = BATCH_MEMORY,
 ) -> Iterator[Steered]:
     """One run a condition, in their order, as batches end. `watch`: features whose activations are looked at, as the
     model has them: of one that is edited, before the edit.
 
-    Raises TracerError for edits outside the prompt or the model, and where none of a condition's writes.
+    `generating`: edits that begin after the prompt are left out. Raises TracerError for edits outside the prompt or the
+    model, and where none of a condition's writes.
     """
-    placed = [condition(edits, len(token_ids), anatomy, basis) for edits in conditions]
+    placed = [condition(edits, len(token_ids), anatomy, basis, generating) for edits in conditions]
     if not placed:
         raise TracerError("there is nothing to run; give at least one set of edits")
     check_writes(basis, placed, protocol, anatomy.device)
     watch = [_known_place(at, len(token_ids), anatomy, basis) for at in watch]
-    layer, first = min(c.lowest for c in placed), min(c.first for c in placed)
+    acting = [c for c in placed if c.acts]
+    layer, first = min((c.lowest for c in acting), default=0), min((c.first for c in acting), default=0)
     reads = {p.layer for c in placed for p in c.placed} | {at for at, _, _ in watch}
     base = baseline(anatomy, basis, token_ids, excluded, protocol, reads, layer, first, progress)
     size = batch_size(anatomy, basis, base, placed, layer, batch_memory)
@@ -124,7 +132,7 @@ def batch_size(
 ) -> int:
     """How many rows run at once: activations of a layer, keys and values of all, patterns, edits and logits of each."""
     n, n_layers, parts = base.n_tokens, len(anatomy.layers), anatomy.layers[0]
-    fresh = n - min(c.first for c in conditions if c.placed or c.pushes)
+    fresh = n - min((c.first for c in conditions if c.acts), default=0)
     one = torch.zeros(1, dtype=torch.int64, device=anatomy.device)
     slots = basis.write_vectors(layer, one).shape[1]
     edits = 2 * slots * anatomy.d_model * max(len(c.placed) for c in conditions)
@@ -218,7 +226,7 @@ class Batch:
         stream = base.streams[self.layer][:, first:].expand(n, -1, -1)
         live = range(self.layer, len(anatomy.layers))
         self.watched.start(n, first)
-        with starting_at(anatomy, self.layer, stream), hooked(anatomy) as hooks:
+        with anatomy.lock, starting_at(anatomy, self.layer, stream), hooked(anatomy) as hooks:
             base.held.put_back(hooks, live, first, base.values())
             self._edit(hooks, rows, first)
             self.watched.look(hooks, live)

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from tests.helpers import FAMILIES, PROMPT
 from tests.tracer.steering.models import EVERY, made
 from tests.tracer.test_transcoders import KINDS
-from tracer import Donor, Edit, Push, TracerError
+from tracer import GENERATED, Donor, Edit, Push, TracerError
 from tracer.errors import Cancelled
 from tracer.steering import protocols
 from tracer.steering.baseline import Baseline
@@ -125,6 +125,55 @@ def test_an_activation_is_taken_over_from_another_prompt():
         Edit(1, -1, 7, value=2, donor=Donor(tuple(other), 1))
 
 
+def test_a_ladder_sets_every_edited_feature_to_each_factor():
+    model = made("gemma2", "neurons")
+    other = tuple(model.token_ids("w7 w21 w3 w9"))
+    edits = [
+        Edit(1, -1, 7, value=6.0),
+        Edit(2, slice(7, None), 4, plus=2.0),
+        Edit(0, 5, 3, factor=1, donor=Donor(other, 2)),
+    ]
+    found = list(model.sweep(PROMPT, edits[:2], protocol="free"))
+    assert [factor for factor, _ in found] == [-2, -1, 0, 0.5, 1, 2]
+    for factor, steered in found:
+        assert [e.value for e in steered.edits] == pytest.approx([factor * e.before for e in steered.edits])
+        alone = model.steer(
+            PROMPT, [Edit(1, -1, 7, factor=factor), Edit(2, slice(7, None), 4, factor=factor)], protocol="free"
+        )
+        torch.testing.assert_close(steered.raw_logits, alone.raw_logits, rtol=1e-4, atol=2e-5)
+    assert [float(s.delta.abs().max()) == 0 for _, s in found] == [f == 1 for f, _ in found]
+    own = float(model.activations(model.record(other), 0, 3)[2])
+    values = [
+        s.edits[0].value for _, s in model.sweep(tokens=model.token_ids(PROMPT), edits=edits[2:], factors=(0.5, 3))
+    ]
+    assert values == pytest.approx([0.5 * own, 3 * own]) and own != 0
+    held = model.sweep(PROMPT, edits, (2, 3), protocol="constrained", layers=(1, 3))
+    assert next(held)[1].layers == (1, 3)
+    held.close()
+    assert model.anatomy.lock.acquire(blocking=False), "closed before its end, it lets go of the model"
+    model.anatomy.lock.release()
+    for factors, says in (((), "at least one"), ((float("nan"),), "set a feature to nan"), ((1e30,), "within")):
+        with pytest.raises(TracerError, match=says):
+            list(model.sweep(PROMPT, edits, factors))
+
+
+def test_edits_of_generated_tokens_leave_the_next_token_as_it_is():
+    model = made("llama", "neurons")
+    both, alone, none = model.steer_many(
+        PROMPT,
+        [
+            [Edit(1, -1, 7, value=6.0), Edit(2, GENERATED, 7, value=9.0)],
+            [Edit(1, -1, 7, value=6.0)],
+            [Edit(2, slice(40, None), 7, value=9.0)],
+        ],
+        generating=True,
+    )
+    assert torch.equal(both.logits, alone.logits) and len(both.edits) == 1
+    assert torch.equal(none.logits, none.baseline) and none.edits == []
+    (by_itself,) = model.steer_many(PROMPT, [[Edit(2, GENERATED, 7, value=9.0)]], generating=True)
+    torch.testing.assert_close(by_itself.logits, none.baseline, rtol=1e-4, atol=1e-5)
+
+
 def test_plus_is_added_to_what_is_there():
     model = made("llama", "neurons")
     (edit,) = model.steer(PROMPT, [Edit(1, 4, 7, plus=2.5)]).edits
@@ -169,8 +218,9 @@ def test_after_a_stop_or_a_refusal_the_model_is_as_it_was(family):
             list(model.steer_many(PROMPT, CONDITIONS, progress=stop))
     with pytest.raises(TracerError, match="no edit writes within layers 0 to 0"):
         list(model.steer_many(PROMPT, CONDITIONS, protocol="constrained", layers=(0, 1)))
-    half = model.steer_many(PROMPT, CONDITIONS)
-    next(half)
+    half, text = model.steer_many(PROMPT, CONDITIONS), model.generate(PROMPT, CONDITIONS)
+    next(half), next(text)  # the model is free while they wait
+    model.next_tokens(model.token_ids(PROMPT))
     half.close()
     assert torch.equal(model.record(model.token_ids(PROMPT)).logits, plain)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.anatomy.model.modules())

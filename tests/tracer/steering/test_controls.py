@@ -8,7 +8,7 @@ from tests.helpers import PROMPT
 from tests.tracer.steering.models import active, made
 from tracer import GENERATED, Edit, Push, TracerError
 from tracer.steering import controls
-from tracer.steering.controls import KINDS, matched
+from tracer.steering.controls import KINDS, matched, share
 
 OTHER = " ".join(f"w{i}" for i in (7, 21, 3, 9, 50, 2, 11, 30))
 
@@ -149,6 +149,7 @@ def test_nodes_of_the_same_influence():
     ("edits", "options", "says"),
     [
         ([Edit(1, 3, 7, factor=1)], {}, "change nothing"),
+        ([Edit(1, GENERATED, 7, value=1.0)], {}, "change nothing of the prompt"),
         ([], {}, "there is no edit"),
         ([Edit(1, 3, 7, factor=-1)], {"kind": "luck"}, "there are features, directions"),
         ([Edit(1, 3, 7, factor=-1)], {"n": 0}, "at least 1"),
@@ -224,7 +225,7 @@ def test_a_range_with_the_first_token_has_controls_and_a_dead_end_is_tried_again
         found = matched(model, [model.token_ids(PROMPT)], [Edit(1, slice(None), 7, value=2.0)], n=4)
         assert len(found.sets) == 4 and len(found.sets[0].prompts[0]) == 9
     model = made("llama", "neurons")
-    with pytest.raises(TracerError, match="generated tokens alone"):
+    with pytest.raises(TracerError, match="change nothing of the prompt"):
         matched(model, [model.token_ids(PROMPT)], [Edit(1, GENERATED, 7, value=2.0)])
     with pytest.raises(TracerError, match="on 0 prompts"):
         matched(model, [], [Edit(1, 3, 7, value=2.0)])
@@ -241,3 +242,11 @@ def test_two_features_that_share_a_candidate_still_get_a_set(monkeypatch):
 
 def test_every_kind_is_explained():
     assert set(KINDS) == set(controls._DRAWS)
+
+
+@pytest.mark.parametrize(
+    ("effect", "others", "k"),
+    [(-2.0, [-3, -2, -1, 0, 3], 2), (2.0, [-3, -2, -1, 0, 3], 1), (0.0, [-1, 0, 1], 3), (1.0, [], 0)],
+)
+def test_share_counts_what_goes_as_far_in_the_same_direction(effect, others, k):
+    assert share(effect, others) == (k, (1 + k) / (len(others) + 1))

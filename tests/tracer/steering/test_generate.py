@@ -161,6 +161,23 @@ def test_a_condition_ends_at_its_stop_token_and_the_others_go_on(monkeypatch):
     assert [t.logprob for t in found[1]] == pytest.approx([t.logprob for t in free[1]], abs=1e-3)
 
 
+def test_a_continuation_is_what_the_tokens_add_to_the_prompt(monkeypatch):
+    model = made("llama", "neurons")
+    prompt = model.token_ids(PROMPT)
+    new = model.token_ids("w7 w21 w3")[1:]
+    assert model.continuation(prompt, new) == " w7 w21 w3"
+    monkeypatch.setattr(type(model), "stop_tokens", {new[-1]})
+    assert model.continuation(prompt, new) == " w7 w21" and model.continuation(prompt, []) == ""
+
+
+def test_text_stays_within_the_model_s_window():
+    model = made("gpt2", "neurons")  # learned positions: past the last there are none
+    prompt = model.token_ids(PROMPT)
+    with pytest.raises(TracerError, match="9 tokens and 248 generated are more than the model's window of 256"):
+        list(model.generate(PROMPT, n_tokens=248))
+    assert len(list(model.generate(tokens=prompt * 28, n_tokens=4))) == 4
+
+
 def test_bounds_and_a_stop_leave_the_model_as_it_was():
     model = made("gemma2", "neurons")
     plain = model.record(model.token_ids(PROMPT)).logits
