@@ -55,7 +55,7 @@ def test_a_neuron_is_turned_around_and_the_run_is_kept(
         seconds.append(time.monotonic() - start)
         idle(page)
     record_property("slider → next-token result with 20 controls, s, median", round(statistics.median(seconds), 2))
-    expect(main(page).get_by_role("slider", name="× own")).to_have_attribute("aria-valuenow", "-1.7")
+    expect(main(page).get_by_role("slider", name="× own")).to_have_value("-1.7")
 
     for protocol, words in (("free", "Nothing is held"), ("direct", "the graph's own prediction")):
         before = metric(page, "KL").inner_text()
@@ -82,12 +82,12 @@ def test_a_neuron_is_turned_around_and_the_run_is_kept(
     page.wait_for_url(re.compile(r"run=[0-9a-f]{12}"))
     other = visit(page.url)
     expect(metric(other, "KL")).to_have_text(kl)
-    expect(main(other).get_by_role("slider", name="× own")).to_have_attribute("aria-valuenow", "-1.7")
+    expect(main(other).get_by_role("slider", name="× own")).to_have_value("-1.7")
 
 
 def test_a_circuit_goes_to_the_steer_page(visit: Visit) -> None:
     page = visit("/")
-    trace(page, PROMPT, 7)
+    trace(page, PROMPT, 8)
     idle(page)
     main(page).get_by_role("button", name=re.compile("Pin the 12 most")).click()
     idle(page)
