@@ -14,9 +14,9 @@ from ui.circuit_draft import draft_of
 from ui.feature_facts import made_by
 from ui.session import get_lab, me
 from ui.sidebar import plain
-from ui.steer_draft import Steering, edits_of, from_record, steering, take_circuit
+from ui.steer_draft import Steering, from_record, steering, take_circuit
 from ui.steer_result import dose_response, prompt_only, result
-from ui.steer_run import Outcome, known_maxima, run
+from ui.steer_run import Controlled, Outcome, run
 from ui.steer_text import text_under_edits
 
 
@@ -76,14 +76,12 @@ def steer_panel(service: Service, model: ReplacementModel) -> None:
         if outcome is None:
             st.info("No row is on: what is on the right of the switch is steered.")
             return
-        result(model, graph, wanted, outcome)
+        controlled = result(model, graph, wanted, outcome)
         dose_response(model, wanted, outcome)
         _words(model, outcome)
     st.divider()
-    on = [row for row in wanted.rows if row.on]
-    maxima = {place: high for place, (_, high) in known_maxima(service, model, on).items()}
-    text_under_edits(model, wanted, edits_of(on, maxima))
-    _save(model, wanted, outcome)
+    text_under_edits(model, wanted, outcome.edits)
+    _save(model, wanted, outcome, controlled)
 
 
 def _words(model: ReplacementModel, outcome: Outcome) -> None:
@@ -93,7 +91,7 @@ def _words(model: ReplacementModel, outcome: Outcome) -> None:
         st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
 
 
-def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
+def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome, controlled: Controlled) -> None:
     title, save, link = st.columns([5, 2, 2], vertical_alignment="bottom")
     name = title.text_input("Title of the run", key=f"steer_title_{wanted.graph}", max_chars=300)
     steered, follow = outcome.steered, outcome.follow
@@ -102,7 +100,7 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
         "probability_after": float(steered.probabilities[follow]),
         "delta_logit": float(steered.delta[follow]),
         "kl": steered.kl,
-        "controls": float(len(outcome.controlled)),
+        "controls": float(len(controlled.delta)),
     }
     wanted.follow = follow
 

@@ -12,19 +12,22 @@ from ui.graph_canvas import pretty_token
 from ui.palette import NEGATIVE, POSITIVE
 from ui.sidebar import plain
 from ui.steer_draft import Steering
-from ui.steer_run import Outcome, dose
+from ui.steer_run import Controlled, Outcome, dose, run_controls
 
 TOP = 8
 RUNS = {"without edits": "#8a9a99", "with edits": POSITIVE}
 
 
-def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> None:
+def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+    """Drawn from the top down as it is known: controls take longer than the edits."""
     steered = outcome.steered
     for warning in outcome.far[:3]:
         st.warning(f"Far outside what is known of it: {plain(warning)}. Effects there say little of the model's own.")
     _figures(model, wanted, outcome)
     _probabilities(model, steered)
-    _controls(model, outcome)
+    controlled = run_controls(model, graph, wanted, outcome)
+    with st.container():
+        _controls(model, outcome, controlled)
     with st.container():
         if outcome.prediction is not None and graph is not None:
             _predicted(graph, outcome)
@@ -32,6 +35,7 @@ def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outco
         _supernodes(outcome)
     with st.expander("Values set", icon=":material/edit:"):
         _values(model, steered)
+    return controlled
 
 
 def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
@@ -92,15 +96,16 @@ def _probabilities(model: ReplacementModel, steered: Steered) -> None:
     st.altair_chart(bars, height=max(180, 27 * len(ids) + 60))
 
 
-def _controls(model: ReplacementModel, outcome: Outcome) -> None:
-    if outcome.refused is not None:
-        st.warning(f"Without controls: {plain(outcome.refused)}.")
-    if outcome.controls is None:
+def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled) -> None:
+    controls = controlled.controls
+    if controlled.refused is not None:
+        st.warning(f"Without controls: {plain(controlled.refused)}.")
+    if controls is None:
         return
-    if outcome.controls.short is not None:
-        st.info(f"{plain(outcome.controls.short[:1].upper() + outcome.controls.short[1:])}.")
+    if controls.short is not None:
+        st.info(f"{plain(controls.short[:1].upper() + controls.short[1:])}.")
     delta = float(outcome.steered.delta[outcome.follow])
-    others = np.array([control.delta for control in outcome.controlled])
+    others = np.array(controlled.delta)
     low, high = np.quantile(others, [0.05, 0.95])
     # none of the colours alone: the edit is a diamond, controls are ticks, the band a box
     band = alt.Chart(pd.DataFrame({"low": [low], "high": [high]})).mark_rect(color="#8a9a99", opacity=0.3)
@@ -117,7 +122,7 @@ def _controls(model: ReplacementModel, outcome: Outcome) -> None:
         height=110,
     )
     as_much, part = share(delta, others.tolist())
-    ratios = [control.ratio for control in outcome.controls.sets]
+    ratios = [control.ratio for control in controls.sets]
     st.caption(
         f"◆ these edits {delta:+.2f}; | {len(others)} controls: mean {others.mean():+.2f}, from {others.min():+.2f} to"
         f" {others.max():+.2f}; the band holds nine tenths. {as_much} of {len(others)} do as much:"
@@ -128,7 +133,7 @@ def _controls(model: ReplacementModel, outcome: Outcome) -> None:
         "Each control writes as much as the edit that it stands for."
         + (
             f" Its features' own size is {np.median(ratios):.2f} of the edited ones' (median; 1 would be the same)."
-            if outcome.controls.kind in ("features", "influence")
+            if controls.kind in ("features", "influence")
             else ""
         )
     )

@@ -3,8 +3,9 @@
 Controls are drawn and run with the same prompt and protocol; a steered node is never an outcome.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -17,43 +18,59 @@ from tracer.steering.predict import Prediction, predict
 from tracer.steering.steered import Steered
 from ui.steer_draft import Steering, edits_of
 
+T = TypeVar("T")
+
 FAR = 2.0  # times the largest activation known, beyond which a value is called far out
 LADDER = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Control:
-    """What one set of controls did to the token that is followed."""
-
-    delta: float
-    kl: float
-
-
-@dataclass(frozen=True)
 class Outcome:
     steered: Steered
+    edits: list[Edit]
     follow: int  # the token
     watched: list[tuple[str, float, float]]  # a supernode that is not steered: name, Σ activations before and after
-    controls: Controls | None
-    controlled: list[Control]
-    refused: str | None  # why there are no controls
     prediction: Prediction | None
     far: list[str]  # warnings
 
 
+@dataclass(frozen=True)
+class Controlled:
+    """The controls of an outcome: how they were matched, and what each did to the token that is followed."""
+
+    controls: Controls | None
+    delta: list[float]
+    refused: str | None  # why there are none
+
+
 def run(service: Service, model: ReplacementModel, graph: Graph | None, wanted: Steering) -> Outcome | None:
-    """None if no row is on. Raises TracerError for what can't be run."""
+    """Without controls, so that it is on the screen before they are. None if no row is on.
+
+    Raises TracerError for what can't be run.
+    """
     rows = [row for row in wanted.rows if row.on]
     if not rows:
         return None
-    key = repr((model.model_fingerprint, model.basis_fingerprint, wanted.tokens, rows, wanted.outcomes))
-    key += repr((wanted.protocol, wanted.layers, wanted.follow, wanted.controls, wanted.graph))
-    kept = st.session_state.get("steer_outcome")
-    if kept is not None and kept[0] == key:
-        return kept[1]
-    outcome = _run(service, model, graph, wanted, rows)
-    st.session_state["steer_outcome"] = (key, outcome)
-    return outcome
+    return _kept("steer_outcome", _key(model, wanted), lambda: _run(service, model, graph, wanted, rows))
+
+
+def run_controls(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+    key = f"{_key(model, wanted)} {outcome.follow} {wanted.controls!r}"
+    return _kept("steer_controls", key, lambda: _run_controls(model, graph, wanted, outcome))
+
+
+def _key(model: ReplacementModel, wanted: Steering) -> str:
+    rows = [row for row in wanted.rows if row.on]
+    asked = (wanted.tokens, rows, wanted.outcomes, wanted.protocol, wanted.layers, wanted.follow, wanted.graph)
+    return repr((model.model_fingerprint, model.basis_fingerprint, *asked))
+
+
+def _kept(name: str, key: str, work: Callable[[], T]) -> T:
+    """The answer of the last run, until something changes."""
+    kept = st.session_state.get(name)
+    if kept is None or kept[0] != key:
+        kept = st.session_state[name] = (key, work())
+    return kept[1]
 
 
 def _run(
@@ -64,36 +81,35 @@ def _run(
     ids = list(wanted.tokens)
     others = _outcomes(rows, wanted.outcomes)
     watch = [(n.layer, n.position, n.feature) for row in others for n in row.nodes if n.position < len(ids)]
-    controls, refused = None, None
-    if wanted.controls.n:
-        try:
-            c = wanted.controls
-            circuit = {(n.layer, n.feature) for row in [*wanted.rows, *wanted.outcomes] for n in row.nodes}
-            controls = matched(
-                model, [ids], edits, c.kind, c.n, c.seed, graph, wanted.protocol, wanted.layers, avoid=circuit
-            )
-        except TracerError as problem:
-            refused = str(problem)
-    conditions = [edits, *([s.prompts[0] for s in controls.sets] if controls else [])]
-    runs = model.steer_many(
-        tokens=ids, conditions=conditions, protocol=wanted.protocol, layers=wanted.layers, watch=watch
+    (steered,) = model.steer_many(
+        tokens=ids, conditions=[edits], protocol=wanted.protocol, layers=wanted.layers, watch=watch
     )
-    steered = next(runs)
-    follow = wanted.follow if wanted.follow is not None else int(steered.baseline.argmax())
-    controlled = [Control(float(run.delta[follow]), run.kl) for run in runs]
     prediction = None
     if graph is not None and tuple(graph.token_ids) == wanted.tokens:
         prediction = predict(graph, steered.edits, clipped=model.basis.name != "neurons")
     return Outcome(
         steered=steered,
-        follow=follow,
+        edits=edits,
+        follow=wanted.follow if wanted.follow is not None else int(steered.baseline.argmax()),
         watched=_watched(others, len(ids), steered),
-        controls=controls,
-        controlled=controlled,
-        refused=refused,
         prediction=prediction,
         far=_far_out(steered, maxima),
     )
+
+
+def _run_controls(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+    c, ids = wanted.controls, list(wanted.tokens)
+    if not c.n:
+        return Controlled(None, [], None)
+    circuit = {(n.layer, n.feature) for row in [*wanted.rows, *wanted.outcomes] for n in row.nodes}
+    held: dict[str, Any] = {"protocol": wanted.protocol, "layers": wanted.layers}
+    try:
+        controls = matched(model, [ids], outcome.edits, c.kind, c.n, c.seed, graph, avoid=circuit, **held)
+        drawn = [control.prompts[0] for control in controls.sets]
+        runs = model.steer_many(tokens=ids, conditions=drawn, **held)
+        return Controlled(controls, [float(run.delta[outcome.follow]) for run in runs], None)
+    except TracerError as problem:
+        return Controlled(None, [], str(problem))
 
 
 def dose(model: ReplacementModel, wanted: Steering) -> list[tuple[float, Steered]]:
