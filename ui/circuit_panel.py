@@ -15,6 +15,7 @@ from ui.node_words import short_name
 from ui.selection import Selection
 from ui.session import get_lab, me
 from ui.sidebar import plain
+from ui.slot import shows
 
 START = 12  # features that a circuit may begin with
 SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
@@ -28,11 +29,20 @@ def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: 
         if draft.theirs is not None:
             _conflict(draft)
     title, notes = f"circuit_title_{draft.graph[:12]}", f"circuit_notes_{draft.graph[:12]}"
-    st.session_state[title], st.session_state[notes] = draft.body.title, draft.body.notes
-    st.text_input("Title", key=title, on_change=_typed, args=(draft, "title", title), max_chars=300)
+    shows(title, draft.body.title)
+    shows(notes, draft.body.notes)
+    st.text_input("Title", draft.body.title, key=title, on_change=_typed, args=(draft, "title", title), max_chars=300)
     with st.container():
         _pins(graph, draft, selection)
-    st.text_area("Notes", key=notes, on_change=_typed, args=(draft, "notes", notes), height=80, max_chars=20_000)
+    st.text_area(
+        "Notes",
+        draft.body.notes,
+        key=notes,
+        on_change=_typed,
+        args=(draft, "notes", notes),
+        height=80,
+        max_chars=20_000,
+    )
     _buttons(graph, draft, selection, thresholds)
     if draft.record is not None:
         _versions(draft)
