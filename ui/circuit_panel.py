@@ -90,19 +90,18 @@ def _strongest(graph: Graph) -> list[str]:
 
 
 def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
-    save, undo, redo, more = st.columns([2, 1, 1, 2])
-    save.button(
+    row = st.container(horizontal=True, gap="small")
+    row.button(
         "Save",
         key="circuit_save",
         type="primary",
         disabled=not draft.changed or draft.theirs is not None,
         on_click=said,
         args=(lambda: _save(draft, selection, thresholds),),
-        width="stretch",
     )
-    undo.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo, width="stretch")
-    redo.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo, width="stretch")
-    with more.popover("More", width="stretch"):
+    row.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo)
+    row.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo)
+    with row.popover("More"):
         if draft.record is not None:
             st.caption("This link opens the circuit with its graph, thresholds and selection.")
             st.code(f"{st.context.url}?circuit={draft.record}", language=None, wrap_lines=True)

@@ -22,10 +22,11 @@ WORDS = {BOTH: "shared", LEFT: "only left", RIGHT: "only right"}
 MOST_POINTS = 3_000
 """Drawn at most, the most influential first."""
 
-PERCENT = st.column_config.NumberColumn(format="%.2f %%", width=70)
-NUMBER = st.column_config.NumberColumn(format="%.3g", width=70)
+PERCENT = st.column_config.NumberColumn(format="%.2f %%", width=105)
+SHARE = st.column_config.NumberColumn(format="%.2f %%", width=70)
+NUMBER = st.column_config.NumberColumn(format="%.3g", width=110)
 CHANGE = st.column_config.NumberColumn(format="%+.2f %%", width=75, help="Right less left, of all influence.")
-ACTIVATION_CHANGE = st.column_config.NumberColumn(format="%+.3g", width=110, help="Right less left.")
+ACTIVATION_CHANGE = st.column_config.NumberColumn(format="%+.3g", width=125, help="Right less left.")
 SCORE_NAMES = {
     "replacement": "Replacement",
     "completeness": "Completeness",
@@ -124,8 +125,8 @@ def _targets_and_scores(found: Comparison) -> None:
         height=min(250, 38 + 35 * len(table)),
         alt="the targets of both graphs with their probabilities",
         column_config={
-            "left": PERCENT,
-            "right": PERCENT,
+            "left": SHARE,
+            "right": SHARE,
             "logit left": st.column_config.NumberColumn(format="%.2f", help="Less the mean logit."),
             "logit right": st.column_config.NumberColumn(format="%.2f", help="Less the mean logit."),
         },
