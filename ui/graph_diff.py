@@ -18,6 +18,8 @@ from ui.node_words import target_name
 from ui.sidebar import plain
 from ui.token_strip import token_strip
 
+BY_KEYBOARD = "By keyboard: the arrows, then Shift and Space."
+
 WORDS = {BOTH: "shared", LEFT: "only left", RIGHT: "only right"}
 MOST_POINTS = 3_000
 """Drawn at most, the most influential first."""
@@ -219,7 +221,7 @@ def _features(left_key: str, right_key: str, left: Graph, right: Graph, features
     )
     rows = event["selection"]["rows"]
     if not rows or rows[0] >= len(table):
-        st.caption("Select a row to open the feature in either graph.")
+        st.caption(f"Select a row to open the feature in either graph. {BY_KEYBOARD}")
         return
     chosen = table.iloc[rows[0]]
     for side, column, key in zip((LEFT, RIGHT), st.columns(2, gap="medium"), (left_key, right_key), strict=True):

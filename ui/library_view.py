@@ -15,7 +15,7 @@ from tracer.graph.prune import Pruned
 from ui.circuit_draft import draft_of
 from ui.explorer import DEFAULT_EDGES, DEFAULT_NODES
 from ui.export_menu import export_menu
-from ui.graph_diff import graph_diff
+from ui.graph_diff import BY_KEYBOARD, graph_diff
 from ui.library_import import import_graphs
 from ui.library_search import Labels, circuit_matches, find_graphs, labels_with, words_of
 from ui.session import get_lab, me
@@ -120,7 +120,7 @@ def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], la
             kwargs={"left": left, "right": right},
         )
     else:
-        st.caption("Select a row to open or delete it, or two rows to compare them.")
+        st.caption(f"Select a row to open or delete it, or two rows to compare them. {BY_KEYBOARD}")
 
 
 def _one_graph(service: Service, entry: Entry) -> None:
@@ -188,7 +188,7 @@ def _circuits(service: Service, entries: Mapping[str, Entry], words: Sequence[st
     )
     rows = _chosen(table, "circuits", words, {"saved": WHEN, "graph kept": KEPT}, several=False)
     if not rows:
-        st.caption("Select a row to open or delete it.")
+        st.caption(f"Select a row to open or delete it. {BY_KEYBOARD}")
         return
     record = circuits[rows[0]]
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
