@@ -76,21 +76,19 @@ def _one(graph: Graph, draft: Draft, suggestion: Suggestion, key: str) -> None:
             max_chars=300,
         )
         st.caption(f"{plain(', '.join(names[:SHOWN]))}{more}. Why: {plain(suggestion.why)}.")
-        accept, refuse = st.columns(2)
+        row = st.container(horizontal=True, gap="small")
         ids = [graph.ids[node] for node in suggestion.nodes]
-        accept.button(
+        row.button(
             "Accept",
             key=f"accept_{key}",
             on_click=lambda: said(lambda: draft.group(st.session_state[f"suggested_{key}"], ids)),
             disabled=not name.strip(),
-            width="stretch",
         )
-        refuse.button(
+        row.button(
             "Refuse",
             key=f"refuse_{key}",
             on_click=st.session_state["refused_groups"].add,
             args=(_name(graph, draft, suggestion),),
-            width="stretch",
         )
 
 

@@ -15,6 +15,7 @@ const KEYS = [
   ["+, −, 0", "zoom in, zoom out, show all; also Ctrl and the wheel, and a double click"],
   ["Esc", "let go of what is dragged; close the paths; then clear cursor and selection"],
   ["?", "this list"],
+  ["Shift Space", "in a table on this page: select the row"],
 ];
 
 function make(tag, className, attributes = {}, text = "") {

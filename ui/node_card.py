@@ -29,21 +29,21 @@ NO_MODEL = "What it says and where it is active need the model of this graph, wh
 
 def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection, draft: Draft) -> None:
     node = None if selection.id is None else graph.index[selection.id]
-    head, pin, close = st.columns([6, 1.6, 1])
+    head, buttons = st.columns([6, 2.8])
     with head:
         card_head(graph, node, heard=selection.reported)
     if node is None:
         return
     pinned = graph.ids[node] in draft.body.pins
-    pin.button(
+    row = buttons.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small")
+    row.button(
         "Unpin" if pinned else "Pin",
         key="pin",
         help="Into the circuit, or out of it",
         on_click=draft.toggle,
         args=(graph.ids[node],),
-        width="stretch",
     )
-    if close.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
+    if row.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
         selection.choose(None)
         st.rerun(scope="fragment")
     if not view.pruned.node_mask[node]:

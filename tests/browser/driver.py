@@ -137,3 +137,63 @@ def idle(page: Page) -> None:
     """No run of the page is under way: what is clicked next stays where it is."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.wait_for_timeout(300)
+
+
+def press(page: Page, name: str) -> None:
+    main(page).get_by_role("button", name=name, exact=True).click()
+
+
+def circuit(page: Page) -> Locator:
+    """The panel of the circuit that is worked on."""
+    return page.locator(".st-key-circuit")
+
+
+def pins(page: Page) -> list[str]:
+    return ask(page, "pins()")
+
+
+def short_link(page: Page) -> str:
+    """Of a saved circuit: path and query."""
+    press(page, "More")
+    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
+    page.keyboard.press("Escape")
+    found = re.search(r"/graph\?circuit=[0-9a-f]{12}$", link)
+    assert found, link
+    return found[0]
+
+
+def choose(page: Page, ids: list[str]) -> list[str]:
+    """Select several nodes of the canvas, and no others."""
+    canvas_of(page).press("Escape")
+    idle(page)
+    for id in ids:
+        canvas_of(page).click(position=ask(page, "position(argument)", id), modifiers=["Shift"])
+    assert ask(page, "selection()") == ids
+    return ids
+
+
+def search_paths(page: Page, token: str, target: str) -> list[dict[str, Any]]:
+    """Find both by the canvas's search, select them, and ask for the strongest paths from the one to the other."""
+    page.get_by_label("Search nodes").fill(target)
+    page.keyboard.press("Enter")
+    end = until(lambda: ask(page, "selected()"))
+    page.get_by_label("Search nodes").fill(token)
+    start = next(id for id in ask(page, "matches()") if id.startswith("E_"))
+    canvas_of(page).click(position=ask(page, "position(argument)", start), modifiers=["Shift"])
+    assert ask(page, "selection()") == [end, start]
+    canvas_of(page).press("t")
+    return ask(page, "paths()")
+
+
+def tab(page: Page, name: str) -> None:
+    main(page).get_by_role("tab", name=name).click()
+
+
+def table(page: Page) -> Locator:
+    """The first on the page, or of the tab that is open."""
+    return main(page).get_by_test_id("stDataFrame").locator("visible=true").first
+
+
+def pick(page: Page, row: int) -> None:
+    """The box in front of a row."""
+    table(page).click(position={"x": 15, "y": 52 + 35 * row})

@@ -3,23 +3,27 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
-from tests.browser.conftest import Visit
 from tests.browser.driver import (
     FEATURE,
     ask,
     canvas_of,
     card,
+    circuit,
     clear_nodes,
     click_node,
     expect_card,
     idle,
     main,
+    pins,
+    press,
+    short_link,
     trace,
     until,
 )
 from tests.browser.looks import violations
+from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -36,18 +40,6 @@ def test_a_circuit_from_its_first_pin_to_two_editors(visit: Visit) -> None:
     two_who_edit_at_once_both_keep_their_work(visit, page)
     deleted_and_brought_back(page)
     take_the_label_away(page)
-
-
-def circuit(page: Page) -> Locator:
-    return page.locator(".st-key-circuit")
-
-
-def press(page: Page, name: str) -> None:
-    main(page).get_by_role("button", name=name, exact=True).click()
-
-
-def pins(page: Page) -> list[str]:
-    return ask(page, "pins()")
 
 
 def pin_label_save_and_open_the_link_elsewhere(visit: Visit, page: Page) -> None:
@@ -72,10 +64,7 @@ def pin_label_save_and_open_the_link_elsewhere(visit: Visit, page: Page) -> None
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 1")
 
-    press(page, "More")
-    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
-    assert re.search(r"\?circuit=[0-9a-f]{12}$", link)
-    other = visit(link[link.index("/graph") :])
+    other = visit(short_link(page))
     until(lambda: pins(other) == ids)
     assert ask(other, "selected()") == ids[-1]
     expect(other.locator(".st-key-circuit").get_by_role("textbox", name="Title")).to_have_value("Ball games")
@@ -139,10 +128,7 @@ def group_two_and_see_them_drawn(page: Page) -> None:
 
 
 def two_who_edit_at_once_both_keep_their_work(visit: Visit, page: Page) -> None:
-    press(page, "More")
-    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
-    page.keyboard.press("Escape")
-    other = visit(link[link.index("/graph") :])
+    other = visit(short_link(page))
     until(lambda: pins(other) == pins(page))
     for tab, title in ((page, "mine"), (other, "theirs too")):
         field = tab.locator(".st-key-circuit").get_by_role("textbox", name="Title")

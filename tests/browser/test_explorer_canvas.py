@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.driver import FEATURE, ask, canvas_of, clear_nodes, idle, main, settled, trace, until
+from tests.browser.driver import FEATURE, ask, canvas_of, choose, clear_nodes, main, search_paths, settled, trace, until
+from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -75,15 +75,6 @@ def several_are_pinned_as_one_change(page: Page) -> None:
     until(lambda: ask(page, "pins()") == [])
 
 
-def choose(page: Page, ids: list[str]) -> list[str]:
-    canvas_of(page).press("Escape")
-    idle(page)
-    for id in ids:
-        canvas_of(page).click(position=ask(page, "position(argument)", id), modifiers=["Shift"])
-    assert ask(page, "selection()") == ids
-    return ids
-
-
 def what_is_hidden_is_counted(page: Page) -> None:
     canvas_of(page).press("Escape")
     page.get_by_role("button", name="Filter:").click()
@@ -105,15 +96,9 @@ def status(page: Page) -> str:
 
 def paths_lead_to_the_answer(page: Page) -> None:
     """From a token to the likeliest answer; the products are those of the links' shares, strongest first."""
-    page.get_by_label("Search nodes").fill("baloncesto")
-    page.keyboard.press("Enter")
-    end = until(lambda: ask(page, "selected()"))
+    paths = search_paths(page, "Jordan", "baloncesto")
+    end, start = ask(page, "selection()")
     assert end == "LOGIT_0"
-    page.get_by_label("Search nodes").fill("Jordan")
-    start = next(id for id in ask(page, "matches()") if id.startswith("E_"))
-    canvas_of(page).click(position=ask(page, "position(argument)", start), modifiers=["Shift"])
-    canvas_of(page).press("t")
-    paths = ask(page, "paths()")
     assert 1 <= len(paths) <= 5
     assert all(path["nodes"][0] == start and path["nodes"][-1] == end for path in paths)
     sizes = [abs(path["weight"]) for path in paths]
