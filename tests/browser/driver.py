@@ -40,7 +40,7 @@ def start_trace(page: Page) -> None:
 def wait_for_graph(page: Page, seconds: float = 90) -> str:
     """The graph page has opened by itself and drawn its canvas; the graph's key."""
     page.wait_for_url(re.compile(r"/graph\?"), timeout=1000 * seconds)
-    canvas_of(page).wait_for()
+    expect(canvas_of(page)).to_be_visible(timeout=30_000)  # says what is there instead
     until(lambda: ask(page, "ids()"))
     found = re.search(r"graph=([0-9a-f]+)", page.url)
     assert found, page.url

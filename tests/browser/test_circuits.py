@@ -84,6 +84,8 @@ def undo_redo_and_versions(page: Page) -> None:
     until(lambda: len(pins(page)) == len(before) - 1)
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 2")
+    expect(circuit(page).get_by_role("button", name="Restore", include_hidden=True)).to_have_count(2)
+    idle(page)
     circuit(page).get_by_text("Versions", exact=True).click()
     circuit(page).get_by_role("button", name="Restore").last.click()
     expect(circuit(page)).to_contain_text("saved, version 3")

@@ -8,7 +8,19 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import FEATURE, ask, canvas_of, choose, clear_nodes, main, search_paths, settled, trace, until
+from tests.browser.driver import (
+    FEATURE,
+    ask,
+    canvas_of,
+    choose,
+    clear_nodes,
+    idle,
+    main,
+    search_paths,
+    settled,
+    trace,
+    until,
+)
 from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 
 import tracer
 from cache import GraphCache
-from tests.browser.conftest import ROOT, _free_port, _wait_for
 from tests.browser.driver import card, until
+from tests.browser.serving import ROOT, free_port, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -33,7 +33,7 @@ def starting(
     graph = gemma.trace("Fact: Michael Jordan plays the game of", max_nodes=300)
     assert GraphCache(tmp_path / "cache" / "graphs", 100_000_000).put(KEY, graph)
     (tmp_path / "models").symlink_to(store.resolve())
-    port, log = _free_port(), tmp_path / "server.log"
+    port, log = free_port(), tmp_path / "server.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HYPOGRAPH_")}
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -44,7 +44,7 @@ def starting(
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
         yield f"http://127.0.0.1:{port}", log
         process.terminate()
         assert process.wait(30) == 0

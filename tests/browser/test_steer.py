@@ -11,8 +11,11 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Visit
 from tests.browser.driver import idle, main, trace, until
+from tests.browser.looks import violations
+from tests.browser.serving import Visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
 PROMPT = "Hecho: Michael Jordan juega al"
 
@@ -110,4 +113,5 @@ def test_the_page_fits_its_window(visit: Visit, theme: str, width: int, tmp_path
     expect(main(page)).to_contain_text(re.compile(r"20 controls: mean"))
     idle(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert violations(page, axe, f"steer, {theme}, {width}") == []
     page.screenshot(path=tmp_path / f"steer_{theme}_{width}.png", full_page=True)
