@@ -22,6 +22,7 @@ class Steering:
     graph: str | None = None  # the key of the graph that it came from
     prompt: str = ""
     tokens: tuple[int, ...] = ()  # of the prompt as it stands
+    made_for: str = ""  # fingerprints of model and features: tokens and feature numbers are theirs
     rows: list[SteeredRow] = field(default_factory=list)
     outcomes: list[SteeredRow] = field(default_factory=list)  # supernodes that are looked at, whether steered or not
     protocol: str = "clamp"
@@ -31,6 +32,13 @@ class Steering:
     record: str | None = None
     revision: int = 0  # raised when the rows are others, so that their fields start anew
     removed: list[tuple[int, SteeredRow]] = field(default_factory=list)
+
+    def fits(self, model: ReplacementModel) -> bool:
+        """Was it begun with this model and these features? A new one is, from now on."""
+        now = f"{model.model_fingerprint} {model.basis_fingerprint}"
+        if not self.rows and self.made_for != now:
+            self.made_for, self.tokens = now, ()
+        return self.made_for == now
 
     def change(self, at: int, **fields: object) -> None:
         """Raises ValidationError for a number that is none."""
@@ -91,7 +99,12 @@ def from_circuit(key: str, graph: Graph, draft: Draft) -> Steering:
         SteeredRow.model_validate(row.model_dump() | {"amount": START, "on": i == 0}) for i, row in enumerate(rows)
     ]
     return Steering(
-        graph=key, prompt=str(graph.meta.get("prompt", "")), tokens=tuple(graph.token_ids), rows=first, outcomes=rows
+        graph=key,
+        prompt=str(graph.meta.get("prompt", "")),
+        tokens=tuple(graph.token_ids),
+        made_for=f"{graph.meta['model_fingerprint']} {graph.meta.get('basis_fingerprint')}",
+        rows=first,
+        outcomes=rows,
     )
 
 
@@ -100,6 +113,7 @@ def from_record(id: str, body: SteeringBody, graph: str | None) -> Steering:
         graph=graph,
         prompt=body.prompt,
         tokens=body.tokens,
+        made_for=f"{body.model_fingerprint} {body.basis_fingerprint}",
         rows=list(body.rows),
         protocol=body.protocol,
         layers=body.layers,

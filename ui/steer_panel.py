@@ -11,7 +11,6 @@ from tracer import ReplacementModel, TracerError
 from tracer.errors import first_fault
 from ui import steer_form
 from ui.circuit_draft import draft_of
-from ui.feature_facts import made_by
 from ui.session import get_lab, me
 from ui.sidebar import plain
 from ui.steer_draft import Steering, from_record, steering, take_circuit
@@ -49,11 +48,13 @@ def follow_address(service: Service) -> None:
 def steer_panel(service: Service, model: ReplacementModel) -> None:
     wanted = steering()
     graph = service.graph(wanted.graph) if wanted.graph else None
-    if graph is not None and not made_by(model, graph):
+    if not wanted.fits(model):
+        of = "This graph" if graph is not None else "What is steered here"
         st.warning(
-            f"This graph was made by {plain(str(graph.meta['model']))}, {plain(str(graph.meta['features']))}; the model"
-            " that is loaded is another, and its features are others. Choose that model on the Trace page."
+            f"{of} was made with another model, or other features, than {plain(model.name)}, {plain(model.basis.name)},"
+            " which are loaded: numbers of features and tokens mean nothing there. Load those again, or start anew."
         )
+        st.button("Start anew", key="steer_anew", on_click=_anew)
         return
     left, right = st.columns([6, 7], gap="large")
     with left:
@@ -82,6 +83,11 @@ def steer_panel(service: Service, model: ReplacementModel) -> None:
     st.divider()
     text_under_edits(model, wanted, outcome.edits)
     _save(model, wanted, outcome, controlled)
+
+
+def _anew() -> None:
+    st.session_state["steering"] = Steering()
+    st.query_params.clear()
 
 
 def _words(model: ReplacementModel, outcome: Outcome) -> None:

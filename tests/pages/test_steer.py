@@ -162,3 +162,15 @@ def test_a_feature_is_added_by_its_numbers() -> None:
     last = len(service.model.token_ids(PROMPT)) - 1
     steered = service.model.steer(PROMPT, [Edit(1, last, 7, factor=-1)])
     assert metric(app, "KL") == f"{steered.kl:.3f}"
+
+
+def test_what_was_made_with_another_model_is_not_steered() -> None:
+    app, service, _key, _ids = steered_page()
+    app.button(key="steer_save").click().run()
+    (record,) = get_lab().find("steering", me())
+    other = record.head.body.model_copy(update={"basis_fingerprint": "another", "tokens": (10**9,)})
+    foreign = get_lab().create(me(), About(), other)
+    shown = open_page("pages/steer.py", run=foreign.id)
+    assert "made with another model" in texts(shown) and not shown.metric
+    shown.button(key="steer_anew").click().run()
+    assert "Nothing is steered yet" in texts(sound(shown)) and service.model is not None
