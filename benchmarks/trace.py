@@ -29,6 +29,7 @@ from tracer.attribution.cost import sweep_operations
 from tracer.attribution.selection import largest, n_candidates, total_attribution
 from tracer.attribution.sweep import Sweep, first_position, make_layout
 from tracer.errors import silent
+from ui.graph_payload import graph_view, unpruned
 
 PROMPT = "Michael Jordan plays the sport of"
 REPEATS = 5
@@ -36,6 +37,17 @@ TOKENS = (8, 16, 32, 64)
 TOKENS_NODES = 2000  # asked for; the sweep takes all candidates of the first stage
 NODES = (1000, 2000, 4000)
 PRUNE_NODES = 5000
+THRESHOLDS = (
+    (0.5, 0.9),
+    (0.8, 0.98),
+    (0.95, 0.99),
+    (0.98, 0.995),
+    (1.0, 0.5),
+    (1.0, 0.9),
+    (1.0, 0.98),
+    (1.0, 0.999),
+    (1.0, 1.0),
+)  # shares of nodes and edges
 WORST = (512, 500)  # tokens, nodes
 QUICK_TOKENS, QUICK_NODES, QUICK_WORST = (4, 8), (10, 20), (12, 10)
 TEXT = (
@@ -125,14 +137,23 @@ def print_node_growth(model: ReplacementModel, sizes: tuple[int, ...], repeats: 
 def print_pruning(model: ReplacementModel, nodes: int, repeats: int) -> None:
     """What a slider costs: the whole graph's influence is known by then."""
     graph = model.trace(PROMPT, max_nodes=nodes)
+    unpruned("benchmark", graph)
     graph.prune()
     edges = graph.adjacency.nnz
-    title(f"Pruning again: {graph.layout.first_bias:,} nodes, {edges:,} edges; best of {repeats}")
-    table("node share", "edge share", "nodes kept", "edges kept", "seconds")
-    for thresholds in ((0.5, 0.9), (0.8, 0.98), (0.95, 0.99), (1.0, 1.0)):
+    title(f"Pruning again: {graph.layout.first_bias:,} nodes, {edges:,} edges; best of {repeats}; seconds")
+    print("page: pruning, the scores of what is kept, and what the canvas draws (at most 10,000 edges)")
+    table("node share", "edge share", "nodes kept", "edges kept", "pruning", "page")
+    for thresholds in THRESHOLDS:
         seconds = best(lambda thresholds=thresholds: graph.prune(*thresholds), repeats)
+        page = best(lambda thresholds=thresholds: view_anew(graph, thresholds), repeats)
         pruned = graph.prune(*thresholds)
-        table(*thresholds, f"{pruned.node_mask.sum():,}", f"{pruned.kept.nnz:,}", f"{seconds:.3f}")
+        kept = f"{pruned.node_mask.sum():,}", f"{pruned.kept.nnz:,}"
+        table(*thresholds, *kept, f"{seconds:.3f}", f"{page:.3f}")
+
+
+def view_anew(graph: tracer.Graph, thresholds: tuple[float, float]) -> None:
+    graph_view.clear()
+    graph_view("benchmark", graph, *thresholds)
 
 
 def print_rate(model: ReplacementModel, n_tokens: int, repeats: int) -> None:

@@ -6,6 +6,7 @@ folder's database before diskcache opens it, since the database also holds setti
 Knows nothing of graphs.
 """
 
+import logging
 import os
 import re
 import sqlite3
@@ -17,9 +18,15 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_BINARY, MODE_RAW, MODE_TEXT, UNKNOWN
 
+log = logging.getLogger(__name__)
+
 # What Disk.filename makes. A row can name any path: reading it leaks, and dropping it deletes, someone's file.
 _OWN_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 _TABLES_OF_DISKCACHE = {"Settings", "Cache"}
+
+
+class CacheError(Exception):
+    """The cache cannot be opened. The message is one line that says what to change."""
 
 
 class Spoiled(ValueError):
@@ -114,3 +121,43 @@ def vet(folder: Path) -> None:
             changed = key.startswith("sqlite_") and value != DEFAULT_SETTINGS[key]
             if changed or (key in METADATA and not isinstance(value, int)):
                 raise Spoiled(f"the cache's database has a changed setting, {key}")
+
+
+def open_vetted(folder: Path, size_limit: int) -> diskcache.Cache:
+    """Least recently used go first. A database that does not pass `vet`, or is damaged, is dropped: it starts empty.
+
+    Raises OSError or sqlite3.OperationalError where the folder can't be used.
+    """
+    try:
+        return _opened(folder, size_limit)
+    except (Spoiled, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.OperationalError):  # locked, read-only: not the contents' fault
+            raise
+        log.warning("the cache %s was spoiled and starts empty: %s", folder, error)
+        for suffix in ("", "-wal", "-shm"):
+            Path(folder, DBNAME + suffix).unlink(missing_ok=True)
+        return _opened(folder, size_limit)
+
+
+def _opened(folder: Path, size_limit: int) -> diskcache.Cache:
+    vet(folder)
+    return diskcache.Cache(
+        str(folder),
+        timeout=10,
+        disk=PlainDisk,
+        eviction_policy="least-recently-used",
+        size_limit=size_limit,
+        cull_limit=1,  # the default of 10 empties a cache of large values
+    )
+
+
+def unusable(folder: Path, error: Exception) -> CacheError:
+    return CacheError(
+        f"the cache folder {folder} cannot be used ({reason(error)}): set HYPOGRAPH_HOME, "
+        "or HYPOGRAPH_CACHE for the cache alone, to a folder of yours that can be written to"
+    )
+
+
+def reason(error: Exception) -> str:
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return text.splitlines()[0]

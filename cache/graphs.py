@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diskcache
-from diskcache.core import DBNAME
 
 import tracer
-from cache.disk import PlainDisk, Spoiled, vet
+from cache.disk import CacheError, Spoiled, open_vetted, reason, unusable
 
 if TYPE_CHECKING:
     from tracer.graph.peek import FeatureNodes
@@ -33,10 +32,6 @@ log = logging.getLogger(__name__)
 _RESERVE = 128 * 1024  # bytes of the limit that SQLite's own pages may take
 _ORPHAN_AGE = 3600.0  # seconds; a younger file may be one that another process is about to enter in the table
 _FAILURES = (OSError, sqlite3.Error, diskcache.Timeout)  # full, read-only, locked, damaged
-
-
-class CacheError(Exception):
-    """The cache cannot be opened. The message is one line that says what to change."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +85,11 @@ class GraphCache:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
-            self._cache = self._open()
+            self._cache = open_vetted(folder, size_limit_bytes)
             self._make_room(0)  # the limit may have been lowered since the last start
             self._sweep_orphans()
         except _FAILURES as error:
-            raise CacheError(
-                f"the cache folder {folder} cannot be used ({_reason(error)}): set HYPOGRAPH_HOME, "
-                "or HYPOGRAPH_CACHE for the cache alone, to a folder of yours that can be written to"
-            ) from error
+            raise unusable(folder, error) from error
 
     def get(self, key: str) -> tracer.Graph | None:
         """The graph, now the most recently used; None when it is not there or cannot be trusted."""
@@ -191,7 +183,7 @@ class GraphCache:
             return int(self._cache.clear())
         except _FAILURES as error:
             self._cache.close()
-            raise CacheError(f"the cache folder {self.folder} could not be cleared: {_reason(error)}") from error
+            raise CacheError(f"the cache folder {self.folder} could not be cleared: {reason(error)}") from error
 
     def volume(self) -> int:
         """Bytes on disk: the graphs and their table."""
@@ -206,28 +198,6 @@ class GraphCache:
         except _FAILURES as error:
             self._warn("could not be read", error)
             return False
-
-    def _open(self) -> diskcache.Cache:
-        try:
-            return self._open_vetted()
-        except (Spoiled, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, read-only: not the contents' fault
-                raise
-            log.warning("the cache %s was spoiled and starts empty: %s", self.folder, error)
-            for suffix in ("", "-wal", "-shm"):
-                Path(self.folder, DBNAME + suffix).unlink(missing_ok=True)
-            return self._open_vetted()
-
-    def _open_vetted(self) -> diskcache.Cache:
-        vet(self.folder)
-        return diskcache.Cache(
-            str(self.folder),
-            timeout=10,
-            disk=PlainDisk,
-            eviction_policy="least-recently-used",
-            size_limit=self.size_limit,
-            cull_limit=1,  # the default of 10 empties a cache of large values
-        )
 
     def _make_room(self, incoming: int) -> None:
         """Evict until `incoming` bytes fit.
@@ -251,7 +221,7 @@ class GraphCache:
                 self._cache.disk.remove(name)
 
     def _warn(self, what: str, error: Exception) -> None:
-        log.warning("the cache %s %s: %s", self.folder, what, _reason(error))
+        log.warning("the cache %s %s: %s", self.folder, what, reason(error))
         # A COMMIT that failed leaves this thread inside its transaction, where every later write would fail too.
         self._cache.close()
 
@@ -267,8 +237,3 @@ def _parse(tag: object) -> dict[str, Any]:
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-def _reason(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return text.splitlines()[0]

@@ -3,7 +3,7 @@
 Texts are hostile: they are bounded here, and shown as text by those who show them.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -12,7 +12,11 @@ Prose = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$
 NodeId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Layer = Annotated[int, Field(ge=0, lt=10_000)]
+
 MOST_NODES = 5_000
+MOST_TOKENS = 20_000
 
 
 class _Body(BaseModel):
@@ -53,3 +57,45 @@ class CircuitBody(_Body):
         if not set(members) <= set(self.pins):
             raise ValueError("a group holds pinned nodes only")
         return self
+
+
+class SteeredNode(_Body):
+    """A feature at a token of the prompt."""
+
+    layer: Layer
+    position: Annotated[int, Field(ge=0, lt=MOST_TOKENS)]
+    feature: Annotated[int, Field(ge=0)]
+
+
+class SteeredRow(_Body):
+    """A feature or a supernode that is set, as one."""
+
+    name: Line
+    nodes: tuple[SteeredNode, ...] = Field(min_length=1, max_length=MOST_NODES)
+    unit: Literal["factor", "value", "maximum"] = "factor"  # × own activation; the activation; own + × the maximum
+    amount: Number = 0.0
+    onward: bool = False  # at every token from there on, generated ones too
+    on: bool = True
+
+
+class ControlsBody(_Body):
+    kind: Line
+    n: Annotated[int, Field(ge=0, le=10_000)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class SteeringBody(_Body):
+    """A steering run: everything that is needed to run it again, and the figures that it gave."""
+
+    title: Line
+    prompt: Prose = ""
+    tokens: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=MOST_TOKENS)
+    model: Line
+    model_fingerprint: Line
+    basis_fingerprint: Line
+    rows: tuple[SteeredRow, ...] = Field(default=(), max_length=MOST_NODES)
+    protocol: Literal["direct", "constrained", "clamp", "free"] = "clamp"
+    layers: tuple[Layer, Layer] | None = None
+    follow: int | None = None  # the token whose logit is followed
+    controls: ControlsBody | None = None
+    figures: dict[str, Number] = Field(default_factory=dict)  # of the run when it was saved

@@ -13,13 +13,17 @@ from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lab.bodies import CircuitBody, LabelBody
+from lab.bodies import CircuitBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
 from lab.schema import PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
-KINDS: dict[str, type[CircuitBody] | type[LabelBody]] = {"circuit": CircuitBody, "label": LabelBody}
+KINDS: dict[str, type[CircuitBody] | type[LabelBody] | type[SteeringBody]] = {
+    "circuit": CircuitBody,
+    "label": LabelBody,
+    "steering": SteeringBody,
+}
 VISIBILITIES = ("lab", "private")
 
 
@@ -228,7 +232,9 @@ def _heads() -> Subquery:
     )
 
 
-def _revision(record: str, number: int, author: Person, body: CircuitBody | LabelBody, now: datetime) -> RevisionRow:
+def _revision(
+    record: str, number: int, author: Person, body: CircuitBody | LabelBody | SteeringBody, now: datetime
+) -> RevisionRow:
     return RevisionRow(
         record_id=record, number=number, author_id=author.id, created=now, body=body.model_dump_json(exclude_none=True)
     )

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from lab.bodies import CircuitBody, LabelBody
+from lab.bodies import CircuitBody, LabelBody, SteeringBody
 
-Body = TypeVar("Body", CircuitBody, LabelBody)
+Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody)
 
 
 @dataclass(frozen=True)

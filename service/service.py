@@ -4,6 +4,7 @@ One worker thread does all the work, so the model and its device need no lock of
 every method but `wait` and `stop` returns at once. Knows nothing of Streamlit; people are opaque strings.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from functools import partial
 
 import tracer
-from cache import GraphCache, Sightings, graph_key
+from cache import FactCache, GraphCache, Sightings, graph_key
 from service.background import Background
 from service.board import Board
+from service.facts import FeatureFacts
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
+from service.public_records import PublicRecords
 from service.settings import Settings
 from service.shelf import Shelf
 from service.slot import Choice, ModelSlot, ModelView
@@ -22,6 +25,8 @@ from service.trouble import explain, release_memory, spare_long_lived
 
 log = logging.getLogger(__name__)
 
+_FACTS_BYTES = 200_000_000  # what features say (0.5 kB each), and what Neuronpedia says of them (up to 100 kB)
+_AT_EXIT = 10.0  # seconds for the step that is under way, when the interpreter ends
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
 
@@ -31,6 +36,9 @@ class Service:
         self.settings = settings
         self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
         self.sightings = Sightings(self.cache)
+        facts = FactCache(settings.cache / "features", _FACTS_BYTES)
+        self.facts = FeatureFacts(facts)
+        self.public_records = PublicRecords(settings, facts)
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load
@@ -48,9 +56,11 @@ class Service:
             if self._worker is None or not self._worker.is_alive():
                 self._stopping = False
                 self._spawn()
+                atexit.register(self._leave)
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Let the running job finish, for at most `timeout` seconds; drop the queued ones. True if the worker ended."""
+        atexit.unregister(self._leave)
         with self._changed:
             self._stopping = True
             self._board.drop_queue("the server stopped before this ran: run it again")
@@ -65,6 +75,16 @@ class Service:
                     self._board.running.cancel_requested = True
             worker.join(_PATIENCE)
         return not worker.is_alive()
+
+    def _leave(self) -> None:
+        """The interpreter ends: so must the worker first, or torch's C++ aborts the process when its thread is cut off.
+
+        What it does is given up at its next step; a build is saved.
+        """
+        with self._changed:
+            if self._board.running is not None:
+                self._board.running.cancel_requested = True
+        self.stop(_AT_EXIT)
 
     # -- the model ----------------------------------------------------------------------------------------------------
 
@@ -253,6 +273,10 @@ class Service:
         """The share that is built; None if there are none of the loaded model, and none are being built."""
         model = self._slot.model
         return None if model is None else self._background.share(model)
+
+    def collects_dashboards(self) -> bool:
+        """Are they being built, or will they be when there is time."""
+        return self._background.wanted(self._slot.model)
 
     def _trace(self, job: Job) -> None:
         request, model = job.request, self._slot.model

@@ -31,6 +31,7 @@ class FeatureSource:
     kind: str  # "plt" or "clt"
     size: str  # how many features
     licence: str = "see its page on the Hub"
+    neuronpedia: str = ""  # what it is called there, under the model's name here; empty where it is not there
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,20 @@ GEMMA_3_CHAT = Prefix("circuit-tracer", chat=(2, 105, 2364, 107))
 """<bos><start_of_turn>user\\n: positions without features (study/circuit-tracer.md §1.5)."""
 
 
+_GEMMA_3_4B_IT = {"16k": "gemmascope-2-transcoder-16k", "262k": "gemmascope-transcoder-262k"}
+"""On Neuronpedia. As its graph server names them; of other sizes it does not say which sets its own are."""
+
+
 def _gemma_3(size: str, gb: float, tuned: bool, package: GgufPackage | None = None, note: str = "") -> Preset:
     """Gemma 3 with GemmaScope 2. The Hub calls the smallest base model by its size alone."""
     end = "it" if tuned else "pt"
     name = f"gemma-3-{size}" + ("" if size == "270m" and not tuned else f"-{end}")
     scope = f"mwhanna/gemma-scope-2-{size}-{end}"
     plt = f"{scope}/transcoder_all/width_"
+
+    def there(width: str) -> str:
+        return _GEMMA_3_4B_IT[width] if name == "gemma-3-4b-it" else ""
+
     return Preset(
         name=name,
         hub_id=f"google/{name}",
@@ -97,16 +106,16 @@ def _gemma_3(size: str, gb: float, tuned: bool, package: GgufPackage | None = No
         terms=GEMMA,
         note=note or ("Instruction-tuned; " if tuned else "") + "GemmaScope 2 transcoders.",
         features=(
-            FeatureSource("plt-16k", f"{plt}16k_l0_small_affine", "plt", "16,384 a layer", SCOPE),
-            FeatureSource("plt-262k", f"{plt}262k_l0_small_affine", "plt", "262,144 a layer", SCOPE),
+            FeatureSource("plt-16k", f"{plt}16k_l0_small_affine", "plt", "16,384 a layer", SCOPE, there("16k")),
+            FeatureSource("plt-262k", f"{plt}262k_l0_small_affine", "plt", "262,144 a layer", SCOPE, there("262k")),
             FeatureSource("clt-262k", f"{scope}/clt/width_262k_l0_medium_affine", "clt", "262,144 in all", SCOPE),
         ),
         prefix=GEMMA_3_CHAT if tuned else PLAIN if package else CIRCUIT_TRACER,
     )
 
 
-def _qwen_3(size: str, gb: float, repository: str) -> Preset:
-    source = FeatureSource("plt", f"mwhanna/{repository}", "plt", "per layer", "MIT")
+def _qwen_3(size: str, gb: float, repository: str, neuronpedia: str = "") -> Preset:
+    source = FeatureSource("plt", f"mwhanna/{repository}", "plt", "per layer", "MIT", neuronpedia)
     name = f"qwen3-{size.lower()}"
     return Preset(
         name, f"Qwen/Qwen3-{size}", None, gb, APACHE, "Open weights, ReLU transcoders.", (source,), CIRCUIT_TRACER
@@ -153,9 +162,18 @@ PRESETS = {
             terms=GEMMA,
             note="The model of most published graphs.",
             features=(
-                FeatureSource("plt-16k", "mntss/gemma-scope-transcoders", "plt", "16,384 a layer", SCOPE),
+                FeatureSource(
+                    "plt-16k",
+                    "mntss/gemma-scope-transcoders",
+                    "plt",
+                    "16,384 a layer",
+                    SCOPE,
+                    neuronpedia="gemmascope-transcoder-16k",
+                ),
                 FeatureSource("clt-426k", "mntss/clt-gemma-2-2b-426k", "clt", "426,000 in all"),
-                FeatureSource("clt-2.5m", "mntss/clt-gemma-2-2b-2.5M", "clt", "2.5 million in all"),
+                FeatureSource(
+                    "clt-2.5m", "mntss/clt-gemma-2-2b-2.5M", "clt", "2.5 million in all", neuronpedia="clt-hp"
+                ),
             ),
             prefix=CIRCUIT_TRACER,
         ),
@@ -186,7 +204,7 @@ PRESETS = {
         ),
         _qwen_3("0.6B", 1.5, "qwen3-0.6b-transcoders-lowl0"),
         _qwen_3("1.7B", 4.1, "qwen3-1.7b-transcoders-lowl0"),
-        _qwen_3("4B", 8.0, "qwen3-4b-transcoders"),
+        _qwen_3("4B", 8.0, "qwen3-4b-transcoders", "transcoder-hp"),
         _qwen_3("8B", 16.4, "qwen3-8b-transcoders"),
         _qwen_3("14B", 29.5, "qwen3-14b-transcoders-lowl0"),
         _gemma_3("270m", 0.54, tuned=True),
@@ -222,3 +240,16 @@ def notice_of(meta: dict[str, Any]) -> str | None:
         if meta["features"] in (source.name, source.reference)
     ]
     return ". ".join(text.rstrip(".") for text in said) + "."
+
+
+def neuronpedia_set(model: str, features: str) -> tuple[str, str] | None:
+    """What the model and its feature set, as a graph's `meta` names them, are called on Neuronpedia. None: not there.
+
+    A layer's source is "LAYER-SET"; the features have the numbers that they have here.
+    """
+    preset = PRESETS.get(model) or next((preset for preset in PRESETS.values() if preset.hub_id == model), None)
+    if preset is None:
+        return None
+    called = (source.neuronpedia for source in preset.features if features in (source.name, source.reference))
+    there = next(called, "")
+    return (preset.name, there) if there else None

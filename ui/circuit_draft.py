@@ -67,6 +67,20 @@ class Draft:
         members = [pin for pin in self.body.pins if pin in nodes]
         self.set(groups=[*(group for group in others if group["nodes"]), {"name": name, "nodes": members}])
 
+    def join(self, nodes: Sequence[str], onto: str, name: str) -> None:
+        """Nodes into the group that `onto` is in, else with it into a new one of that name; as one change."""
+        home = next((group for group in self.body.groups if onto in group.nodes), None)
+        if home is None:
+            return self.bring_in([], [(name, [*nodes, onto])])
+        nodes = [node for node in nodes if node not in home.nodes]
+        groups = [group.model_dump() for group in self.body.groups]
+        for group in groups:
+            group["nodes"] = [node for node in group["nodes"] if node not in nodes]
+            if onto in group["nodes"]:
+                group["nodes"] += nodes
+        pins = list(dict.fromkeys([*self.body.pins, *nodes]))
+        self.set(pins=pins, groups=[group for group in groups if group["nodes"]])
+
     def rename(self, nodes: Sequence[str], name: str) -> None:
         """The group of just these nodes, if there is one (any more): a page may be behind."""
         groups = [group.model_dump() for group in self.body.groups]

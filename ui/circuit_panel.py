@@ -15,6 +15,8 @@ from ui.node_words import short_name
 from ui.selection import Selection
 from ui.session import get_lab, me
 from ui.sidebar import plain
+from ui.slot import shows
+from ui.steer_draft import take_circuit
 
 START = 12  # features that a circuit may begin with
 SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
@@ -28,11 +30,20 @@ def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: 
         if draft.theirs is not None:
             _conflict(draft)
     title, notes = f"circuit_title_{draft.graph[:12]}", f"circuit_notes_{draft.graph[:12]}"
-    st.session_state[title], st.session_state[notes] = draft.body.title, draft.body.notes
-    st.text_input("Title", key=title, on_change=_typed, args=(draft, "title", title), max_chars=300)
+    shows(title, draft.body.title)
+    shows(notes, draft.body.notes)
+    st.text_input("Title", draft.body.title, key=title, on_change=_typed, args=(draft, "title", title), max_chars=300)
     with st.container():
         _pins(graph, draft, selection)
-    st.text_area("Notes", key=notes, on_change=_typed, args=(draft, "notes", notes), height=80, max_chars=20_000)
+    st.text_area(
+        "Notes",
+        draft.body.notes,
+        key=notes,
+        on_change=_typed,
+        args=(draft, "notes", notes),
+        height=80,
+        max_chars=20_000,
+    )
     _buttons(graph, draft, selection, thresholds)
     if draft.record is not None:
         _versions(draft)
@@ -80,19 +91,27 @@ def _strongest(graph: Graph) -> list[str]:
 
 
 def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
-    save, undo, redo, more = st.columns([2, 1, 1, 2])
-    save.button(
+    row = st.container(horizontal=True, gap="small")
+    row.button(
         "Save",
         key="circuit_save",
         type="primary",
         disabled=not draft.changed or draft.theirs is not None,
         on_click=said,
         args=(lambda: _save(draft, selection, thresholds),),
-        width="stretch",
     )
-    undo.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo, width="stretch")
-    redo.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo, width="stretch")
-    with more.popover("More", width="stretch"):
+    row.button("↶", key="circuit_undo", help="Undo", disabled=not draft.past, on_click=draft.undo)
+    row.button("↷", key="circuit_redo", help="Redo", disabled=not draft.undone, on_click=draft.redo)
+    features = graph.layout.n_features
+    if row.button(
+        "Steer",
+        key="circuit_steer",
+        help="Set these features to values, and see what the model says then.",
+        disabled=not any(graph.index.get(id, features) < features for id in draft.body.pins),
+    ):
+        take_circuit(draft.graph, graph, draft)
+        st.switch_page("pages/steer.py", query_params={"graph": draft.graph})
+    with row.popover("More"):
         if draft.record is not None:
             st.caption("This link opens the circuit with its graph, thresholds and selection.")
             st.code(f"{st.context.url}?circuit={draft.record}", language=None, wrap_lines=True)

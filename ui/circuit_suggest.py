@@ -8,7 +8,7 @@ from tracer.dashboards import store
 from tracer.graph.suggest import Evidence, Suggestion, spread_of, suggest
 from ui.circuit_draft import Draft
 from ui.circuit_panel import said
-from ui.feature_facts import made_by, record_of, vocabulary
+from ui.feature_facts import made_by, record_of
 from ui.node_words import short_name
 from ui.sidebar import plain
 from ui.slot import clear_rest
@@ -76,21 +76,19 @@ def _one(graph: Graph, draft: Draft, suggestion: Suggestion, key: str) -> None:
             max_chars=300,
         )
         st.caption(f"{plain(', '.join(names[:SHOWN]))}{more}. Why: {plain(suggestion.why)}.")
-        accept, refuse = st.columns(2)
+        row = st.container(horizontal=True, gap="small")
         ids = [graph.ids[node] for node in suggestion.nodes]
-        accept.button(
+        row.button(
             "Accept",
             key=f"accept_{key}",
             on_click=lambda: said(lambda: draft.group(st.session_state[f"suggested_{key}"], ids)),
             disabled=not name.strip(),
-            width="stretch",
         )
-        refuse.button(
+        row.button(
             "Refuse",
             key=f"refuse_{key}",
             on_click=st.session_state["refused_groups"].add,
             args=(_name(graph, draft, suggestion),),
-            width="stretch",
         )
 
 
@@ -111,7 +109,7 @@ def _evidence(service: Service, graph: Graph, nodes: list[int]) -> dict[int, Evi
 def _of(service: Service, model: ReplacementModel, graph: Graph, node: int) -> Evidence:
     layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
     negative = graph.activation[node] < 0
-    raised, lowered = vocabulary(model, layer, feature)
+    raised, lowered = service.facts.says(model, layer, feature)
     activations = model.activations(record_of(model, graph.token_ids), layer, feature).numpy()
     folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
     found = store.read(folder, layer, feature)

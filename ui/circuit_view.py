@@ -11,15 +11,17 @@ from ui.circuit_draft import Draft
 from ui.circuit_panel import said
 from ui.circuit_suggest import suggestions
 from ui.node_words import short_name
-from ui.palette import NEGATIVE, POSITIVE
+from ui.palette import palette
 from ui.selection import Selection
 from ui.sidebar import plain
 from ui.slot import clear_rest
 
 MOST_DRAWN = 100  # supernodes; streamlit-agraph gets slow beyond
 WEAKEST = 0.01  # share of the target's input below which an edge is not drawn
-GAP = 180.0  # pixels between the middles of neighbours
-LEVEL = 120.0  # and between rows
+GAP = 180.0  # units between the middles of neighbours
+LEVEL = 90.0  # and between rows
+ASIDE = 60.0  # of every other row: else an edge between rows runs through the nodes in between
+HEIGHTS = 420, 760  # pixels of the drawing, by its rows
 STEP = 55.0  # pixels of one move
 MOVES = {"←": ("left", -1, 0), "→": ("right", 1, 0), "↑": ("up", 0, -1), "↓": ("down", 0, 1)}
 
@@ -93,19 +95,23 @@ def _draw(
         )
         for name, members, influence, (x, y) in zip(names, supernodes, circuit.influence, places, strict=True)
     ]
+    ours = palette()
     edges = [
         Edge(
             source=supernodes[source][0],
             target=supernodes[target][0],
-            color=POSITIVE if circuit.flow[target, source] > 0 else NEGATIVE,
+            color=ours.positive if circuit.flow[target, source] > 0 else ours.negative,
             width=float(1 + 12 * abs(circuit.flow[target, source])),
             dashes=bool(circuit.flow[target, source] < 0),
             label=f"{circuit.flow[target, source]:+.0%}",
+            font={"size": 16, "color": ours.text, "strokeColor": ours.ground, "strokeWidth": 4},
             title=f"{circuit.effect[target, source]:+.3g} in all",
         )
         for target, source in zip(*np.nonzero(abs(circuit.flow) >= WEAKEST), strict=True)
     ]
-    config = Config(width="100%", height=420, directed=True, physics=False, hierarchical=False)
+    rows = len({y for _, y in places})
+    height = int(np.clip(LEVEL * rows, *HEIGHTS))
+    config = Config(width="100%", height=height, directed=True, physics=False, hierarchical=False)
     found = agraph(nodes=nodes, edges=edges, config=config)
     st.caption("An edge: the signed share of the target's input (dashed: negative). Click a node to select it.")
     return found if isinstance(found, str) and found in graph.index else None
@@ -114,7 +120,7 @@ def _draw(
 def _places(
     graph: Graph, supernodes: list[list[str]], moved: dict[str, tuple[float, float]]
 ) -> list[tuple[float, float]]:
-    """Layers upward, tokens to the right, each where its members are on average; neighbours in a row keep apart.
+    """Layers upward, tokens to the right, each by where its members are on average; neighbours in a row keep apart.
 
     `moved`: where a person put them, by the first member.
     """
@@ -122,9 +128,10 @@ def _places(
     rows = [round(float(np.mean([layer[graph.index[id]] for id in nodes]))) for nodes in supernodes]
     columns = [float(np.mean([position[graph.index[id]] for id in nodes])) for nodes in supernodes]
     levels = {row: level for level, row in enumerate(sorted(set(rows)))}
+    steps = {column: step for step, column in enumerate(sorted(set(columns)))}  # no room for tokens without nodes
     places, end = [(0.0, 0.0)] * len(supernodes), dict.fromkeys(rows, -np.inf)
     for at in sorted(range(len(supernodes)), key=lambda at: (rows[at], columns[at])):
-        x = max(columns[at] * GAP, end[rows[at]] + GAP)
+        x = max(steps[columns[at]] * GAP + levels[rows[at]] % 2 * ASIDE, end[rows[at]] + GAP)
         end[rows[at]] = x
         places[at] = (float(x), -LEVEL * levels[rows[at]])
     return [moved.get(members[0], place) for members, place in zip(supernodes, places, strict=True)]
@@ -142,19 +149,18 @@ def _move(
     if at is None:
         st.caption("Select one of these nodes to move it in the drawing.")
     else:
-        text, *buttons = st.columns([4, 1, 1, 1, 1], vertical_alignment="center", wrap=False)
-        text.caption(f"Move {plain(names[at][:40])}")
-        for column, (sign, (word, x, y)) in zip(buttons, MOVES.items(), strict=True):
-            place = (places[at][0] + x * STEP, places[at][1] + y * STEP)
-            column.button(
-                sign,
-                key=f"move_{word}",
-                help=f"Move {word}",
-                on_click=lambda place=place: said(
-                    lambda: draft.set(positions=draft.body.positions | {supernodes[at][0]: place})
-                ),
-                width="stretch",
-            )
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f"Move {plain(names[at][:40])}", width="content")
+            for sign, (word, x, y) in MOVES.items():
+                place = (places[at][0] + x * STEP, places[at][1] + y * STEP)
+                st.button(
+                    sign,
+                    key=f"move_{word}",
+                    help=f"Move {word}",
+                    on_click=lambda place=place: said(
+                        lambda: draft.set(positions=draft.body.positions | {supernodes[at][0]: place})
+                    ),
+                )
     moved = bool(draft.body.positions)
     if moved:
         st.button(
@@ -189,19 +195,19 @@ def _groups(graph: Graph, draft: Draft, known: list[str]) -> None:
 def _made(draft: Draft) -> None:
     """The groups that there are: their names can be changed, and each can be dissolved."""
     for at, group in enumerate(draft.body.groups):
-        field, dissolve = st.columns([4, 1], vertical_alignment="bottom")
         key = f"group_{at}_{len(draft.past)}"
-        field.text_input(
-            f"Group {at + 1}: {len(group.nodes)} nodes",
-            value=group.name,
-            key=key,
-            max_chars=300,
-            on_change=lambda nodes=group.nodes, key=key: said(lambda: draft.rename(nodes, st.session_state[key])),
-        )
-        dissolve.button(
-            "✕",
-            key=f"dissolve_{at}",
-            help="Dissolve the group; its nodes stay pinned",
-            on_click=lambda nodes=group.nodes: said(lambda: draft.dissolve(nodes)),
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            st.text_input(
+                f"Group {at + 1}: {len(group.nodes)} nodes",
+                value=group.name,
+                key=key,
+                max_chars=300,
+                on_change=lambda nodes=group.nodes, key=key: said(lambda: draft.rename(nodes, st.session_state[key])),
+            )
+            st.button(
+                "✕",
+                key=f"dissolve_{at}",
+                help="Dissolve the group; its nodes stay pinned",
+                on_click=lambda nodes=group.nodes: said(lambda: draft.dissolve(nodes)),
+            )
     clear_rest("circuit_groups_places", len(draft.body.groups))

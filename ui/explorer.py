@@ -48,7 +48,8 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             help="Prunes again: the fewest edges that hold this share of all edge scores.",
         )
         view = graph_view(key, graph, node_threshold, edge_threshold)
-        counts, share, export = st.columns([6, 1, 1.2], vertical_alignment="center")
+        counts, menus = st.columns([6, 2.4], vertical_alignment="center")
+        menus = menus.container(horizontal=True, horizontal_alignment="right", gap="small")
         counts.caption(_counts(graph, view))
         selection = selection_of(key)
         selection.follow_address(graph.index)
@@ -62,12 +63,13 @@ def explorer(service: Service, key: str, graph: Graph) -> None:
             height=740,
             on_pin=lambda ids: said(lambda: _pin(draft, ids)),
             on_group=lambda ids: said(lambda: draft.bring_in([], [(_group_name(draft), ids)])),
+            on_join=lambda ids: said(lambda: draft.join(ids[:-1], ids[-1], _group_name(draft))),
         )
         selection.follow_canvas(reported, visible)
-        with share.popover("Link", width="stretch"):
+        with menus.popover("Link"):
             st.caption("Opens this graph with this selection and these thresholds, for whoever uses this server.")
             st.code(f"{st.context.url}?{urlencode(st.query_params.to_dict())}", language=None, wrap_lines=True)
-        with export:
+        with menus:
             export_menu(key, graph, view.pruned, draft.body, (node_threshold, edge_threshold))
         below = st.container()
     with card_side, st.container(border=True, key="card"):

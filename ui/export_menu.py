@@ -31,7 +31,7 @@ def export_menu(
 ) -> None:
     """`place` tells two menus on one page apart."""
     name = f"hypograph-{key[:8]}"
-    with st.popover("Export", width="stretch"):
+    with st.popover("Export"):
         addresses = st.checkbox(
             "With e-mail addresses",
             key=f"export_addresses{place}",

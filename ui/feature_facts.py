@@ -1,4 +1,4 @@
-"""What the loaded model tells of a graph's features, kept for the session: forward pass, vocabulary."""
+"""What the loaded model tells of a graph: did it make it, and the forward pass over its prompt, kept for a while."""
 
 from collections.abc import Sequence
 
@@ -22,20 +22,6 @@ def record_of(model: ReplacementModel, ids: Sequence[int]) -> Record:
 @st.cache_resource(max_entries=2, ttl="10m", show_spinner=False)  # patterns and streams of every layer
 def _record(fingerprints: str, _model: ReplacementModel, ids: tuple[int, ...]) -> Record:
     return _model.record(ids)
-
-
-def vocabulary(
-    model: ReplacementModel, layer: int, feature: int
-) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """`ReplacementModel.says`, kept."""
-    return _says(_fingerprints(model), model, layer, feature)
-
-
-@st.cache_data(max_entries=5000, show_spinner=False)
-def _says(
-    fingerprints: str, _model: ReplacementModel, layer: int, feature: int
-) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    return _model.says(layer, feature)
 
 
 def _fingerprints(model: ReplacementModel) -> str:

@@ -12,6 +12,7 @@ from tracer.errors import first_fault
 from ui.node_words import FEATURE
 from ui.session import get_lab, me
 from ui.sidebar import plain
+from ui.slot import shows
 
 
 def labels_of(key: str, graph: Graph) -> dict[str, str]:
@@ -38,10 +39,12 @@ def label_field(key: str, graph: Graph, node: int) -> None:
     known: list[Record[LabelBody]] = get_lab().find("label", me(), about)
     record = known[0] if known else None
     field = f"label_{graph.ids[node]}"
-    st.session_state[field] = "" if record is None else record.head.body.text
+    text = "" if record is None else record.head.body.text
+    shows(field, text)
     everywhere = about.feature is not None
     st.text_input(
         "Label",
+        text,
         key=field,
         placeholder="what this feature stands for" if everywhere else "what this node stands for here",
         max_chars=300,

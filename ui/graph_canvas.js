@@ -18,6 +18,7 @@ class GraphCanvas extends CanvasView {
     for (const name of ["backdrop", "nodes", "focus"]) this.layers[name] = document.createElement("canvas");
     this.fitted = new Map(); // labels cut to their width
     this.buildDom();
+    this.drag = new NodeDrag(this);
     this.input = new CanvasInput(this);
     new ResizeObserver(() => this.resize()).observe(this.frame);
     // Streamlit's font may arrive after the first drawing; texts were measured with another one.
@@ -81,6 +82,7 @@ class GraphCanvas extends CanvasView {
   render({ data, setStateValue, setTriggerValue }, moved) {
     this.pin = (ids) => setTriggerValue("pin", ids);
     this.group = (ids) => setTriggerValue("group", ids);
+    this.join = (ids) => setTriggerValue("join", ids); // the last is the node that the others were dropped on
     this.send = (id) => setStateValue("selected", (this.sentId = id));
     if (moved) this.sentId = null; // Python forgets the state of a component that leaves the page
     const overlay = data.overlay ?? {}, overlayKey = JSON.stringify(overlay), theme = readTheme(this.root);
@@ -91,6 +93,7 @@ class GraphCanvas extends CanvasView {
     if (newGraph) {
       this.rev = data.rev;
       this.graph = JSON.parse(data.graph);
+      this.drag.end();
       this.reindex();
       this.hovered = this.corner = this.matchAt = -1;
       for (const id of this.others) if (!this.index.byId.has(id)) this.others.delete(id);
@@ -131,8 +134,8 @@ class GraphCanvas extends CanvasView {
     const selected = index.byId.get(this.selectedId) ?? -1; // a node that pruning removed stays selected, undrawn
     const corner = this.corner >= 0 && hovered >= 0 ? [this.corner, hovered].map((node) => this.placeOf(node)) : null;
     return { index, plan, screen, theme, box, rotated, tilted, labelOf, labels, fitted, hovered, hoverLinks, selected, hidden,
-      chosen, links, paths, pathAt, matches, placed, band: this.band ?? corner, overlay: { pins: this.pins },
-      canvas: { width, height } };
+      chosen, links, paths, pathAt, matches, placed, band: this.band ?? corner, drag: this.drag,
+      overlay: { pins: this.pins }, canvas: { width, height } };
   }
 
   /** Redraw layers, which stay while the mouse moves, and the frame. */
@@ -328,9 +331,14 @@ class GraphCanvas extends CanvasView {
   showTooltip(node) {
     this.tooltip.hidden = node < 0;
     if (node < 0) return;
-    const [title, ...lines] = factsOf(this, node);
-    this.tooltip.replaceChildren(make("div", "title", {}, title), ...lines.map((line) => make("div", "fact", {}, line)));
-    const { offsetWidth, offsetHeight } = this.tooltip, x = this.screen.x(node), y = this.screen.y(node);
+    const [title, ...lines] = factsOf(this, node), { x, y } = this.placeOf(node);
+    this.putTooltip(x, y, [make("div", "title", {}, title), ...lines.map((line) => make("div", "fact", {}, line))]);
+  }
+
+  putTooltip(x, y, lines) {
+    this.tooltip.hidden = false;
+    this.tooltip.replaceChildren(...lines);
+    const { offsetWidth, offsetHeight } = this.tooltip;
     const right = x + 14 + offsetWidth < this.width, below = y - offsetHeight - 10 < 0;
     this.tooltip.style.left = `${clamp(right ? x + 14 : x - 14 - offsetWidth, 2, this.width - offsetWidth - 2)}px`;
     this.tooltip.style.top = `${clamp(below ? y + 12 : y - offsetHeight - 10, 2, this.height - offsetHeight - 2)}px`;

@@ -1,7 +1,7 @@
 """The attribution graph as a canvas: layers × tokens, drawn and explored in the browser.
 
 An inline Components-v2 component. The browser owns selection, hover, zoom, filter, search and the keyboard; Python is
-told the selected node, and which nodes to pin or to group, so a click costs about a kilobyte and hovering nothing. The
+told the selected node, and which to pin, group or join, so a click costs about a kilobyte and hovering nothing. The
 graph is sent again only when `data` changes (a new `rev`, overlay or `select`). Knows nothing of models, graphs on disk
 or labels: pages hand it columns.
 """
@@ -17,7 +17,7 @@ import streamlit as st
 EMBEDDING, LOGIT = 2, 3  # of the kinds 0 feature, 1 error, 2 embedding, 3 logit, 4 bias
 _VISIBLE = {"\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "\u00a0": "␣"}
 _FOLDER = Path(__file__).parent
-_PARTS = ("layout", "filter", "paths", "words", "draw", "labels", "export", "panels", "tools", "input", "view")
+_PARTS = ("layout", "filter", "paths", "words", "draw", "labels", "export", "panels", "tools", "drag", "input", "view")
 _SCRIPTS = (*(f"graph_canvas_{part}.js" for part in _PARTS), "graph_canvas.js")  # one module: the last one exports
 
 _component = st.components.v2.component(
@@ -55,6 +55,7 @@ def graph_canvas(
     height: int = 560,
     on_pin: Callable[[list[str]], None] | None = None,
     on_group: Callable[[list[str]], None] | None = None,
+    on_join: Callable[[list[str]], None] | None = None,
 ) -> str | None:
     """Draw `graph` and return the id of the node that is selected in the browser, or None.
 
@@ -77,6 +78,7 @@ def graph_canvas(
         height: pixels, with the legend.
         on_pin: called with the ids of the selected nodes, one or more, when `p` or its button is pressed.
         on_group: the same for `g`, two or more.
+        on_join: called with the ids of nodes that were dragged onto another one, which is the last of the list.
 
     Returns:
         An id among `graph["nodes"]["id"]`: a browser can send anything, so all else is None, and so is a selected node
@@ -99,6 +101,7 @@ def graph_canvas(
         on_selected_change=_rerun_only,
         on_pin_change=lambda: tell("pin", on_pin),
         on_group_change=lambda: tell("group", on_group),
+        on_join_change=lambda: tell("join", on_join),
     )
     selected = state.get("selected")
     if select is not None and st.session_state.get(f"{key}:nonce") != select["nonce"]:

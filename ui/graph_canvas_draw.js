@@ -312,7 +312,7 @@ function paintAxes(ctx, scene) {
 
 /** The frame: cached layers, then what hover and a drag add, then the axes' texts. `layers` = { backdrop, nodes, focus }. */
 function paintFrame(ctx, scene, layers) {
-  const { theme, box, hovered, hoverLinks, canvas, band } = scene, isNew = hovered >= 0 && !scene.chosen.includes(hovered);
+  const { theme, box, hovered, hoverLinks, canvas, band, drag } = scene, isNew = hovered >= 0 && !scene.chosen.includes(hovered);
   ctx.clearRect(0, 0, canvas.width, canvas.height);
   const [backdrop, nodes] = fading(scene);
   for (const [image, alpha] of [[layers.backdrop, backdrop], [layers.nodes, nodes], [layers.focus, 1]]) {
@@ -334,6 +334,7 @@ function paintFrame(ctx, scene, layers) {
     ctx.fillStyle = theme.band;
     ctx.fillRect(Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y));
   }
+  drag.draw(ctx, scene);
   ctx.restore();
   paintAxes(ctx, scene);
 }

@@ -9,11 +9,13 @@ const KEYS = [
   ["b", "box on or off: then dragging draws the box, or Enter at two nodes sets its corners"],
   ["p", "pin what is selected"],
   ["g", "make one group of what is selected"],
+  ["Drag onto a node", "group the two, or all that is selected with it; into its group, if it has one"],
   ["t", "strongest paths between two selected nodes"],
   ["/", "search by name, label or token; Enter goes to the next match"],
   ["+, −, 0", "zoom in, zoom out, show all; also Ctrl and the wheel, and a double click"],
-  ["Esc", "close the paths, then clear cursor and selection"],
+  ["Esc", "let go of what is dragged; close the paths; then clear cursor and selection"],
   ["?", "this list"],
+  ["Shift Space", "in a table on this page: select the row"],
 ];
 
 function make(tag, className, attributes = {}, text = "") {

@@ -18,14 +18,17 @@ from ui.node_words import target_name
 from ui.sidebar import plain
 from ui.token_strip import token_strip
 
+BY_KEYBOARD = "By keyboard: the arrows, then Shift and Space."
+
 WORDS = {BOTH: "shared", LEFT: "only left", RIGHT: "only right"}
 MOST_POINTS = 3_000
 """Drawn at most, the most influential first."""
 
-PERCENT = st.column_config.NumberColumn(format="%.2f %%", width=70)
-NUMBER = st.column_config.NumberColumn(format="%.3g", width=70)
+PERCENT = st.column_config.NumberColumn(format="%.2f %%", width=105)
+SHARE = st.column_config.NumberColumn(format="%.2f %%", width=70)
+NUMBER = st.column_config.NumberColumn(format="%.3g", width=110)
 CHANGE = st.column_config.NumberColumn(format="%+.2f %%", width=75, help="Right less left, of all influence.")
-ACTIVATION_CHANGE = st.column_config.NumberColumn(format="%+.3g", width=110, help="Right less left.")
+ACTIVATION_CHANGE = st.column_config.NumberColumn(format="%+.3g", width=125, help="Right less left.")
 SCORE_NAMES = {
     "replacement": "Replacement",
     "completeness": "Completeness",
@@ -124,8 +127,8 @@ def _targets_and_scores(found: Comparison) -> None:
         height=min(250, 38 + 35 * len(table)),
         alt="the targets of both graphs with their probabilities",
         column_config={
-            "left": PERCENT,
-            "right": PERCENT,
+            "left": SHARE,
+            "right": SHARE,
             "logit left": st.column_config.NumberColumn(format="%.2f", help="Less the mean logit."),
             "logit right": st.column_config.NumberColumn(format="%.2f", help="Less the mean logit."),
         },
@@ -218,7 +221,7 @@ def _features(left_key: str, right_key: str, left: Graph, right: Graph, features
     )
     rows = event["selection"]["rows"]
     if not rows or rows[0] >= len(table):
-        st.caption("Select a row to open the feature in either graph.")
+        st.caption(f"Select a row to open the feature in either graph. {BY_KEYBOARD}")
         return
     chosen = table.iloc[rows[0]]
     for side, column, key in zip((LEFT, RIGHT), st.columns(2, gap="medium"), (left_key, right_key), strict=True):

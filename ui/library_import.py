@@ -17,6 +17,9 @@ from ui.circuit_draft import draft_of
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
+MOST_SHOWN_WHOLE = 2_000
+"""Nodes of a graph that is opened without pruning it again."""
+
 MOST_LABELS = 1_000
 """Of one file, taken into the record at once."""
 
@@ -60,8 +63,17 @@ def import_graphs(service: Service) -> None:
     st.success(
         f"Imported, with {len(report.pins):,} pins, {len(report.supernodes):,} groups, {len(report.labels):,} labels."
     )
-    st.page_link("pages/graph.py", label="Open the graph", icon=":material/hub:", query_params={"graph": key})
+    st.page_link("pages/graph.py", label="Open the graph", icon=":material/hub:", query_params=_opening(service, key))
     _take_labels(key, report)
+
+
+def _opening(service: Service, key: str) -> dict[str, str]:
+    """Such JSON was pruned by who wrote it: it opens as it is, unless it is too large to be read so."""
+    graph = service.graph(key)
+    pruned = graph is not None and graph.meta["imported"]["format"] == "neuronpedia"
+    if graph is None or not pruned or graph.layout.first_bias > MOST_SHOWN_WHOLE:
+        return {"graph": key}
+    return {"graph": key, "nodes": "1", "edges": "1"}
 
 
 def _imported(service: Service, key: str, data: bytes, suffix: str) -> Report:

@@ -15,13 +15,14 @@ from tracer.graph.prune import Pruned
 from ui.circuit_draft import draft_of
 from ui.explorer import DEFAULT_EDGES, DEFAULT_NODES
 from ui.export_menu import export_menu
-from ui.graph_diff import graph_diff
+from ui.graph_diff import BY_KEYBOARD, graph_diff
 from ui.library_import import import_graphs
 from ui.library_search import Labels, circuit_matches, find_graphs, labels_with, words_of
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
 MOST_GRAPHS = 2_000
+MOST_ROWS = 10  # of a table that does not scroll
 WHEN = st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")
 MEGABYTES = st.column_config.NumberColumn(format="%.1f", width=60)
 KEPT = st.column_config.CheckboxColumn(help="Else its prompt is to be traced again first.")
@@ -76,7 +77,7 @@ def _chosen(
         table,
         key=f"library_{what}_{len(table)}_{' '.join(words)}",
         hide_index=True,
-        height=min(420, 38 + 35 * len(table)),
+        height="content" if len(table) <= MOST_ROWS else 420,
         on_select="rerun",
         selection_mode="multi-row" if several else "single-row",
         alt=f"{what}, the latest first",
@@ -119,19 +120,19 @@ def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], la
             kwargs={"left": left, "right": right},
         )
     else:
-        st.caption("Select a row to open or delete it, or two rows to compare them.")
+        st.caption(f"Select a row to open or delete it, or two rows to compare them. {BY_KEYBOARD}")
 
 
 def _one_graph(service: Service, entry: Entry) -> None:
-    open_, delete, export, _ = st.columns([1, 1, 1, 3])
-    open_.page_link(
-        "pages/graph.py", label="Open", icon=":material/hub:", query_params={"graph": entry.key}, width="stretch"
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    row.page_link(
+        "pages/graph.py", label="Open", icon=":material/hub:", query_params={"graph": entry.key}, width="content"
     )
-    delete.button("Delete", key="delete_graph", on_click=_forget, args=(service, entry), width="stretch")
+    row.button("Delete", key="delete_graph", on_click=_forget, args=(service, entry))
     graph = service.graph(entry.key)
     if graph is not None:
         body = draft_of(entry.key, str(entry.meta.get("prompt", ""))).body
-        with export:
+        with row:
             _export(entry.key, graph, body, (DEFAULT_NODES, DEFAULT_EDGES), place="_graphs")
 
 
@@ -187,18 +188,18 @@ def _circuits(service: Service, entries: Mapping[str, Entry], words: Sequence[st
     )
     rows = _chosen(table, "circuits", words, {"saved": WHEN, "graph kept": KEPT}, several=False)
     if not rows:
-        st.caption("Select a row to open or delete it.")
+        st.caption(f"Select a row to open or delete it. {BY_KEYBOARD}")
         return
     record = circuits[rows[0]]
-    open_, delete, export, _ = st.columns([1, 1, 1, 3])
-    open_.page_link(
-        "pages/graph.py", label="Open", icon=":material/hub:", query_params={"circuit": record.id}, width="stretch"
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    row.page_link(
+        "pages/graph.py", label="Open", icon=":material/hub:", query_params={"circuit": record.id}, width="content"
     )
-    delete.button("Delete", key="delete_circuit", on_click=_delete_circuit, args=(record,), width="stretch")
+    row.button("Delete", key="delete_circuit", on_click=_delete_circuit, args=(record,))
     graph = service.graph(record.about.graph or "")
     if graph is not None:
         body = record.head.body
-        with export:
+        with row:
             _export(record.about.graph or "", graph, body, (body.node_threshold, body.edge_threshold), "_circuits")
 
 

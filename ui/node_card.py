@@ -10,36 +10,40 @@ from ui.card_head import card_head
 from ui.circuit_draft import Draft
 from ui.elsewhere import elsewhere
 from ui.feature_examples import examples
-from ui.feature_facts import made_by, record_of, vocabulary
+from ui.feature_facts import made_by, record_of
 from ui.feature_label import label_field
+from ui.follow import follow
 from ui.graph_canvas import pretty_token
 from ui.graph_payload import GraphView
 from ui.node_words import FEATURE, short_name
+from ui.public_record import public_record
 from ui.selection import Selection
 from ui.set_examples import set_examples
+from ui.sidebar import plain
 from ui.token_strip import token_strip
 from ui.try_text import try_text
 
 ROWS = 200  # of the inputs and outputs, the strongest
+NO_MODEL = "What it says and where it is active need the model of this graph, which is not loaded."
 
 
 def node_card(service: Service, key: str, graph: Graph, view: GraphView, selection: Selection, draft: Draft) -> None:
     node = None if selection.id is None else graph.index[selection.id]
-    head, pin, close = st.columns([6, 1.6, 1])
+    head, buttons = st.columns([6, 2.8])
     with head:
         card_head(graph, node, heard=selection.reported)
     if node is None:
         return
     pinned = graph.ids[node] in draft.body.pins
-    pin.button(
+    row = buttons.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small")
+    row.button(
         "Unpin" if pinned else "Pin",
         key="pin",
         help="Into the circuit, or out of it",
         on_click=draft.toggle,
         args=(graph.ids[node],),
-        width="stretch",
     )
-    if close.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
+    if row.button("✕", key="close_card", help="Clear the selection", type="tertiary"):
         selection.choose(None)
         st.rerun(scope="fragment")
     if not view.pruned.node_mask[node]:
@@ -52,16 +56,26 @@ def node_card(service: Service, key: str, graph: Graph, view: GraphView, selecti
         _edges(graph, view, node, selection, *graph.outputs(node), side="outputs")
     if graph.layout.kind[node] == FEATURE:
         model = service.model
+        layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
         if model is None or not made_by(model, graph):
-            st.caption("What it says and where it is active need the model of this graph, which is not loaded.")
+            if not follow(lambda: _loading(service)):
+                st.caption(NO_MODEL)
         else:
-            layer, feature = int(graph.layout.layer[node]), int(graph.layout.feature[node])
             _activity(model, graph, node)
             try_text(service, model, layer, feature)
-            _says(model, graph, node)
+            _says(service, model, graph, node)
             examples(service, model, layer, feature, float(graph.activation[node]))
             set_examples(model, layer, feature)
+        public_record(service, graph, layer, feature)
         elsewhere(service, key, graph, node, selection)
+
+
+def _loading(service: Service) -> str | None:
+    """While a model is on its way, be it this graph's or another; the sidebar says how far."""
+    state = service.model_state()
+    if state.state != "loading":
+        return None
+    return f":material/hourglass_empty: {NO_MODEL} {plain(state.name)} is being loaded."
 
 
 def _edges(
@@ -128,9 +142,9 @@ def _activity(model: ReplacementModel, graph: Graph, node: int) -> None:
     )
 
 
-def _says(model: ReplacementModel, graph: Graph, node: int) -> None:
+def _says(service: Service, model: ReplacementModel, graph: Graph, node: int) -> None:
     layout = graph.layout
-    raised, lowered = vocabulary(model, int(layout.layer[node]), int(layout.feature[node]))
+    raised, lowered = service.facts.says(model, int(layout.layer[node]), int(layout.feature[node]))
     sign = -1 if graph.activation[node] < 0 else 1
     st.markdown(
         "**What it says**",

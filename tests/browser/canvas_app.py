@@ -155,7 +155,7 @@ for label, node in (("select n3", "n3"), ("select a stranger", "<b>x</b>")):
 controls.button("rerun")
 if controls.toggle("message above"):
     st.info("One element more above the canvas.")
-events = st.session_state.setdefault("events", {"pin": [], "group": []})
+events = st.session_state.setdefault("events", {"pin": [], "group": [], "join": []})
 pins = ["n4", "n5", *(id for ids in events["pin"] for id in ids)]
 overlay: dict[str, Any] = {"labels": {"n2": MARKUP if name == "hostile" else "say a sport"}, "pins": pins}
 if controls.toggle("label n3"):
@@ -170,6 +170,7 @@ selected = graph_canvas(
     key="canvas",
     on_pin=events["pin"].append,
     on_group=events["group"].append,
+    on_join=events["join"].append,
 )
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1
 st.text(f"selected: {selected}")

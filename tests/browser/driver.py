@@ -40,7 +40,7 @@ def start_trace(page: Page) -> None:
 def wait_for_graph(page: Page, seconds: float = 90) -> str:
     """The graph page has opened by itself and drawn its canvas; the graph's key."""
     page.wait_for_url(re.compile(r"/graph\?"), timeout=1000 * seconds)
-    canvas_of(page).wait_for()
+    expect(canvas_of(page)).to_be_visible(timeout=30_000)  # says what is there instead
     until(lambda: ask(page, "ids()"))
     found = re.search(r"graph=([0-9a-f]+)", page.url)
     assert found, page.url
@@ -134,6 +134,89 @@ def until(found: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 def idle(page: Page) -> None:
-    """No run of the page is under way: what is clicked next stays where it is."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    page.wait_for_timeout(300)
+    """No run of the page for half a second: what is clicked next stays where it is."""
+    running = page.locator("[data-testid=stApp]:not([data-test-script-state=notRunning])")
+
+    def quiet() -> bool:
+        for _ in range(5):
+            if running.count():
+                return False
+            page.wait_for_timeout(100)
+        return running.count() == 0
+
+    until(quiet)
+
+
+def switch_on(page: Page, name: str) -> None:
+    """A click on a switch is lost if what is above it grows meanwhile; a person would click again."""
+    switch = main(page).get_by_test_id("stCheckbox").filter(has_text=name)
+
+    def on() -> bool:
+        idle(page)
+        box = switch.get_by_role("checkbox")
+        if not box.is_checked():
+            switch.get_by_text(name).click()
+            page.wait_for_timeout(300)
+        return box.is_checked()
+
+    until(on)
+
+
+def press(page: Page, name: str) -> None:
+    main(page).get_by_role("button", name=name, exact=True).click()
+
+
+def circuit(page: Page) -> Locator:
+    """The panel of the circuit that is worked on."""
+    return page.locator(".st-key-circuit")
+
+
+def pins(page: Page) -> list[str]:
+    return ask(page, "pins()")
+
+
+def short_link(page: Page) -> str:
+    """Of a saved circuit: path and query."""
+    press(page, "More")
+    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
+    page.keyboard.press("Escape")
+    found = re.search(r"/graph\?circuit=[0-9a-f]{12}$", link)
+    assert found, link
+    return found[0]
+
+
+def choose(page: Page, ids: list[str]) -> list[str]:
+    """Select several nodes of the canvas, and no others."""
+    canvas_of(page).press("Escape")
+    idle(page)
+    for id in ids:
+        canvas_of(page).click(position=ask(page, "position(argument)", id), modifiers=["Shift"])
+    assert ask(page, "selection()") == ids
+    return ids
+
+
+def search_paths(page: Page, token: str, target: str) -> list[dict[str, Any]]:
+    """Find both by the canvas's search, select them, and ask for the strongest paths from the one to the other."""
+    page.get_by_label("Search nodes").fill(target)
+    page.keyboard.press("Enter")
+    end = until(lambda: ask(page, "selected()"))
+    page.get_by_label("Search nodes").fill(token)
+    start = next(id for id in ask(page, "matches()") if id.startswith("E_"))
+    canvas_of(page).click(position=ask(page, "position(argument)", start), modifiers=["Shift"])
+    assert ask(page, "selection()") == [end, start]
+    canvas_of(page).press("t")
+    return ask(page, "paths()")
+
+
+def tab(page: Page, name: str) -> None:
+    main(page).get_by_role("tab", name=name).click()
+
+
+def table(page: Page) -> Locator:
+    """The first on the page, or of the tab that is open."""
+    return main(page).get_by_test_id("stDataFrame").locator("visible=true").first
+
+
+def pick(page: Page, row: int) -> None:
+    """The box in front of a row."""
+    table(page).click(position={"x": 15, "y": 52 + 35 * row})

@@ -8,6 +8,17 @@ from playwright.sync_api import Page
 WIDE = """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
     .filter((e) => e.scrollWidth > innerWidth).map((e) => `${e.tagName} ${e.scrollWidth}`)"""
 
+# Buttons of the page that are partly outside the screen, or outside a box around them that hides the rest.
+CUT = """() => [...document.querySelectorAll('[data-testid=stMain] :is(.stButton, .stPopover) button')]
+    .filter((button) => {
+        const { right, width } = button.getBoundingClientRect();
+        if (!width) return false;
+        const hides = (box) => getComputedStyle(box).overflowX !== 'visible';
+        for (let box = button.parentElement; box; box = box.parentElement)
+            if (box.getBoundingClientRect().right + 1 < right && hides(box)) return true;
+        return right > innerWidth;
+    }).map((button) => button.innerText)"""
+
 
 def faint(page: Page) -> list[str]:
     """Texts of charts that have too little contrast with the page."""

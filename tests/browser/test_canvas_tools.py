@@ -215,6 +215,7 @@ def test_question_mark_lists_every_key(opened: Opener) -> None:
         "b",
         "p",
         "g",
+        "Drag onto a node",
         "t",
         "/",
         "+, −, 0",
@@ -356,6 +357,82 @@ def test_g_reports_a_group_of_two_or_more(opened: Opener) -> None:
     expect(page.get_by_text('group: [["a", "b"]]')).to_be_visible()
     page.get_by_role("button", name="Group what is selected").click()
     expect(page.get_by_text('group: [["a", "b"], ["a", "b"]]')).to_be_visible()
+
+
+def carry(page: Page, start: str, *places: dict[str, float]) -> None:
+    """Press a node and move over places; the button stays down."""
+    box = canvas_of(page).bounding_box()
+    assert box
+    for i, place in enumerate((place_of(page, start), *places)):
+        page.mouse.move(box["x"] + place["x"], box["y"] + place["y"], steps=4)
+        if i == 0:
+            page.mouse.down()
+
+
+def test_a_node_dropped_on_another_is_joined_with_it(opened: Opener) -> None:
+    page = opened("hand")
+    hint, before = page.get_by_test_id("graph-tooltip"), place_of(page, "d")
+    carry(page, "a", empty_place(page))
+    expect(hint).to_contain_text("Drop on a node to group it")
+    carry_on = place_of(page, "c")
+    box = canvas_of(page).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + carry_on["x"], box["y"] + carry_on["y"])
+    expect(hint).to_contain_text("Group it with L1 · 9 @ ␣France (3)")
+    page.mouse.up()
+    expect(page.get_by_text('join: [["a", "c"]]')).to_be_visible()
+    expect(hint).to_be_hidden()
+    assert ask(page, "selection()") == [] and place_of(page, "d") == before, "neither a click nor a pan"
+    click(page, "a")
+    shift_click(page, "b")
+    drag(page, place_of(page, "b"), place_of(page, "d"))  # what is selected goes together
+    expect(page.get_by_text('join: [["a", "c"], ["a", "b", "d"]]')).to_be_visible()
+    drag(page, place_of(page, "x1"), place_of(page, "d"))  # what is not selected goes alone
+    expect(page.get_by_text('["a", "b", "d"], ["x1", "d"]]')).to_be_visible()
+    assert ask(page, "selection()") == ["a", "b"]
+
+
+def test_a_dragged_node_that_is_let_go_of_changes_nothing(opened: Opener) -> None:
+    page = opened("hand")
+    hint = page.get_by_test_id("graph-tooltip")
+    click(page, "b")
+    expect_selected(page, "b")
+    carry(page, "a", place_of(page, "c"))
+    expect(hint).to_contain_text("Group it with")
+    page.keyboard.press("Escape")
+    expect(hint).to_be_hidden()
+    page.mouse.up()
+    drag(page, place_of(page, "a"), empty_place(page))
+    carry(page, "a", place_of(page, "c"), place_of(page, "a"))  # back to where it was
+    page.mouse.up()
+    settle(page)
+    expect(page.get_by_text("join: []", exact=True)).to_be_visible()
+    assert ask(page, "selection()") == ["b"], "Escape let go of the node alone"
+
+
+def test_the_background_and_a_finger_pan_as_before(opened: Opener) -> None:
+    page = opened("large")
+    for _ in range(3):
+        page.get_by_role("button", name="Zoom in").click()
+    box = canvas_of(page).bounding_box()
+    assert box
+    start, before = empty_place(page), place_of(page, "n10")
+    drag(page, {**start}, {"x": start["x"] + 40, "y": start["y"] + 20})
+    after = place_of(page, "n10")
+    assert (after["x"], after["y"]) != (before["x"], before["y"])
+    node = next(
+        n for n in ask(page, "ids()") if 100 < place_of(page, n)["x"] < 700 and 120 < place_of(page, n)["y"] < 400
+    )
+    at = place_of(page, node)
+    touch = page.context.new_cdp_session(page)
+    for kind, step in (("touchStart", 0), ("touchMove", 15), ("touchMove", 45), ("touchEnd", None)):
+        x, y = box["x"] + at["x"], box["y"] + at["y"]
+        points = [] if step is None else [{"x": x + step, "y": y + step / 2}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    settle(page)
+    moved = place_of(page, node)
+    assert (moved["x"], moved["y"]) != (at["x"], at["y"])
+    expect(page.get_by_text("join: []", exact=True)).to_be_visible()
 
 
 def test_strongest_paths_between_two_nodes(opened: Opener) -> None:

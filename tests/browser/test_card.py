@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
 from tests.browser.driver import ask, card, chips, trace, until
+from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

@@ -3,23 +3,28 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
-from tests.browser.conftest import Visit
 from tests.browser.driver import (
     FEATURE,
     ask,
     canvas_of,
     card,
+    circuit,
     clear_nodes,
     click_node,
     expect_card,
     idle,
     main,
+    pins,
+    press,
+    short_link,
+    switch_on,
     trace,
     until,
 )
 from tests.browser.looks import violations
+from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -36,18 +41,6 @@ def test_a_circuit_from_its_first_pin_to_two_editors(visit: Visit) -> None:
     two_who_edit_at_once_both_keep_their_work(visit, page)
     deleted_and_brought_back(page)
     take_the_label_away(page)
-
-
-def circuit(page: Page) -> Locator:
-    return page.locator(".st-key-circuit")
-
-
-def press(page: Page, name: str) -> None:
-    main(page).get_by_role("button", name=name, exact=True).click()
-
-
-def pins(page: Page) -> list[str]:
-    return ask(page, "pins()")
 
 
 def pin_label_save_and_open_the_link_elsewhere(visit: Visit, page: Page) -> None:
@@ -72,10 +65,7 @@ def pin_label_save_and_open_the_link_elsewhere(visit: Visit, page: Page) -> None
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 1")
 
-    press(page, "More")
-    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
-    assert re.search(r"\?circuit=[0-9a-f]{12}$", link)
-    other = visit(link[link.index("/graph") :])
+    other = visit(short_link(page))
     until(lambda: pins(other) == ids)
     assert ask(other, "selected()") == ids[-1]
     expect(other.locator(".st-key-circuit").get_by_role("textbox", name="Title")).to_have_value("Ball games")
@@ -95,6 +85,8 @@ def undo_redo_and_versions(page: Page) -> None:
     until(lambda: len(pins(page)) == len(before) - 1)
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 2")
+    expect(circuit(page).get_by_role("button", name="Restore", include_hidden=True)).to_have_count(2)
+    idle(page)
     circuit(page).get_by_text("Versions", exact=True).click()
     circuit(page).get_by_role("button", name="Restore").last.click()
     expect(circuit(page)).to_contain_text("saved, version 3")
@@ -102,8 +94,7 @@ def undo_redo_and_versions(page: Page) -> None:
 
 
 def group_two_and_see_them_drawn(page: Page) -> None:
-    idle(page)
-    main(page).get_by_text("Draw the circuit, and make groups").click()
+    switch_on(page, "Draw the circuit, and make groups")
     expect(main(page)).to_contain_text("what the graph would explain if these 3 nodes were all that is known")
     field = main(page).get_by_role("combobox", name="Nodes to group")
     options = page.get_by_role("option", name=re.compile(r"^L\d"))
@@ -139,10 +130,7 @@ def group_two_and_see_them_drawn(page: Page) -> None:
 
 
 def two_who_edit_at_once_both_keep_their_work(visit: Visit, page: Page) -> None:
-    press(page, "More")
-    link = page.get_by_test_id("stPopoverBody").get_by_test_id("stCode").inner_text().strip()
-    page.keyboard.press("Escape")
-    other = visit(link[link.index("/graph") :])
+    other = visit(short_link(page))
     until(lambda: pins(other) == pins(page))
     for tab, title in ((page, "mine"), (other, "theirs too")):
         field = tab.locator(".st-key-circuit").get_by_role("textbox", name="Title")
@@ -182,8 +170,7 @@ def test_groups_are_suggested_accepted_and_undone(visit: Visit, axe: str) -> Non
     press(page, "Pin the 12 most influential features")
     until(lambda: len(pins(page)) == 13)
     for switch in ("Draw the circuit, and make groups", "Suggest groups"):
-        idle(page)
-        main(page).get_by_text(switch).click()
+        switch_on(page, switch)
     accept = main(page).get_by_role("button", name="Accept", exact=True)
     expect(accept.first).to_be_visible(timeout=60_000)
     expect(main(page).get_by_text(re.compile("Why: (each|they) ")).first).to_be_visible()

@@ -8,8 +8,20 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
-from tests.browser.driver import FEATURE, ask, canvas_of, clear_nodes, idle, main, settled, trace, until
+from tests.browser.driver import (
+    FEATURE,
+    ask,
+    canvas_of,
+    choose,
+    clear_nodes,
+    idle,
+    main,
+    search_paths,
+    settled,
+    trace,
+    until,
+)
+from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -21,6 +33,7 @@ def test_canvas_tools_on_a_real_graph(visit: Visit) -> None:
     trace(page, PROMPT, 8)
     settled(page)
     several_are_grouped_and_undone(page)
+    a_node_is_dragged_into_a_group_and_undone(page)
     several_are_pinned_as_one_change(page)
     what_is_hidden_is_counted(page)
     paths_lead_to_the_answer(page)
@@ -41,21 +54,37 @@ def several_are_grouped_and_undone(page: Page) -> None:
     until(lambda: ask(page, "pins()") == [])
 
 
+def a_node_is_dragged_into_a_group_and_undone(page: Page) -> None:
+    """Two make a group; a third that is dropped on one of them joins it. Each is one change."""
+    canvas_of(page).press("Escape")
+    idle(page)
+    first, second, third = clear_nodes(page, FEATURE)[:3]
+    drop(page, first, second)
+    until(lambda: set(ask(page, "pins()")) == {first, second})
+    idle(page)
+    drop(page, third, first)
+    until(lambda: set(ask(page, "pins()")) == {first, second, third})
+    idle(page)
+    drawing = main(page).get_by_text("Draw the circuit, and make groups")
+    drawing.click()
+    expect(main(page).get_by_role("textbox", name="Group 1: 3 nodes")).to_have_value("group 1")
+    drawing.click()
+    for left in ({first, second}, set()):
+        main(page).get_by_role("button", name="↶", exact=True).click()
+        until(lambda left=left: set(ask(page, "pins()")) == left)
+
+
+def drop(page: Page, node: str, onto: str) -> None:
+    places = {"source_position": ask(page, "position(argument)", node)}
+    canvas_of(page).drag_to(canvas_of(page), **places, target_position=ask(page, "position(argument)", onto))
+
+
 def several_are_pinned_as_one_change(page: Page) -> None:
     ids = choose(page, clear_nodes(page, FEATURE)[:3])
     canvas_of(page).press("p")
     until(lambda: ask(page, "pins()") == ids)
     main(page).get_by_role("button", name="↶", exact=True).click()
     until(lambda: ask(page, "pins()") == [])
-
-
-def choose(page: Page, ids: list[str]) -> list[str]:
-    canvas_of(page).press("Escape")
-    idle(page)
-    for id in ids:
-        canvas_of(page).click(position=ask(page, "position(argument)", id), modifiers=["Shift"])
-    assert ask(page, "selection()") == ids
-    return ids
 
 
 def what_is_hidden_is_counted(page: Page) -> None:
@@ -79,15 +108,9 @@ def status(page: Page) -> str:
 
 def paths_lead_to_the_answer(page: Page) -> None:
     """From a token to the likeliest answer; the products are those of the links' shares, strongest first."""
-    page.get_by_label("Search nodes").fill("baloncesto")
-    page.keyboard.press("Enter")
-    end = until(lambda: ask(page, "selected()"))
+    paths = search_paths(page, "Jordan", "baloncesto")
+    end, start = ask(page, "selection()")
     assert end == "LOGIT_0"
-    page.get_by_label("Search nodes").fill("Jordan")
-    start = next(id for id in ask(page, "matches()") if id.startswith("E_"))
-    canvas_of(page).click(position=ask(page, "position(argument)", start), modifiers=["Shift"])
-    canvas_of(page).press("t")
-    paths = ask(page, "paths()")
     assert 1 <= len(paths) <= 5
     assert all(path["nodes"][0] == start and path["nodes"][-1] == end for path in paths)
     sizes = [abs(path["weight"]) for path in paths]

@@ -10,7 +10,6 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Page, expect
 
 import tracer
-from tests.browser.conftest import Visit
 from tests.browser.driver import (
     FEATURE,
     SPORT,
@@ -25,6 +24,7 @@ from tests.browser.driver import (
     until,
     wait_for_graph,
 )
+from tests.browser.serving import Visit
 from tests.helpers import transcoders
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]

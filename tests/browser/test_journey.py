@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Server, Visit
 from tests.browser.driver import (
     FEATURE,
     SPORT,
@@ -33,6 +32,7 @@ from tests.browser.driver import (
     until,
     wait_for_graph,
 )
+from tests.browser.serving import Server, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

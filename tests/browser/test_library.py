@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Server, Visit
-from tests.browser.driver import SPORT, ask, canvas_of, card_name, idle, main, trace, until
+from tests.browser.driver import SPORT, ask, canvas_of, card_name, idle, main, pick, tab, trace, until
 from tests.browser.looks import WIDE, faint, violations
+from tests.browser.serving import Server, Visit
 from tests.tracer.interchange.test_frontend_reader import small
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -27,10 +27,6 @@ def zebra(n: str) -> dict:
     return document
 
 
-def tab(page: Page, name: str) -> None:
-    main(page).get_by_role("tab", name=name).click()
-
-
 def search(page: Page, text: str) -> None:
     """By way of a search for nothing that is there, so that what is shown afterwards is the answer to this one."""
     idle(page)  # a page that was left may still be there
@@ -42,17 +38,8 @@ def search(page: Page, text: str) -> None:
             expect(main(page)).to_contain_text("No graph fits the search.")
 
 
-def table(page: Page) -> Locator:
-    return main(page).get_by_test_id("stDataFrame").locator("visible=true").first
-
-
 def shown(page: Page, n: int) -> None:
     expect(main(page).get_by_text(re.compile(rf"^{n} of [\d,]+ graphs"))).to_be_visible()
-
-
-def pick(page: Page, row: int) -> None:
-    """The box in front of a row."""
-    table(page).click(position={"x": 15, "y": 52 + 35 * row})
 
 
 def test_files_in_search_open_delete_undo_compare(visit: Visit, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import Server, Visit
 from tests.browser.driver import (
     FEATURE,
     ask,
@@ -30,6 +29,7 @@ from tests.browser.driver import (
     wait_for_graph,
 )
 from tests.browser.looks import WIDE, faint, violations
+from tests.browser.serving import Server, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

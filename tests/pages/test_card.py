@@ -10,11 +10,12 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from service import Service
-from tests.helpers import tiny_llama, transcoders
+from tests.helpers import saved, tiny_llama, transcoders
 from tests.pages.conftest import Loading, open_page, ready, running, sound, texts, traced, until
 from tracer import Cancelled, Graph
 from tracer.dashboards import build as building
 from tracer.interchange.feature_numbers import cantor
+from ui.node_card import NO_MODEL
 
 
 def card_of(key: str, node: int = 0) -> AppTest:
@@ -143,6 +144,61 @@ def half_built(service: Service) -> None:
     with pytest.raises(Cancelled):
         folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
         building.build(model, rows, folder, stop)
+
+
+def same_model(folder: Path) -> str:
+    """The weights of the service's model in another place."""
+    return str(saved(tiny_llama(), folder / "same"))
+
+
+def lines_that_follow(app: AppTest) -> list[str]:
+    """Of the card, what is drawn anew by itself while something is under way."""
+    said = [c.value.partition(": ")[2] for c in app.caption if "hourglass_empty" in c.value]
+    return [text.removeprefix(NO_MODEL).strip() for text in said]
+
+
+def test_while_the_model_loads_the_card_waits_for_it(loading: Loading, tmp_path: Path) -> None:
+    key = traced()
+    service = running()
+    loading.go.clear()
+    service.switch_model(same_model(tmp_path))
+    until(lambda: service.model_state().state == "loading")
+    app = card_of(key)
+    (line,) = lines_that_follow(app)
+    assert "need the model of this graph, which is not loaded" in texts(app)
+    assert line.replace("\\", "") == f"{tmp_path / 'same'} is being loaded."
+    loading.go.set()
+    ready()
+    app = card_of(key)
+    assert lines_that_follow(app) == [] and "What it says" in texts(app) and "which is not loaded" not in texts(app)
+
+
+def test_a_model_that_does_not_load_is_not_waited_for(loading: Loading, tmp_path: Path) -> None:
+    key = traced()
+    loading.trouble = "no such weights"
+    service = running()
+    service.switch_model(same_model(tmp_path))
+    until(lambda: service.model_state().state == "failed")
+    app = card_of(key)
+    assert lines_that_follow(app) == [] and "which is not loaded" in texts(app)
+
+
+def test_how_far_the_dashboards_are_follows_while_they_are_built(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, service = traced(), running()
+    monkeypatch.setattr(service, "collects_dashboards", lambda: True)
+    assert lines_that_follow(card_of(key)) == ["What it fires on will be collected while nothing else is to be done."]
+    monkeypatch.setattr(service, "dashboards", lambda: 0.25)
+    app = card_of(key)  # nothing is saved yet
+    assert lines_that_follow(app) == ["25% of the corpus read so far."] and not app.get("vega_lite_chart")
+    half_built(service)
+    app = card_of(key)
+    assert lines_that_follow(app) == ["25% of the corpus read so far."] and app.get("vega_lite_chart")
+    monkeypatch.setattr(service, "dashboards", lambda: 1.0)
+    monkeypatch.setattr(service, "collects_dashboards", lambda: False)
+    app = card_of(key)
+    assert lines_that_follow(app) == [] and app.get("vega_lite_chart")
 
 
 def test_what_it_fires_on_says_how_far_it_is(loading: Loading) -> None:

@@ -11,9 +11,9 @@ from scipy import sparse
 from tests.helpers import PROMPT, replacement, tiny_llama
 from tracer import Graph, TracerError
 from tracer.graph.file import Target
-from tracer.graph.influence import normalised
+from tracer.graph.influence import edge_scores
 from tracer.graph.layout import Layout
-from tracer.graph.prune import smallest_kept
+from tracer.graph.prune import holding
 
 PARITY = Path(__file__).parent.parent / "fixtures" / "parity"
 WHOLE = [path for path in PARITY.iterdir() if path.name != "llama_plt_relu_truncated"]  # its scores differ on purpose
@@ -70,26 +70,87 @@ def test_bias_columns_take_no_part():
 
 @pytest.mark.parametrize("threshold", [0.05, 0.5, 0.8, 0.98, 1.0])
 @pytest.mark.parametrize("n", [7, 300_000])
-def test_smallest_kept_is_what_a_full_sort_gives(threshold, n):
+def test_what_holds_a_share_is_what_a_full_sort_gives(threshold, n):
     values = np.random.default_rng(3).lognormal(0, 3, n)
     ordered = np.sort(values)[::-1]
     reached = np.searchsorted(ordered.cumsum() / ordered.sum(), threshold)
-    assert smallest_kept(values, threshold) == pytest.approx(ordered[min(reached, n - 1)], rel=1e-9)
+    np.testing.assert_array_equal(holding(values, threshold), values >= ordered[min(reached, n - 1)])
 
 
-def test_smallest_kept_of_nothing_and_of_ties():
-    assert smallest_kept(np.zeros(5), 0.8) == np.inf
-    assert smallest_kept(np.ones(50_000), 0.5) == 1.0
-    values = np.random.default_rng(0).random(100_000)
-    assert smallest_kept(values, 1) == values.min(), "however the sum is rounded"
+def test_what_holds_a_share_of_nothing_and_of_ties():
+    assert not holding(np.zeros(5), 0.8).any() and not holding(np.zeros(5), 1).any()
+    assert holding(np.ones(150_000), 0.5).all()
+    assert holding(np.random.default_rng(0).random(100_000), 1).all(), "however the sum is rounded"
 
 
-def test_normalised_rows_sum_to_one_without_bias():
+def test_a_row_carries_its_targets_influence_and_none_of_it_from_bias():
+    """Against the definition: M, and w M + w M² + … by matrix powers, with some nodes struck out."""
     graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=50)
-    sums = normalised(graph.adjacency, graph.layout).sum(axis=1)
-    rows = np.diff(graph.adjacency.indptr) > 0
-    np.testing.assert_allclose(sums[rows], 1)
-    assert (sums[~rows] == 0).all()
+    layout, n = graph.layout, graph.layout.first_bias
+    among = np.arange(layout.n_nodes) < n
+    among[[3, 17, layout.first_error + 5]] = False
+    dense = abs(graph.adjacency.toarray().astype(np.float64)) * np.outer(among, among)
+    share = dense / np.maximum(dense.sum(axis=1, keepdims=True), 1e-10)
+    held = np.zeros(layout.n_nodes)
+    held[layout.first_logit : n] = graph.weights
+    step = held
+    for _ in range(layout.n_layers + 1):
+        step = step @ share
+        held = held + step
+    rest = graph.adjacency.copy()
+    rest.data[~among[np.repeat(np.arange(layout.n_nodes), np.diff(rest.indptr))]] = 0  # rows of the others are empty
+    found = sparse.csr_array(
+        (edge_scores(rest, layout, graph.weights, among), rest.indices, rest.indptr), shape=rest.shape
+    ).toarray()
+    np.testing.assert_allclose(found, share * held[:, None], atol=1e-12)
+    assert found.sum() > 0.5
+
+
+@pytest.mark.parametrize(("node", "edge"), [(0.3, 0.5), (0.8, 1.0), (1.0, 0.6), (1.0, 0.999), (1.0, 1.0)])
+def test_pruning_at_any_thresholds_is_the_definition(node, edge):
+    """Dense, with full sorts, as circuit-tracer writes it down."""
+    graph = replacement(tiny_llama()).trace(PROMPT, max_nodes=80)
+    layout, n = graph.layout, graph.layout.first_bias
+    matrix = abs(graph.adjacency.toarray().astype(np.float64))[:n, :n]
+    stored = np.zeros((n, n), dtype=bool)
+    targets = np.repeat(np.arange(layout.n_nodes), np.diff(graph.adjacency.indptr))
+    inner = (targets < n) & (graph.adjacency.indices < n)
+    stored[targets[inner], graph.adjacency.indices[inner]] = True
+
+    def cut(values, threshold):
+        ordered = np.sort(values.ravel())[::-1]
+        share = ordered.cumsum() / ordered.sum()
+        return ordered[-1] if threshold == 1 else ordered[np.searchsorted(share, threshold)]
+
+    def weighed(matrix):
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-10)
+        held = step = np.concatenate([np.zeros(layout.first_logit), graph.weights])
+        for _ in range(layout.n_layers + 1):
+            step = step @ share
+            held = held + step
+        return share, held
+
+    whole = weighed(matrix)[1]
+    whole[layout.first_logit :] = 0
+    nodes = whole >= cut(whole, node)
+    nodes[layout.first_embedding :] = True
+    rest = matrix * np.outer(nodes, nodes)
+    share, held = weighed(rest)
+    scores = share * held[:, None]
+    edges = stored & np.outer(nodes, nodes) & (scores >= cut(scores, edge))
+    while True:
+        stay = nodes.copy()
+        stay[: layout.first_embedding] &= edges.any(axis=0)[: layout.first_embedding]
+        stay[: layout.first_error] &= edges.any(axis=1)[: layout.first_error]
+        edges &= np.outer(stay, stay)
+        if (stay == nodes).all():
+            break
+        nodes = stay
+    pruned = graph.prune(node, edge)
+    np.testing.assert_array_equal(pruned.node_mask[:n], nodes)
+    np.testing.assert_array_equal(pruned.edge_mask[:n, :n], edges)
+    assert not pruned.edge_mask[:, n:].any() and edges.any()
+    np.testing.assert_array_equal(pruned.kept.toarray(), np.where(pruned.edge_mask, graph.adjacency.toarray(), 0))
 
 
 def test_save_and_load(tmp_path):

@@ -124,3 +124,20 @@ def test_of_two_who_edit_the_second_decides_and_both_versions_stay(
     if not mine:
         two.undo()
         assert two.body.pins == ("a", "c")  # what they gave up is still behind undo
+
+
+def test_what_is_dropped_on_a_node_joins_its_group_or_makes_one() -> None:
+    one = draft()
+    one.join(["a"], "b", "first")
+    assert one.body.pins == ("a", "b") and one.body.groups == (Group(name="first", nodes=("a", "b")),)
+    one.join(["c", "d"], "e", "second")
+    one.join(["d", "f"], "a", "unused")  # d leaves its group, f is new, the first group keeps its name
+    assert one.body.groups == (Group(name="first", nodes=("a", "b", "d", "f")), Group(name="second", nodes=("c", "e")))
+    assert set(one.body.pins) == set("abcdef")
+    one.undo()
+    assert one.body.groups == (Group(name="first", nodes=("a", "b")), Group(name="second", nodes=("c", "d", "e")))
+    one.join(["c", "d", "e"], "b", "unused")  # an emptied group goes
+    assert one.body.groups == (Group(name="first", nodes=("a", "b", "c", "d", "e")),)
+    steps = len(one.past)
+    one.join(["a"], "b", "unused")  # both are in it: nothing changes
+    assert len(one.past) == steps

@@ -19,7 +19,7 @@ from tracer.errors import Progress
 from tracer.features.basis import FeatureSet
 from tracer.features.neurons import NeuronEncoding
 from tracer.graph.dropped import Dropped
-from tracer.graph.influence import influence, normalised
+from tracer.graph.influence import influence
 from tracer.graph.layout import Layout
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
@@ -74,7 +74,7 @@ def most_influential(sweep: Sweep, weights: np.ndarray, wanted: int, progress: P
     adjacency, layout = sweep.all_rows(progress), sweep.layout
     if wanted >= layout.n_features:
         return Selected(sweep.features, layout, adjacency, operations=sweep.operations)
-    score = influence(normalised(adjacency, layout), layout, weights)[: layout.n_features]
+    score = influence(adjacency, layout, weights)[: layout.n_features]
     kept = np.sort(np.argsort(-score, kind="stable")[:wanted])
     chosen, small = _keep(sweep, kept)
     column = np.arange(layout.n_nodes) - (layout.n_features - len(kept))
@@ -94,7 +94,7 @@ def greedy(sweep: Sweep, weights: np.ndarray, wanted: int, rerank_every: int, pr
     visited = np.zeros(layout.n_features, dtype=bool)
     adjacency = sweep.rows(np.arange(layout.first_logit, layout.first_bias), lambda _phase, _fraction: None)
     while (done := int(visited.sum())) < wanted:
-        score = influence(normalised(adjacency, layout), layout, weights)[: layout.n_features]
+        score = influence(adjacency, layout, weights)[: layout.n_features]
         score[visited] = -np.inf
         chosen = np.sort(np.argsort(-score, kind="stable")[: min(rerank_every, wanted - done)])
         visited[chosen] = True

@@ -18,7 +18,7 @@ from tracer.errors import TracerError
 from tracer.graph import file
 from tracer.graph.dropped import Dropped
 from tracer.graph.file import Target
-from tracer.graph.influence import influence, normalised
+from tracer.graph.influence import influence
 from tracer.graph.layout import KINDS, Layout
 from tracer.graph.prune import Pruned, prune
 from tracer.graph.scores import Scores, scores
@@ -34,6 +34,13 @@ class Graph:
     meta: dict[str, Any]  # JSON: prompt, tokens, model, fingerprints, settings, seconds, excluded positions, n_active
     dropped: Dropped | None = None  # active features that were not selected; None where they are in the errors
 
+    def __post_init__(self) -> None:
+        """Columns as int32 where they can be: half the memory, and pruning takes half the time."""
+        matrix = self.adjacency
+        if matrix.nnz < 2**31 and matrix.indices.dtype != np.int32:
+            indices, starts = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+            self.adjacency = sparse.csr_array((matrix.data, indices, starts), shape=matrix.shape)
+
     @property
     def tokens(self) -> list[str]:
         """The text of each token of the prompt."""
@@ -48,8 +55,7 @@ class Graph:
     def influence(self) -> np.ndarray:
         """(n,), before pruning; bias nodes 0."""
         values = np.zeros(self.layout.n_nodes)
-        matrix = normalised(self.adjacency, self.layout)
-        values[: self.layout.first_bias] = influence(matrix, self.layout, self.weights)
+        values[: self.layout.first_bias] = influence(self.adjacency, self.layout, self.weights)
         return values
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from tracer.graph.influence import influence, normalised
+from tracer.graph.influence import influence
 from tracer.graph.layout import Layout
 
 
@@ -36,14 +36,13 @@ def scores(
 
 
 def own_scores(adjacency: sparse.csr_array, layout: Layout, weights: np.ndarray) -> tuple[float, float]:
-    """Replacement and completeness."""
-    matrix = normalised(adjacency, layout)
-    node_influence = influence(matrix, layout, weights)
-    errors = slice(layout.first_error, layout.first_embedding)
+    """Replacement and completeness.
+
+    What a node's input owes to errors, times its influence, is what it sends to them: summed over all nodes, the
+    errors' influence.
+    """
+    node_influence = influence(adjacency, layout, weights)
+    errors = node_influence[layout.first_error : layout.first_embedding].sum()
     tokens = node_influence[layout.first_embedding : layout.first_logit].sum()
-    replacement = tokens / max(tokens + node_influence[errors].sum(), 1e-30)
-    mass = node_influence.copy()
-    mass[layout.first_logit :] += weights
-    explained = 1 - matrix[: layout.first_bias, errors].sum(axis=1)
-    completeness = (explained * mass).sum() / max(mass.sum(), 1e-30)
-    return float(replacement), float(completeness)
+    mass = node_influence.sum() + weights.sum()
+    return float(tokens / max(tokens + errors, 1e-30)), float((mass - errors) / max(mass, 1e-30))

@@ -1,0 +1,129 @@
+"""The dashboard as a process of its own on a data folder, and its visitors, for the browser tests."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Visit = Callable[..., Page]
+
+
+@dataclass
+class Server:
+    address: str
+    process: "subprocess.Popen[bytes]"
+    page_after: float = 0.0  # seconds from the start of the process to the first page
+    model_after: float = 0.0  # and to the model
+    loading: list[str] = field(default_factory=list)  # what the sidebar said meanwhile
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    pytest.fail(f"{url} did not answer in {seconds} s (exit status {process.poll()})")
+
+
+@contextmanager
+def serving(home: Path, port: int, **settings: str) -> Iterator[Server]:
+    """On the data folder `home`, without a network. At the end: no traceback may be in its log."""
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HYPOGRAPH_", "NEURONPEDIA"))
+    }
+    environment = inherited | {"HYPOGRAPH_HOME": str(home), "HF_HUB_OFFLINE": "1"} | settings
+    log = home / "server.log"
+    with open(log, "ab") as file:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+        yield Server(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(20)
+        written = log.read_text(errors="replace")
+    assert "Traceback" not in written, written[-4000:]
+
+
+def _cancel_jobs(page: Page) -> None:
+    """What a test that failed has left running would hold up all others."""
+    buttons = page.get_by_test_id("stSidebar").get_by_role("button", name="Cancel")
+    end = time.monotonic() + 10
+    while buttons.count() and time.monotonic() < end:
+        for button in buttons.all():
+            if button.is_enabled():
+                button.click()
+        page.wait_for_timeout(300)
+
+
+@contextmanager
+def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
+    """Opens the dashboard as a new visitor, or in a new tab of `context`.
+
+    At the end the test fails if a script of a page failed, or if a page asked another machine for anything.
+    """
+    contexts: list[BrowserContext] = []
+    pages: list[Page] = []
+    errors: list[str] = []
+    foreign: list[str] = []
+
+    def note(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+            foreign.append(url)
+
+    def open_page(
+        path: str = "/",
+        *,
+        theme: Any = "light",
+        width: int = 1440,
+        height: int = 1000,
+        context: BrowserContext | None = None,
+    ) -> Page:
+        if context is None:
+            # With no theme chosen in its menu Streamlit follows the system's, which is what color_scheme plays.
+            context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": height})
+            contexts.append(context)
+        page = context.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: note(request.url))
+        page.goto(path if path.startswith("http") else address + path)
+        page.get_by_test_id("stMain").get_by_role("heading", level=1).wait_for()
+        page.get_by_test_id("stSidebar").get_by_text(" · cpu").wait_for(state="attached", timeout=60_000)
+        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+        return page
+
+    yield open_page
+    for page in pages:
+        if not page.is_closed():
+            _cancel_jobs(page)
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert foreign == []

@@ -1,0 +1,74 @@
+"""A graph that is opened while the server starts: its card fills by itself, without a click, on the default model.
+
+On a server of its own, since that of the other tests has loaded its model and collects no dashboards.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+from playwright.sync_api import Browser, Page, expect
+
+import tracer
+from cache import GraphCache
+from tests.browser.driver import card, until
+from tests.browser.serving import ROOT, free_port, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+
+KEY, NEURON = "f" * 64, "13_1012"  # "Football, 球队, stadion"
+
+
+@pytest.fixture
+def starting(
+    chromium: Browser, gemma: tracer.ReplacementModel, store: Path, tmp_path: Path
+) -> Iterator[tuple[str, Path]]:
+    """The address of a server that nobody has visited yet, with a graph in its cache; and its log."""
+    graph = gemma.trace("Fact: Michael Jordan plays the game of", max_nodes=300)
+    assert GraphCache(tmp_path / "cache" / "graphs", 100_000_000).put(KEY, graph)
+    (tmp_path / "models").symlink_to(store.resolve())
+    port, log = free_port(), tmp_path / "server.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HYPOGRAPH_")}
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+            cwd=ROOT,
+            env=environment | {"HYPOGRAPH_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HYPOGRAPH_DASHBOARDS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+        yield f"http://127.0.0.1:{port}", log
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+    assert not re.search("Traceback|terminate called", log.read_text(errors="replace"))
+
+
+def read_so_far(page: Page) -> str:
+    return card(page).get_by_text("of the corpus read so far").inner_text()
+
+
+def test_the_card_fills_by_itself(chromium: Browser, starting: tuple[str, Path]) -> None:
+    address, _ = starting
+    with chromium.new_context(viewport={"width": 1440, "height": 1000}) as context:
+        page = context.new_page()
+        page.goto(f"{address}/graph?graph={KEY}&select={NEURON}_8&nodes=1")
+        expect(card(page)).to_contain_text("gemma-3-270m is being loaded", timeout=60_000)
+        expect(card(page)).to_contain_text("What it says", timeout=120_000)
+        expect(card(page)).not_to_contain_text("is being loaded")
+        first = read_so_far(page)
+        until(lambda: read_so_far(page) != first, 60)  # and nobody has clicked
+        field = card(page).get_by_role("textbox", name="Try on text")
+        field.fill("a goal in the football match")
+        expect(card(page).get_by_role("list", name=re.compile("^example, peak"))).to_have_count(4, timeout=180_000)
+        expect(field).to_have_value("a goal in the football match")  # what is being typed is not lost
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 1440

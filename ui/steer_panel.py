@@ -1,0 +1,136 @@
+"""The Steer page: what is steered on the left, what it does on the right. One fragment: a slider reruns this alone."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+from pydantic import ValidationError
+
+from lab import About, LabError, Record, SteeringBody
+from service import Service
+from tracer import ReplacementModel, TracerError
+from tracer.errors import first_fault
+from ui import steer_form
+from ui.circuit_draft import draft_of
+from ui.session import get_lab, me
+from ui.sidebar import plain
+from ui.steer_draft import Steering, from_record, steering, take_circuit
+from ui.steer_result import dose_response, prompt_only, result
+from ui.steer_run import Controlled, Outcome, run
+from ui.steer_text import text_under_edits
+
+
+def follow_address(service: Service) -> None:
+    """`?run=id` opens a saved run; `?graph=key` takes that graph's circuit, unless this tab steers it already."""
+    id, key = st.query_params.get("run"), st.query_params.get("graph")
+    now = steering()
+    if id is not None and now.record != id:
+        try:
+            record: Record[SteeringBody] = get_lab().get(id, me())
+        except LabError as problem:
+            st.error(f"The run of this link can't be opened: {plain(str(problem))}.")
+            return
+        if record.kind != "steering":
+            st.error("This link leads to something that is no steering run.")
+            return
+        st.session_state["steering"] = from_record(id, record.head.body, record.about.graph)
+        return
+    if key is None and not now.rows and not now.prompt:
+        key = st.session_state.get("opened_graph")
+    if id is None and key is not None and now.graph != key:
+        graph = service.graph(key)
+        if graph is None:
+            st.error("This graph is not in this machine's cache (any more). Trace its prompt again to get it back.")
+            return
+        take_circuit(key, graph, draft_of(key, str(graph.meta.get("prompt", ""))))
+
+
+@st.fragment
+def steer_panel(service: Service, model: ReplacementModel) -> None:
+    wanted = steering()
+    graph = service.graph(wanted.graph) if wanted.graph else None
+    if not wanted.fits(model):
+        of = "This graph" if graph is not None else "What is steered here"
+        st.warning(
+            f"{of} was made with another model, or other features, than {plain(model.name)}, {plain(model.basis.name)},"
+            " which are loaded: numbers of features and tokens mean nothing there. Load those again, or start anew."
+        )
+        st.button("Start anew", key="steer_anew", on_click=_anew)
+        return
+    left, right = st.columns([6, 7], gap="large")
+    with left:
+        steer_form.prompt_field(service, model, wanted)
+        st.markdown("**Edits**")
+        if not wanted.rows:
+            st.info("Nothing is steered yet: add a feature, or pin some on the Graph page and come back.")
+        steer_form.rows(model, wanted)
+        steer_form.protocol(model, wanted)
+        steer_form.controls(wanted, graph is not None and tuple(graph.token_ids) == wanted.tokens)
+    with right:
+        if not wanted.tokens:
+            st.info("Type a prompt to steer.")
+            return
+        try:
+            outcome = run(service, model, graph, wanted)
+        except TracerError as problem:
+            st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+            return
+        if outcome is None:
+            st.info("No row is on: what is on the right of the switch is steered.")
+            return
+        controlled = result(model, graph, wanted, outcome)
+        dose_response(model, wanted, outcome)
+        _words(model, outcome)
+    st.divider()
+    text_under_edits(model, wanted, outcome.edits)
+    _save(model, wanted, outcome, controlled)
+
+
+def _anew() -> None:
+    st.session_state["steering"] = Steering()
+    st.query_params.clear()
+
+
+def _words(model: ReplacementModel, outcome: Outcome) -> None:
+    try:
+        prompt_only(model, outcome)
+    except TracerError as problem:
+        st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+
+
+def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome, controlled: Controlled) -> None:
+    title, save, link = st.columns([5, 2, 2], vertical_alignment="bottom")
+    name = title.text_input("Title of the run", key=f"steer_title_{wanted.graph}", max_chars=300)
+    steered, follow = outcome.steered, outcome.follow
+    figures = {
+        "probability_before": float(steered.baseline_probabilities[follow]),
+        "probability_after": float(steered.probabilities[follow]),
+        "delta_logit": float(steered.delta[follow]),
+        "kl": steered.kl,
+        "controls": float(len(controlled.delta)),
+    }
+    wanted.follow = follow
+
+    def keep() -> None:
+        try:
+            record = get_lab().create(
+                me(), About(graph=wanted.graph), wanted.body(model, name or "Steering run", figures)
+            )
+        except (LabError, ValidationError) as problem:
+            said = first_fault(problem) if isinstance(problem, ValidationError) else str(problem)
+            st.session_state["steer_problem"] = said
+            return
+        wanted.record = st.query_params["run"] = record.id
+        st.session_state["steer_saved"] = record.id
+
+    save.button(
+        "Save the run",
+        key="steer_save",
+        on_click=keep,
+        width="stretch",
+        help="With the prompt, rows, protocol, controls and their seed: all that is needed to run it again.",
+    )
+    with link.popover("Link", width="stretch", disabled=wanted.record is None):
+        st.caption("Opens this run for whoever uses this server.")
+        st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)
+    if st.session_state.pop("steer_saved", None):
+        st.success("Saved. Its link opens it again.")

@@ -1,0 +1,229 @@
+"""What the edits did to the next token: probabilities, the followed logit among its controls, other supernodes."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from tracer import Graph, ReplacementModel
+from tracer.steering.controls import share
+from tracer.steering.steered import Steered
+from ui.graph_canvas import pretty_token
+from ui.palette import NEGATIVE, POSITIVE
+from ui.sidebar import plain
+from ui.steer_draft import Steering
+from ui.steer_run import Controlled, Outcome, dose, run_controls
+
+TOP = 8
+RUNS = {"without edits": "#8a9a99", "with edits": POSITIVE}
+
+
+def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+    """Drawn from the top down as it is known: controls take longer than the edits."""
+    steered = outcome.steered
+    for warning in outcome.far[:3]:
+        st.warning(f"Far outside what is known of it: {plain(warning)}. Effects there say little of the model's own.")
+    _figures(model, wanted, outcome)
+    _probabilities(model, steered)
+    controlled = run_controls(model, graph, wanted, outcome)
+    with st.container():
+        _controls(model, outcome, controlled)
+    with st.container():
+        if outcome.prediction is not None and graph is not None:
+            _predicted(graph, outcome)
+    with st.container():
+        _supernodes(outcome)
+    with st.expander("Values set", icon=":material/edit:"):
+        _values(model, steered)
+    return controlled
+
+
+def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
+    steered = outcome.steered
+    choices = list(dict.fromkeys([outcome.follow, *steered.top(TOP)]))
+    chosen = st.selectbox(
+        "Token followed",
+        choices,
+        key=f"steer_follow_{wanted.record}_{hash(wanted.tokens)}",
+        format_func=lambda id: pretty_token(model.token_text(id)),
+        help="Its logit is what controls and prediction are compared by.",
+    )
+    if chosen != outcome.follow:
+        wanted.follow = chosen
+        st.rerun(scope="fragment")
+    before, after = steered.baseline_probabilities[outcome.follow], steered.probabilities[outcome.follow]
+    first, last = steered.ranks(outcome.follow)
+    columns = st.columns(4)
+    delta = float(steered.delta[outcome.follow])
+    shown = (
+        ("Probability", f"{float(after):.1%}", f"It was {float(before):.1%} without edits."),
+        ("Rank", f"{first:,} → {last:,}", "Among all tokens, 1 the likeliest."),
+        ("Δ logit", f"{delta:+.2f}", "Change of the logit less the mean logit, before any softcap, in nats."),
+        ("KL", f"{steered.kl:.3f}", "Of the next token's distribution, from without edits to with them, in nats."),
+    )
+    for column, (name, value, help_) in zip(columns, shown, strict=True):
+        column.metric(name, value, help=help_)
+
+
+def _probabilities(model: ReplacementModel, steered: Steered) -> None:
+    ids = steered.top(TOP)
+    texts = [pretty_token(model.token_text(id)) for id in ids]
+    names = [text if texts.count(text) == 1 else f"{text} {id}" for text, id in zip(texts, ids, strict=True)]
+    both = zip(RUNS, (steered.baseline_probabilities, steered.probabilities), strict=True)
+    table = pd.DataFrame(
+        [
+            {"token": name, "run": run, "probability": float(p[id]), "id": id}
+            for run, p in both
+            for name, id in zip(names, ids, strict=True)
+        ]
+    )
+    bars = (
+        alt.Chart(table)
+        .mark_bar(height=8)
+        .encode(
+            y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=130)),
+            yOffset=alt.YOffset("run:N", sort=list(RUNS)),
+            x=alt.X("probability:Q", title="probability of the next token", axis=alt.Axis(format="%")),
+            color=alt.Color(
+                "run:N",
+                sort=list(RUNS),
+                scale=alt.Scale(domain=list(RUNS), range=list(RUNS.values())),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["token", "run", alt.Tooltip("probability", format=".4f"), "id"],
+        )
+    )
+    st.altair_chart(bars, height=max(180, 27 * len(ids) + 60))
+
+
+def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled) -> None:
+    controls = controlled.controls
+    if controlled.refused is not None:
+        st.warning(f"Without controls: {plain(controlled.refused)}.")
+    if controls is None:
+        return
+    if controls.short is not None:
+        st.info(f"{plain(controls.short[:1].upper() + controls.short[1:])}.")
+    delta = float(outcome.steered.delta[outcome.follow])
+    others = np.array(controlled.delta)
+    low, high = np.quantile(others, [0.05, 0.95])
+    # none of the colours alone: the edit is a diamond, controls are ticks, the band a box
+    band = alt.Chart(pd.DataFrame({"low": [low], "high": [high]})).mark_rect(color="#8a9a99", opacity=0.3)
+    ticks = alt.Chart(pd.DataFrame({"delta": others, "what": "a control"})).mark_tick(color="#8a9a99", thickness=2)
+    edit = alt.Chart(pd.DataFrame({"delta": [delta], "what": ["these edits"]})).mark_point(
+        shape="diamond", filled=True, size=160, color=POSITIVE if delta > 0 else NEGATIVE
+    )
+    title = f"Δ logit of {pretty_token(model.token_text(outcome.follow))}"
+    x = alt.X("delta:Q", title=title)
+    st.altair_chart(
+        band.encode(x=alt.X("low:Q", title=title), x2="high:Q")
+        + ticks.encode(x=x, tooltip=["what", alt.Tooltip("delta", format="+.3f")])
+        + edit.encode(x=x, tooltip=["what", alt.Tooltip("delta", format="+.3f")]),
+        height=110,
+    )
+    as_much, part = share(delta, others.tolist())
+    ratios = [control.ratio for control in controls.sets]
+    st.caption(
+        f"◆ these edits {delta:+.2f}; | {len(others)} controls: mean {others.mean():+.2f}, from {others.min():+.2f} to"
+        f" {others.max():+.2f}; the band holds nine tenths. {as_much} of {len(others)} do as much:"
+        f" ({as_much} + 1)/({len(others)} + 1) = {part:.3f}, on this one prompt, which"
+        " proves nothing of others."
+    )
+    st.caption(
+        "Each control writes as much as the edit that it stands for."
+        + (
+            f" Its features' own size is {np.median(ratios):.2f} of the edited ones' (median; 1 would be the same)."
+            if controls.kind in ("features", "influence")
+            else ""
+        )
+    )
+
+
+def _predicted(graph: Graph, outcome: Outcome) -> None:
+    assert outcome.prediction is not None
+    found = outcome.prediction.of_target(graph, outcome.follow)
+    if found is None:
+        st.caption("The graph doesn't explain this token's logit, so it predicts nothing of it.")
+        return
+    measured = float(outcome.steered.delta[outcome.follow])
+    text = (
+        f"The graph predicted {found[0]:+.2f} by direct edges and {found[1]:+.2f} through its features; measured"
+        f" {measured:+.2f} under `{outcome.steered.protocol}`. Only `direct` should equal the first."
+    )
+    if outcome.prediction.missing:
+        text += f" {len(outcome.prediction.missing)} edited places are no nodes of the graph and left out of it."
+    st.caption(text)
+
+
+def _supernodes(outcome: Outcome) -> None:
+    if not outcome.watched:
+        return
+    st.markdown("**Other supernodes**", help="Of the circuit, none of whose features is steered: Σ activations.")
+    table = pd.DataFrame(outcome.watched, columns=["supernode", "before", "after"])
+    table["of before"] = 100 * table["after"] / table["before"].where(table["before"] != 0)
+    st.dataframe(
+        table,
+        hide_index=True,
+        alt="activations of the other supernodes, before and after",
+        column_config={
+            "before": st.column_config.NumberColumn(format="%.3f"),
+            "after": st.column_config.NumberColumn(format="%.3f"),
+            "of before": st.column_config.NumberColumn(format="%.0f %%"),
+        },
+    )
+
+
+def _values(model: ReplacementModel, steered: Steered) -> None:
+    token = [pretty_token(model.token_text(id)) for id in steered.token_ids]
+    table = pd.DataFrame(
+        {
+            "layer": [e.layer for e in steered.edits],
+            "feature": [e.feature for e in steered.edits],
+            "token": [f"{token[e.position]} ({e.position})" for e in steered.edits],
+            "before": [e.before for e in steered.edits],
+            "set to": [e.value for e in steered.edits],
+            "writes": ["" if e.writes else "nothing in the range held" for e in steered.edits],
+        }
+    )
+    number = st.column_config.NumberColumn(format="%.4f")
+    st.dataframe(table, hide_index=True, alt="the edits", column_config={"before": number, "set to": number})
+
+
+def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
+    """Runs only when asked for."""
+    if not st.toggle("Dose–response", key="steer_dose", help="All rows at −2 to 2 × their own activation."):
+        return
+    table = pd.DataFrame(
+        [
+            {"factor": factor, "delta": float(run.delta[outcome.follow]), "KL": run.kl}
+            for factor, run in dose(model, wanted)
+        ]
+    )
+    title = f"Δ logit of {pretty_token(model.token_text(outcome.follow))}"
+    line = alt.Chart(table).encode(
+        x=alt.X("factor:Q", title="× own activation"),
+        y=alt.Y("delta:Q", title=title),
+        tooltip=["factor", alt.Tooltip("delta", format="+.3f"), alt.Tooltip("KL", format=".3f")],
+    )
+    st.altair_chart(line.mark_line(color=POSITIVE) + line.mark_point(color=POSITIVE, filled=True, size=60), height=220)
+
+
+def prompt_only(model: ReplacementModel, outcome: Outcome) -> None:
+    """An instruction is often as good as an edit: what another prompt does to the same token."""
+    text = st.text_input(
+        "Against another prompt",
+        key="steer_prompt_only",
+        placeholder="an instruction or another wording, without edits",
+        help="What words alone do to the followed token: the baseline that steering should beat.",
+        autocomplete="off",
+    )
+    if not text:
+        return
+    found = model.record(model.token_ids(text)).logits.double().softmax(-1)
+    top = [pretty_token(model.token_text(int(id))) for id in found.topk(3).indices]
+    name = pretty_token(model.token_text(outcome.follow))
+    st.caption(
+        f"There {plain(name)} has {float(found[outcome.follow]):.1%}, against"
+        f" {float(outcome.steered.probabilities[outcome.follow]):.1%} with the edits. Likeliest:"
+        f" {plain(', '.join(top))}."
+    )
