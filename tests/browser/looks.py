@@ -1,6 +1,7 @@
 """What can be measured of how a page looks: width, contrast, what axe-core finds."""
 
 import re
+from collections.abc import Iterator
 
 from playwright.sync_api import Page
 
@@ -38,6 +39,30 @@ def faint(page: Page) -> list[str]:
 
 # Streamlit's own markup, which we can't change: rule → what of it.
 NOT_OURS: dict[str, str] = {}
+
+
+def themes(page: Page) -> Iterator[str]:
+    """The page in light and then in dark, by the system's theme, which Streamlit follows."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(
+            """dark => {
+                const colour = getComputedStyle(document.querySelector('.stApp')).backgroundColor;
+                return (colour.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) < 300) === dark;
+            }""",
+            arg=theme == "dark",
+        )
+        yield theme
+
+
+def flaws(page: Page, axe: str, where: str) -> list[str]:
+    """What axe-core finds in both themes, and texts of charts, at which it does not look."""
+    found = []
+    for theme in themes(page):
+        found += violations(page, axe, f"{where}, {theme}") + [
+            f"{where}, {theme}: faint {text}" for text in faint(page)
+        ]
+    return found
 
 
 def violations(page: Page, axe: str, where: str) -> list[str]:
