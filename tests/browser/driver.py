@@ -134,14 +134,14 @@ def until(found: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 def idle(page: Page) -> None:
-    """No run of the page for half a second: what is clicked next stays where it is."""
+    """No run of the page for a third of a second: what is clicked next stays where it is."""
     running = page.locator("[data-testid=stApp]:not([data-test-script-state=notRunning])")
 
     def quiet() -> bool:
-        for _ in range(5):
+        for _ in range(4):
             if running.count():
                 return False
-            page.wait_for_timeout(100)
+            page.wait_for_timeout(80)
         return running.count() == 0
 
     until(quiet)

@@ -23,7 +23,6 @@ from tests.browser.driver import (
     trace,
     until,
 )
-from tests.browser.looks import violations
 from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -162,28 +161,6 @@ def take_the_label_away(page: Page) -> None:
     label.fill("")
     label.press("Enter")
     until(lambda: HOSTILE not in ask(page, "labels()").values())
-
-
-def test_groups_are_suggested_accepted_and_undone(visit: Visit, axe: str) -> None:
-    page = visit()
-    trace(page, "The capital of France is the city of", 9)
-    press(page, "Pin the 12 most influential features")
-    until(lambda: len(pins(page)) == 13)
-    for switch in ("Draw the circuit, and make groups", "Suggest groups"):
-        switch_on(page, switch)
-    accept = main(page).get_by_role("button", name="Accept", exact=True)
-    expect(accept.first).to_be_visible(timeout=60_000)
-    expect(main(page).get_by_text(re.compile("Why: (each|they) ")).first).to_be_visible()
-    assert violations(page, axe, "circuit, suggestions") == []
-    accept.first.click()
-    group = main(page).get_by_role("textbox", name=re.compile(r"^Group 1: \d+ nodes$"))
-    expect(group).to_be_visible()
-    idle(page)
-    press(page, "↶")
-    expect(group).to_have_count(0)
-    assert len(pins(page)) == 13
-    press(page, "↶")
-    expect(circuit(page)).to_contain_text("Nothing pinned yet")
 
 
 def test_a_link_to_nothing_says_so(visit: Visit) -> None:

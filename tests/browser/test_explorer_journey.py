@@ -39,7 +39,7 @@ from tests.browser.driver import (
     trace,
     until,
 )
-from tests.browser.looks import CUT, WIDE
+from tests.browser.looks import CUT, WIDE, flaws
 from tests.browser.serving import Server, Visit, free_port, serving, visiting
 from tests.service.test_upload import StandIn, site
 from tracer.interchange import schema
@@ -89,7 +89,9 @@ def timed(record: Record, name: str) -> Iterator[None]:
     record(f"{name}, s", round(time.monotonic() - start, 2))
 
 
-def test_from_an_empty_folder_to_a_server_that_was_killed(lab: Lab, tmp_path: Path, record_property: Record) -> None:
+def test_from_an_empty_folder_to_a_server_that_was_killed(
+    lab: Lab, axe: str, tmp_path: Path, record_property: Record
+) -> None:
     started = time.monotonic()
     server, visit = lab.start()
     page = visit()
@@ -98,7 +100,7 @@ def test_from_an_empty_folder_to_a_server_that_was_killed(lab: Lab, tmp_path: Pa
     read_a_card(page)
     filter_search_and_follow_paths(page)
     pin_label_group_undo_redo(page)
-    accept_a_suggested_group(page)
+    accept_a_suggested_group(page, axe)
     prune_again_and_save(page, record_property)
     link = short_link(page)
     page.close()
@@ -178,14 +180,20 @@ def pin_label_group_undo_redo(page: Page) -> None:
     expect(group).to_have_value("group 1")
 
 
-def accept_a_suggested_group(page: Page) -> None:
+def accept_a_suggested_group(page: Page, axe: str) -> None:
     switch_on(page, "Suggest groups")
     accept = main(page).get_by_role("button", name="Accept", exact=True)
     expect(accept.first).to_be_visible(timeout=60_000)
     expect(main(page).get_by_text(re.compile("Why: (each|they) ")).first).to_be_visible()
+    assert flaws(page, axe, "circuit, suggestions") == []
     idle(page)
     accept.first.click()
-    expect(main(page).get_by_role("textbox", name=re.compile(r"^Group 2: \d+ nodes$"))).to_be_visible()
+    group = main(page).get_by_role("textbox", name=re.compile(r"^Group 2: \d+ nodes$"))
+    expect(group).to_be_visible()
+    for button, n in (("↶", 0), ("↷", 1)):
+        idle(page)
+        press(page, button)
+        expect(group).to_have_count(n)
 
 
 def prune_again_and_save(page: Page, record: Record) -> None:
