@@ -1,0 +1,85 @@
+"""A guided demo on the default model in a real Chromium: clicked through whole, by button and key."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.driver import card_name, idle, main, pins, until, wait_for_graph
+from tests.browser.looks import violations
+from tests.browser.serving import Visit
+from ui.demo_steps import DEMOS, Demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+
+
+def bar(page: Page) -> Locator:
+    return page.locator(".st-key-demo")
+
+
+def metric(page: Page, name: str) -> str:
+    return main(page).get_by_test_id("stMetric").filter(has_text=name).get_by_test_id("stMetricValue").inner_text()
+
+
+def at_step(page: Page, demo: Demo, n: int) -> None:
+    """Its page is on the screen, with what the caption says."""
+    step = demo.steps[n - 1]
+    expect(bar(page)).to_contain_text(f"step {n} of {len(demo.steps)}: {step.title}")
+    page.wait_for_url(re.compile(rf"/{step.page}\?.*demo={demo.id}&step={n}\b|/{step.page}\?.*step={n}\b"))
+    if step.edits:
+        expect(main(page)).to_contain_text(re.compile(r"20 controls: mean"))
+        shown = float(metric(page, "Probability").rstrip("%")) / 100
+        assert shown == pytest.approx(step.figures["after"], abs=0.006)
+        expect(main(page)).to_contain_text(f"{step.figures['as_much']:.0f} of 20 do as much")
+
+
+def click_through(page: Page, demo: Demo) -> None:
+    """From the Trace page to the demo's last step, and out of it."""
+    page.locator(f".st-key-demo_{demo.id}").get_by_role("button").click()
+    wait_for_graph(page)
+    at_step(page, demo, 1)
+    first = demo.steps[0]
+    _layer, feature, _position = (first.select or "").split("_")
+    expect(card_name(page)).to_contain_text(feature)
+    assert set(pins(page)) == {node for nodes in first.scene.circuit.values() for node in nodes}
+    for n in range(2, len(demo.steps) + 1):
+        idle(page)
+        if n % 2:
+            bar(page).get_by_role("button", name="Next").click()
+        else:
+            page.keyboard.press("n")
+        at_step(page, demo, n)
+
+
+def test_a_demo_is_clicked_through(visit: Visit) -> None:
+    demo = DEMOS["paris"]
+    page = visit("/")
+    click_through(page, demo)
+    idle(page)
+    main(page).get_by_role("radio", name="free", exact=True).click()
+    expect(main(page)).to_contain_text("Nothing is held")
+    idle(page)
+    page.keyboard.press("Shift+N")  # what was changed on the way is the step's own again
+    at_step(page, demo, len(demo.steps) - 1)
+    expect(main(page).get_by_role("radio", name="clamp", exact=True)).to_be_checked()
+    page.reload()
+    at_step(page, demo, len(demo.steps) - 1)
+    idle(page)
+    bar(page).get_by_role("button", name="End", exact=True).click()
+    expect(main(page)).to_contain_text("Guided demos")
+    expect(bar(page)).to_have_count(0)
+    until(lambda: "demo=" not in page.url)
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
+def test_the_bar_fits_its_window(visit: Visit, theme: str, width: int, tmp_path: Path, axe: str) -> None:
+    demo = DEMOS["paris"]
+    page = visit("/?demo=paris&step=5", theme=theme, width=width)
+    at_step(page, demo, 5)
+    idle(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert violations(page, axe, f"demo, {theme}, {width}") == []
+    page.screenshot(path=tmp_path / f"demo_{theme}_{width}.png", full_page=True)
