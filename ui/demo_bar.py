@@ -33,7 +33,8 @@ def demo_bar(service: Service, here: str) -> bool:
         place = demo.current()
     except demo.NoSuchStep as problem:
         st.error(f"{plain(str(problem))}.")
-        st.query_params.clear()
+        for name in ("demo", "step"):
+            st.query_params.pop(name, None)
         return True
     if place is None:
         return True

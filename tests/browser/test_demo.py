@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.driver import card_name, idle, main, pins, until, wait_for_graph
 from tests.browser.looks import violations
 from tests.browser.serving import Visit
+from tests.browser.test_steer import metric
 from ui.demo_steps import DEMOS, Demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -20,18 +21,15 @@ def bar(page: Page) -> Locator:
     return page.locator(".st-key-demo")
 
 
-def metric(page: Page, name: str) -> str:
-    return main(page).get_by_test_id("stMetric").filter(has_text=name).get_by_test_id("stMetricValue").inner_text()
-
-
 def at_step(page: Page, demo: Demo, n: int) -> None:
     """Its page is on the screen, with what the caption says."""
     step = demo.steps[n - 1]
     expect(bar(page)).to_contain_text(f"step {n} of {len(demo.steps)}: {step.title}")
-    page.wait_for_url(re.compile(rf"/{step.page}\?.*demo={demo.id}&step={n}\b|/{step.page}\?.*step={n}\b"))
+    parts = f"/{step.page}?", f"demo={demo.id}", f"step={n}"
+    page.wait_for_url(lambda url: all(part in url for part in parts))
     if step.edits:
         expect(main(page)).to_contain_text(re.compile(r"20 controls: mean"))
-        shown = float(metric(page, "Probability").rstrip("%")) / 100
+        shown = float(metric(page, "Probability").inner_text().rstrip("%")) / 100
         assert shown == pytest.approx(step.figures["after"], abs=0.006)
         expect(main(page)).to_contain_text(f"{step.figures['as_much']:.0f} of 20 do as much")
 
