@@ -90,8 +90,8 @@ BASKETBALL = Demo(
             "The English graph",
             ENGLISH,
             "The model goes on with `basketball`. Of the features that its graph explains this by, neuron 1012 of"
-            " layer 13 is number {place:.0f} by influence. It is selected: its card says that it raises words like"
-            " `Football`, `球队` (team) and `stadion`. It is pinned, with three neurons at the token `Jordan`.",
+            " layer 13 is number {place:.0f} of all by influence. It is selected: its card says that it raises words"
+            " like `Football`, `球队` (team) and `stadion`. It is pinned, with three neurons at the token `Jordan`.",
             "A graph says what added up to the answer with attention and norms held as they were. That a feature"
             " leads does not say that the answer needs it. That takes a change in the model itself: the next steps.",
             select="13_1012_6",
@@ -124,9 +124,11 @@ BASKETBALL = Demo(
             ENGLISH,
             "Three neurons of layers 3 and 5 at the token `Jordan`, set to −1 × their activations: `basketball` falls"
             " from {before:.0%} to {after:.0%}. {as_much:.0f} of 20 controls, sets of three others there, do as much.",
-            "That these three hold the fact: they may only carry who is meant, and other neurons take part.",
+            "That these three hold the fact: they may only carry who is meant, and other neurons take part. No other"
+            " sport comes first, but `his`, with {other:.0%}.",
             edits={"the name Jordan": -1.0},
-            figures={"before": 0.758, "after": 0.054, "as_much": 0},
+            figures={"before": 0.758, "after": 0.054, "as_much": 0, "other": 0.100},
+            other=" his",
         ),
         Step(
             "The Spanish graph",
@@ -137,17 +139,18 @@ BASKETBALL = Demo(
             " it.",
             select="13_1012_7",
             figures={"place": 1},
-            words=("Football", "球队", " stadion"),
         ),
         Step(
             "The shared neuron, in Spanish",
             SPANISH,
             "At −4 × its activation `baloncesto` falls from {before:.0%} to {after:.1%}. But {as_much:.0f} of 20"
             " controls lower its logit at least as far.",
-            "That this neuron is what matters in Spanish. Against controls of the same size it does not stand out"
-            " clearly: the claim of one neuron for two languages is not borne out here, though it leads both graphs.",
+            "That this neuron is what matters in Spanish, or that it is about sport: `piano` comes first,"
+            " {other:.0%}. Against controls of the same size it does not stand out clearly: the claim of one neuron"
+            " for two languages is not borne out here, though it leads both graphs.",
             edits={"ball games": -4.0},
-            figures={"before": 0.468, "after": 0.016, "as_much": 3},
+            figures={"before": 0.468, "after": 0.016, "as_much": 3, "other": 0.061},
+            other=" piano",
         ),
         Step(
             "The name, in Spanish",
@@ -172,11 +175,11 @@ ANTONYM = Demo(
             FRENCH,
             'The model says that the opposite of "petit" is `grand`. Three groups are pinned: neurons that lean to'
             " French, neurons about size, and two that act after a quotation mark. Selected is one about size, which"
-            " raises `énorme` and `gigantic`; it is number {place:.0f} by influence.",
+            " raises `énorme` and `gigantic`; by influence it is number {place:.0f} of the features.",
             "That the groups are the model's own. We chose them by what each neuron raises and lowers, and by trying;"
             " the names are ours.",
             select="13_1758_8",
-            figures={"place": 30},
+            figures={"place": 34},
             words=(" énorme", " gigantic"),
         ),
         Step(
@@ -236,8 +239,8 @@ CAPITAL = Demo(
             PARIS,
             "The model goes on with `Paris`. Pinned are three neurons that lean to names of cities, two that lean to"
             " France, three at the word `France`, and the one that leads the graph. Selected is one of the cities,"
-            " number {place:.0f} by influence. Its activation is negative: what its card says it lowers, like"
-            " `Kampala` and `Amman`, it raises here.",
+            " number {place:.0f} of the features by influence. Its activation is negative: what its card says it"
+            " lowers, like `Kampala` and `Amman`, it raises here.",
             "That the groups are the model's own: we chose them by what each neuron raises and lowers.",
             select="15_1650_8",
             figures={"place": 2},

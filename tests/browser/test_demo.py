@@ -1,7 +1,6 @@
-"""A guided demo on the default model in a real Chromium: clicked through whole, by button and key."""
+"""Guided demos on the default model in a real Chromium; test_steering_journey.py clicks through one whole."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import card_name, idle, main, pins, until, wait_for_graph
-from tests.browser.looks import violations
+from tests.browser.looks import CUT, WIDE, violations
 from tests.browser.serving import Visit
 from tests.browser.test_steer import metric
 from ui.demo_steps import DEMOS, Demo
@@ -52,19 +51,25 @@ def click_through(page: Page, demo: Demo) -> None:
         at_step(page, demo, n)
 
 
-def test_a_demo_is_clicked_through(visit: Visit) -> None:
-    demo = DEMOS["paris"]
-    page = visit("/")
-    click_through(page, demo)
+def fits(page: Page, axe: str, where: str) -> None:
     idle(page)
+    assert page.evaluate(WIDE) == [] and page.evaluate(CUT) == []
+    assert violations(page, axe, f"demo, {where}") == []
+
+
+def test_a_link_leads_to_a_step_and_keys_to_others(visit: Visit, axe: str) -> None:
+    demo = DEMOS["paris"]
+    page = visit("/?demo=paris&step=5")
+    at_step(page, demo, 5)
+    fits(page, axe, "light, 1440")
     main(page).get_by_role("radio", name="free", exact=True).click()
     expect(main(page)).to_contain_text("Nothing is held")
     idle(page)
     page.keyboard.press("Shift+N")  # what was changed on the way is the step's own again
-    at_step(page, demo, len(demo.steps) - 1)
+    at_step(page, demo, 4)
     expect(main(page).get_by_role("radio", name="clamp", exact=True)).to_be_checked()
     page.reload()
-    at_step(page, demo, len(demo.steps) - 1)
+    at_step(page, demo, 4)
     idle(page)
     bar(page).get_by_role("button", name="End", exact=True).click()
     expect(main(page)).to_contain_text("Guided demos")
@@ -72,12 +77,7 @@ def test_a_demo_is_clicked_through(visit: Visit) -> None:
     until(lambda: "demo=" not in page.url)
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
-def test_the_bar_fits_its_window(visit: Visit, theme: str, width: int, tmp_path: Path, axe: str) -> None:
-    demo = DEMOS["paris"]
-    page = visit("/?demo=paris&step=5", theme=theme, width=width)
-    at_step(page, demo, 5)
-    idle(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert violations(page, axe, f"demo, {theme}, {width}") == []
-    page.screenshot(path=tmp_path / f"demo_{theme}_{width}.png", full_page=True)
+def test_the_bar_fits_a_phone(visit: Visit, axe: str) -> None:
+    page = visit("/?demo=paris&step=3", theme="dark", width=390)
+    at_step(page, DEMOS["paris"], 3)
+    fits(page, axe, "dark, 390")
