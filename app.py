@@ -1,9 +1,10 @@
-"""Hypograph: navigation, theme, and the sidebar. Everything else is in pages/."""
+"""Hypograph: navigation, theme, the sidebar, and the bar of a guided demo. Everything else is in pages/."""
 
 from pathlib import Path
 
 import streamlit as st
 
+from ui.demo_bar import demo_bar
 from ui.session import get_service
 from ui.sidebar import sidebar
 
@@ -28,5 +29,7 @@ page = st.navigation(
         st.Page("pages/system.py", title="System", icon=":material/memory:"),
     ]
 )
-sidebar(get_service(), page.title)
-page.run()
+service = get_service()
+sidebar(service, page.title)
+if demo_bar(service, page.url_path):
+    page.run()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui import job_panel, recent
+from ui.demo_bar import demo_starts
 from ui.gallery import gallery
 from ui.prompt_form import prompt_form
 from ui.session import get_service
@@ -23,5 +24,6 @@ left, right = st.columns([3, 2], gap="large")
 with left:
     prompt_form(service, preview_in=right)
     job_panel.job_panel(service)
+demo_starts()
 gallery()
 recent.recent_graphs(service)

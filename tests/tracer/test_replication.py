@@ -2,16 +2,20 @@
 
 import copy
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+import tracer
 from tests.helpers import PROMPT, replacement, tiny_llama, transcoders, with_transcoders
 from tracer import Difference, Edit, TracerError
 from tracer.replacement import ReplacementModel
 from tracer.replications import FOLDER, Replications, Result, chosen, names, read, replicate
-from tracer.replications.judge import NEEDS_ACTIVATIONS, NEEDS_GENERATION
+from tracer.replications.judge import judge_sampled
+from tracer.replications.rows import Sampled
 
 PUBLISHED = {
     "gemma-2-2b": [f"G{i}" for i in range(1, 26)],
@@ -126,6 +130,12 @@ def spoiled(change) -> dict:
             "activations elsewhere need a factor",
         ),
         (lambda d, r: r["after"].update(top=[["w2", 1.5]]), "rows.0.after.top.0"),
+        (lambda d, r: d.update(homes={"two": "w1"}), "homes: there is no supernode 'two'"),
+        (lambda d, r: r["after"].update(text=""), "rows.0.after.text"),
+        (
+            lambda d, r: r["after"].update(sampled={"n": 2, "temperature": 1, "begins": ["w1"], "at_least": 3}),
+            "of 2 texts 3 can't begin so",
+        ),
         (lambda d, r: r["after"].update(top=[True]), "rows.0.after.top.0"),
     ],
 )
@@ -289,27 +299,106 @@ def test_transcoders_are_steered_alike(tmp_path: Path) -> None:
     same(model, [{"features": ["1/4/7"], "value": 2}], [Edit(1, 4, 7, value=2)])
 
 
+# Activations of supernodes, and texts
+
+
+def by_hand(model: ReplacementModel, ids: list[int], value: float | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Logits (V,) of a plain pass, neuron 7 of layer 0 at `value` from position 4 on; activations (T, F) a layer."""
+    seen: list[torch.Tensor] = []
+
+    def look(layer: int, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        h = inputs[0].clone()
+        if layer == 0 and value is not None:
+            h[0, 4:, 7] = value
+        seen.append(h[0])
+        return (h,)
+
+    handles = [
+        layer.down_projection.register_forward_pre_hook(lambda _, inputs, at=at: look(at, inputs))
+        for at, layer in enumerate(model.anatomy.layers)
+    ]
+    with torch.no_grad():
+        logits = model.anatomy.model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+    for handle in handles:
+        handle.remove()
+    return logits, seen
+
+
+ONWARD = {"interventions": [{"features": ["0/4:/7"], "value": 3.0}], "protocol": "free"}
+
+
+def test_activity_is_the_mean_share_of_a_plain_pass(model: ReplacementModel) -> None:
+    ids = model.token_ids(PROMPT)
+    (_, before), (_, after) = by_hand(model, ids, None), by_hand(model, ids, 3.0)
+    shares = [float(after[layer][p, f] / before[layer][p, f]) for layer, p, f in ((1, 6, 7), (2, 7, 11), (2, 8, 11))]
+    share, supernodes = sum(shares) / 3, {"three": ["1/6/7", "2/-2:/11"]}
+    assert abs(share - 1) > 0.1
+    narrow = {"tolerance": {"probability": 0.001, "activity": 1e-4}}
+    result = judged(model, ONWARD | narrow | {"after": {"activity": {"three": share}}}, supernodes=supernodes)
+    assert result.status == "reproduced" and [c.measured for c in result.checks] == [pytest.approx(share, abs=1e-4)]
+    off = ONWARD | {"after": {"activity": {"three": share + 0.06}}}
+    assert judged(model, off, supernodes=supernodes).status == "differs"
+
+    (_, home) = by_hand(model, model.token_ids(OTHER), None)
+    whole = float(after[2][8, 11] / home[2][8, 11])
+    there = {"supernodes": {"one": ["2/8/11"]}, "homes": {"one": OTHER}}
+    row = ONWARD | narrow | {"after": {"activity": {"one": whole}}}
+    assert judged(model, row, **there).status == "reproduced"
+    assert judged(model, row, supernodes=there["supernodes"]).status == "differs"
+
+
+def test_a_silent_supernode_has_no_share(tmp_path: Path) -> None:
+    model = with_transcoders(tiny_llama(), transcoders(tmp_path / "set", tiny_llama()))
+    record = model.record(model.token_ids(PROMPT))
+    silent = next(f for f in range(40) if float(model.activations(record, 2, f)[8]) == 0)
+    row = {"interventions": [{"features": ["0/4/7"], "value": 2}], "after": {"activity": {"one": 0.5}}}
+    result = judged(model, row, supernodes={"one": [f"2/8/{silent}"]})
+    assert result.status == "differs" and "is silent where it should be whole" in (result.reason or "")
+
+
+def test_texts_are_those_of_plain_passes(model: ReplacementModel) -> None:
+    texts = {}
+    for value in (None, 3.0):
+        ids = model.token_ids(PROMPT)
+        start = len(ids)
+        for _ in range(6):
+            ids.append(int(by_hand(model, ids, value)[0].argmax()))
+        texts[value] = model.continuation(ids[:start], ids[start:])
+    assert texts[None] != texts[3.0]
+    assert judged(model, {"before": {"text": texts[None]}}).status == "reproduced"
+    both = ONWARD | {"before": {"text": texts[None]}, "after": {"text": texts[3.0]}}
+    assert judged(model, both).status == "reproduced"
+    wrong = judged(model, ONWARD | {"after": {"text": texts[None]}})
+    assert wrong.status == "differs" and str(wrong.checks[0].measured).startswith(texts[3.0].strip())
+    # a value carried from another prompt goes on over what is generated, too
+    own = float(model.activations(model.record(model.token_ids(OTHER)), 0, 7)[4])
+    carried = {"features": ["0/4/7"], "at": "4:", "factor": 3.0 / own, "elsewhere": {"prompt": OTHER}}
+    row = {"interventions": [carried], "protocol": "free", "after": {"text": texts[3.0]}}
+    assert judged(model, row).status == "reproduced"
+
+
+def test_drawn_texts_are_counted_by_their_first_word(model: ReplacementModel) -> None:
+    drawn = Sampled(n=4, temperature=1.0, begins=["is", ","], at_least=2)
+    count = judge_sampled("after", drawn, [" is it", "issue", ", and", "", " was"])
+    assert count.ok and count.measured == 2
+    assert not judge_sampled("after", drawn, ["issue", " is"]).ok
+    firsts = []
+    for seed in range(12):
+        token = next(model.generate(PROMPT, n_tokens=1, sampling=tracer.Sampling(1.0, seed=seed)))
+        firsts.append(model.token_text(token.id).strip())
+    word, n = Counter(firsts).most_common(1)[0]
+    assert 0 < n < 12
+    for at_least, status in ((n, "reproduced"), (n + 1, "differs")):
+        sampled = {"n": 12, "temperature": 1.0, "begins": [word], "at_least": at_least}
+        assert judged(model, {"before": {"sampled": sampled}}).status == status
+
+
 # What can't be run
 
 
 def test_what_needs_more_than_the_engine_has_is_not_run(model: ReplacementModel) -> None:
     result = judged(model, {"not_run": "needs a dance"})
     assert (result.status, result.reason, result.checks) == ("not run", "needs a dance", [])
-
-
-def test_activity_alone_is_not_run(model: ReplacementModel) -> None:
-    row = {"interventions": [{"supernode": "one", "factor": -1}], "after": {"activity": {"one": 0.5}}}
-    result = judged(model, row, supernodes={"one": ["1/4/7"]})
-    assert (result.status, result.reason) == ("not run", NEEDS_ACTIVATIONS)
-    assert [(c.expected, c.measured) for c in result.checks] == [(0.5, None)]
-
-
-def test_the_first_token_of_a_text_is_checked_and_the_rest_is_not(model: ReplacementModel) -> None:
-    first = model.next_tokens(model.token_ids(PROMPT), 1)[0].token
-    result = judged(model, {"before": {"text": f"{first} w1 w2"}})
-    assert result.status == "reproduced"
-    assert [check.reason for check in result.checks] == [None, NEEDS_GENERATION]
-    assert judged(model, {"before": {"text": "nothing of the kind"}}).status == "differs"
 
 
 @pytest.mark.parametrize(

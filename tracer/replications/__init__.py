@@ -1,8 +1,7 @@
 """Replication lists: interventions and what they gave when they were published or found, as data, to be run again here.
 
 A list is a YAML file in this folder: `rows.py` says what it may hold, `run.py` does a row's edits with the engine, and
-`judge.py` compares figure by figure. What the engine can't do yet (generation, activations after an edit) stands in the
-rows with its published figures all the same, and is reported as not checked.
+`judge.py` compares figure by figure: next tokens, texts, activations of supernodes. What can't be run at all says why.
 """
 
 from tracer.replications.judge import Check

@@ -1,6 +1,8 @@
 """Expected figures beside measured ones. Knows the tokenizer and probabilities, not how they came about."""
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,13 +10,11 @@ from torch import Tensor
 
 from tracer.errors import TracerError
 from tracer.replacement import ReplacementModel
-from tracer.replications.rows import Changed, Outcome, Tolerance
+from tracer.replications.rows import Changed, Outcome, Sampled, Tolerance
 from tracer.steering.steered import Steered
 
 AMONG = 10
 """A token that was published without a figure must be among that many most likely ones."""
-NEEDS_GENERATION = "needs generation (issue D)"
-NEEDS_ACTIVATIONS = "needs activations after an edit (issue D)"
 
 Figure = float | str | list[str]
 
@@ -23,9 +23,8 @@ Figure = float | str | list[str]
 class Check:
     what: str
     expected: Figure
-    measured: Figure | None  # None: not checked
+    measured: Figure
     ok: bool
-    reason: str | None = None  # why it was not checked
 
 
 class Next:
@@ -60,19 +59,24 @@ class Next:
         return self.logits.topk(min(n, len(self.logits))).indices.tolist()
 
 
-def judge_outcome(when: str, expected: Outcome, found: Next, tolerance: Tolerance) -> list[Check]:
-    """One run by itself."""
-    checks = _top(when, expected, found, tolerance) if expected.top else []
-    if expected.text is not None:
-        first = found.model.token_text(found.likeliest(1)[0])
-        starts = bool(first.strip()) and expected.text.strip().startswith(first.strip())
-        checks.append(Check(f"first token of the text {when}", expected.text, first, starts))
-        checks.append(Check(f"the rest of the text {when}", expected.text, None, True, NEEDS_GENERATION))
-    return checks
+def judge_text(when: str, expected: str, text: str) -> Check:
+    """A text must go on as published for as long as that is; where it began, spaces do not count."""
+    wanted, found = expected.strip(), text.lstrip()[: len(expected.strip())]
+    return Check(f"text {when}", wanted, found, found == wanted)
 
 
-def _top(when: str, expected: Outcome, found: Next, tolerance: Tolerance) -> list[Check]:
-    """A token that is named twice stands for its readings one after the other."""
+def judge_sampled(when: str, expected: Sampled, texts: Sequence[str]) -> Check:
+    """Words that texts begin with, whole: "is" is not the beginning of "issue"."""
+    first = [match[0] if (match := re.match(r"\w+|\S", text.lstrip())) else "" for text in texts]
+    begin = sum(word in expected.begins for word in first)
+    what = f"of {len(texts)} texts {when}, begin with {' or '.join(expected.begins)}"
+    return Check(what, f"at least {expected.at_least}", float(begin), begin >= expected.at_least)
+
+
+def judge_top(when: str, expected: Outcome, found: Next, tolerance: Tolerance) -> list[Check]:
+    """Of one run by itself. A token that is named twice stands for its readings one after the other."""
+    if not expected.top:
+        return []
     named = [(entry, None) if isinstance(entry, str) else entry for entry in expected.top]
     seen: Counter[str] = Counter()
     ids = []
@@ -98,8 +102,8 @@ def _top(when: str, expected: Outcome, found: Next, tolerance: Tolerance) -> lis
 
 
 def judge_change(expected: Changed, steered: Steered, before: Next, after: Next, tolerance: Tolerance) -> list[Check]:
-    """What the edits must have done, but for what a graph predicts."""
-    checks = judge_outcome("after", expected, after, tolerance)
+    """What the edits must have done to the next token, but for what a graph predicts."""
+    checks = judge_top("after", expected, after, tolerance)
     most = after.likeliest(1)[0]
     for name in expected.not_top:
         checks.append(
@@ -120,9 +124,17 @@ def judge_change(expected: Changed, steered: Steered, before: Next, after: Next,
     for name, change in expected.delta.items():
         measured = float(steered.delta[before.id(name)])
         checks.append(close(f"change of logit {name!r}", change, measured, tolerance))
-    for name, share in expected.activity.items():
-        checks.append(Check(f"activation of {name}, as a share", share, None, True, NEEDS_ACTIVATIONS))
     return checks
+
+
+def judge_activity(name: str, expected: float, now: Tensor, whole: Tensor, tolerance: Tolerance) -> Check:
+    """The mean share of a supernode's features, as circuit-tracer's diagrams have it. Raises TracerError for one that
+    was silent."""
+    if not bool((whole != 0).all()):
+        raise TracerError(f"a feature of {name} is silent where it should be whole; correct the list")
+    measured = float((now / whole).mean())
+    ok = abs(measured - expected) <= tolerance.activity
+    return Check(f"activation of {name}, as a share", expected, measured, ok)
 
 
 def close(what: str, expected: float, measured: float, tolerance: Tolerance) -> Check:

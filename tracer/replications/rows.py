@@ -84,11 +84,27 @@ class Intervention(Part):
         return self
 
 
+class Sampled(Part):
+    """Of n texts that are drawn, at least so many begin with one of these words."""
+
+    n: Annotated[int, Field(ge=1, le=100)]
+    temperature: Annotated[float, Field(gt=0, le=10)]
+    begins: Annotated[list[Token], Field(min_length=1)]
+    at_least: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def is_whole(self) -> Self:
+        if self.at_least > self.n:
+            raise ValueError(f"of {self.n} texts {self.at_least} can't begin so")
+        return self
+
+
 class Outcome(Part):
     """What a run must give."""
 
     top: list[Token | tuple[Token, Probability]] = []  # the most likely token, then others; with figures where known
-    text: str | None = None  # what greedy generation goes on with
+    text: Annotated[str, Field(min_length=1)] | None = None  # what greedy generation goes on with
+    sampled: Sampled | None = None
 
 
 class Gap(Part):
@@ -103,12 +119,13 @@ class Changed(Outcome):
     gaps: list[Gap] = []
     delta: dict[Token, Number] = {}  # change of the logit less the mean logit, as measured
     predicted: dict[Token, Number] = {}  # the same, from the edges of the graph
-    activity: dict[str, Number] = {}  # supernodes: activation as a share of what it was
+    activity: dict[str, Number] = {}  # supernodes: mean over features of activation as a share of what it was
 
 
 class Tolerance(Part):
     probability: Annotated[float, Field(gt=0, le=0.1)]
     logit: Annotated[float, Field(gt=0, le=1)] = 0.02
+    activity: Annotated[float, Field(gt=0, le=0.5)] = 0.05
 
 
 class Row(Part):
@@ -144,6 +161,7 @@ class Replications(Part):
     source: str  # where the figures are from
     tolerance: Tolerance
     supernodes: dict[str, Nodes] = {}
+    homes: dict[str, Token] = {}  # supernodes whose activations count as whole on this prompt, not on the row's own
     rows: Annotated[list[Row], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -151,6 +169,8 @@ class Replications(Part):
         ids = [row.id for row in self.rows]
         if repeated := [id for id in ids if ids.count(id) > 1]:
             raise ValueError(f"two rows are called {repeated[0]}")
+        if strange := [name for name in self.homes if name not in self.supernodes]:
+            raise ValueError(f"homes: there is no supernode {strange[0]!r}")
         for row in self.rows:
             used = [i.supernode for i in row.interventions if i.supernode is not None]
             if unknown := [name for name in (*used, *row.after.activity) if name not in self.supernodes]:

@@ -1,17 +1,33 @@
 """Do what a row says with a loaded model, and judge it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 from tracer.attribution.targets import Difference
 from tracer.errors import TracerError
 from tracer.replacement import ReplacementModel
-from tracer.replications.judge import Check, Next, close, judge_change, judge_outcome
-from tracer.replications.rows import Intervention, Node, Replications, Row, Strongest
+from tracer.replications.judge import (
+    Check,
+    Next,
+    close,
+    judge_activity,
+    judge_change,
+    judge_sampled,
+    judge_text,
+    judge_top,
+)
+from tracer.replications.rows import Intervention, Node, Outcome, Replications, Row, Strongest
 from tracer.steering.edits import Edit, positions
+from tracer.steering.generate import GREEDY, Sampling
+from tracer.steering.sites import Place
 from tracer.steering.steered import Steered
 
 Status = Literal["reproduced", "differs", "not run"]
+SPARE = 4
+"""Tokens generated beyond those of a published text, as others may spell it; and of a text whose first word counts."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +51,6 @@ def replicate(model: ReplacementModel, listing: Replications, row: Row) -> Resul
         return _result(row, "differs", str(problem))
     if not all(check.ok for check in checks):
         return _result(row, "differs", checks=checks)
-    unchecked = [check.reason for check in checks if check.reason is not None]
-    if len(unchecked) == len(checks):
-        return _result(row, "not run", unchecked[0], checks)
     return _result(row, "reproduced", checks=checks)
 
 
@@ -49,16 +62,62 @@ def _checks(model: ReplacementModel, listing: Replications, row: Row) -> list[Ch
     tolerance = row.tolerance or listing.tolerance
     ids = row.tokens if row.tokens is not None else model.token_ids(row.prompt or "")
     if not row.interventions:
-        return judge_outcome("before", row.before, Next(model, model.record(ids).logits), tolerance)
+        checks = judge_top("before", row.before, Next(model, model.record(ids).logits), tolerance)
+        return checks + _texts(model, row, "before", row.before, ids, [])
     edits = [edit for i in row.interventions for edit in _edits(model, listing, i, ids)]
-    steered = model.steer(tokens=ids, edits=edits, protocol=row.protocol, layers=row.layers)
+    watched = {name: _places(listing.supernodes[name], ids) for name in row.after.activity}
+    (steered,) = model.steer_many(
+        tokens=ids,
+        conditions=[edits],
+        protocol=row.protocol,
+        layers=row.layers,
+        watch=[place for places in watched.values() for place in places],
+    )
     before, after = Next(model, steered.baseline), Next(model, steered.logits)
-    checks = judge_outcome("before", row.before, before, tolerance)
+    checks = judge_top("before", row.before, before, tolerance)
     checks += judge_change(row.after, steered, before, after, tolerance)
     for name, change in row.after.predicted.items():
         checks.append(
             close(f"predicted change of logit {name!r}", change, _predicted(model, steered, before.id(name)), tolerance)
         )
+    sizes = [len(places) for places in watched.values()]
+    runs = zip(watched, steered.watched.split(sizes), steered.watched_baseline.split(sizes), strict=True)
+    for name, now, own in runs:
+        whole = _at_home(model, listing, name) if name in listing.homes else own
+        checks.append(judge_activity(name, row.after.activity[name], now, whole, tolerance))
+    checks += _texts(model, row, "before", row.before, ids, [])
+    return checks + _texts(model, row, "after", row.after, ids, edits)
+
+
+def _at_home(model: ReplacementModel, listing: Replications, name: str) -> Tensor:
+    """(k,): activations of a supernode on the prompt on which it is whole."""
+    ids = model.token_ids(listing.homes[name])
+    record = model.record(ids)
+    own = [model.activations(record, layer, feature)[p] for layer, p, feature in _places(listing.supernodes[name], ids)]
+    return torch.stack(own).cpu()
+
+
+def _places(nodes: list[Node], ids: list[int]) -> list[Place]:
+    return [(n.layer, p, n.feature) for n in nodes for p in positions(n.position, len(ids))]
+
+
+def _texts(
+    model: ReplacementModel, row: Row, when: str, expected: Outcome, ids: list[int], edits: list[Edit]
+) -> list[Check]:
+    """What the model goes on with; on the prompt under the row's protocol, at generated tokens nothing is held."""
+
+    def text(n_tokens: int, sampling: Sampling = GREEDY) -> str:
+        held: dict[str, Any] = {"protocol": row.protocol, "layers": row.layers}
+        tokens = model.generate(tokens=ids, conditions=[edits], n_tokens=n_tokens, sampling=sampling, **held)
+        return model.continuation(ids, [token.id for token in tokens])
+
+    checks = []
+    if expected.text is not None:
+        wanted = model.tokenizer(expected.text, add_special_tokens=False)["input_ids"]
+        checks.append(judge_text(when, expected.text, text(len(wanted) + SPARE)))
+    if (drawn := expected.sampled) is not None:
+        texts = [text(SPARE, Sampling(drawn.temperature, seed=seed)) for seed in range(drawn.n)]
+        checks.append(judge_sampled(when, drawn, texts))
     return checks
 
 
@@ -98,8 +157,12 @@ def _carried(model: ReplacementModel, intervention: Intervention, nodes: list[No
         read = list(range(len(ids)))[where] if isinstance(where, slice) else positions(where, len(ids))
         set_at = positions(node.position if intervention.at is None else intervention.at, n_tokens)
         values = factor * model.activations(record, node.layer, node.feature)[read]
-        if other.mean or len(values) == 1:
-            values = values.mean().expand(len(set_at))
+        if len(values) == 1 or (
+            other.mean and len(values)
+        ):  # one value wherever it is set, generated tokens too where that has no end
+            at = node.position if intervention.at is None else intervention.at
+            edits.append(Edit(node.layer, at, node.feature, value=float(values.mean())))
+            continue
         if len(values) != len(set_at):
             raise TracerError(f"activations at {len(values)} places can't be set at {len(set_at)}; correct the list")
         edits += [Edit(node.layer, p, node.feature, value=v) for p, v in zip(set_at, values.tolist(), strict=True)]

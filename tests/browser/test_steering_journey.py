@@ -1,0 +1,82 @@
+"""From an empty data folder to a steered circuit and a demo, on the default model, in one piece."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driver import idle, main, pins, press, sidebar, trace, until
+from tests.browser.serving import free_port, serving, visiting
+from tests.browser.test_demo import bar, click_through
+from tests.browser.test_steer import metric
+from ui.demo_steps import DEMOS
+
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+
+DEMO = DEMOS["paris"]
+
+
+def test_trace_pin_steer_save_link_text_demo(
+    chromium: Browser, store: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    started = time.monotonic()
+    (tmp_path / "models").symlink_to(store.resolve())
+    settings = {"HYPOGRAPH_DASHBOARDS": "0"}
+    with serving(tmp_path, free_port(), **settings) as server, visiting(chromium, server.address) as visit:
+        page = visit()
+        trace(page, DEMO.steps[0].scene.prompt, 9)
+        pin_and_steer(page)
+        kl = save(page)
+        other = visit(page.url)
+        expect(metric(other, "KL")).to_have_text(kl)
+        write_text(other)
+        other.close()
+        page.goto(server.address)
+        click_through(page, DEMO)
+        idle(page)
+        bar(page).get_by_role("button", name="End", exact=True).click()
+        expect(main(page)).to_contain_text("Recent graphs")
+        sidebar(page).get_by_role("link", name="Steer").click()
+        expect(main(page).get_by_role("heading", name="Steer", level=1)).to_be_visible()
+    record_property("journey of steering, s", round(time.monotonic() - started, 1))
+
+
+def pin_and_steer(page: Page) -> None:
+    idle(page)
+    main(page).get_by_role("button", name=re.compile("Pin the 12 most")).click()
+    until(lambda: len(pins(page)) == 13)
+    idle(page)
+    press(page, "Steer")
+    page.wait_for_url(re.compile(r"/steer\?graph="))
+    expect(main(page)).to_contain_text(re.compile(r"20 controls: mean .* do as much"))
+    idle(page)
+    before = metric(page, "KL").inner_text()
+    main(page).get_by_role("slider", name="× own").first.press("ArrowLeft")
+    until(lambda: metric(page, "KL").inner_text() != before)
+    expect(main(page)).to_contain_text("The graph predicted")
+
+
+def save(page: Page) -> str:
+    """What the KL was."""
+    idle(page)
+    kl = metric(page, "KL").inner_text()
+    press(page, "Save the run")
+    page.wait_for_url(re.compile(r"run=[0-9a-f]{12}"))
+    return kl
+
+
+def write_text(page: Page) -> None:
+    idle(page)
+    main(page).get_by_test_id("stCheckbox").filter(has_text="onward").first.click()
+    idle(page)
+    tokens = main(page).get_by_role("spinbutton", name="Tokens", exact=True)
+    tokens.fill("5")
+    tokens.press("Enter")
+    idle(page)
+    press(page, "Generate")
+    expect(main(page).get_by_text("Paris").last).to_be_visible()
