@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from lab import About, CircuitBody
 from service import Service, TraceRequest
 from tests.helpers import PROMPT
-from tests.pages.conftest import open_page, ready, sound, texts
+from tests.pages.conftest import open_page, ready, sound, texts, until
 from tracer import Edit
 from ui.session import get_lab, me
 
@@ -51,6 +51,16 @@ def edits(ids: list[str], factor: float) -> list[Edit]:
     return found
 
 
+def controlled(app: AppTest) -> str:
+    """What the page says once its controls are there: they run beside it."""
+
+    def said() -> str | None:
+        text = texts(sound(app.run()))
+        return text if "Each control writes as much" in text else None
+
+    return until(said)
+
+
 def metric(app: AppTest, name: str) -> str:
     return next(m.value for m in app.metric if m.label == name)
 
@@ -63,7 +73,7 @@ def test_a_circuit_is_steered_and_the_figures_are_those_of_the_engine() -> None:
     assert metric(app, "Δ logit") == f"{float(steered.delta[top]):+.2f}"
     assert metric(app, "Probability") == f"{float(steered.probabilities[top]):.1%}"
     assert metric(app, "KL") == f"{steered.kl:.3f}"
-    said = texts(app)
+    said = controlled(app)
     assert re.search(r"20 controls: mean .*of 20 do as much", said) and "Only `direct` should equal" in said
     table = app.dataframe[0].value
     assert list(table["supernode"]) != [] and "pair" not in " ".join(table["supernode"]), "steered: no outcome"
@@ -118,15 +128,20 @@ def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
 
 def test_text_under_edits_beside_the_text_without() -> None:
     app, service, _, ids = steered_page()
-    next(c for c in app.checkbox if c.label == "onward").check().run()
+    next(s for s in app.selectbox if s.label == "Where").set_value("onward").run()
     app.number_input(key="steer_n_tokens").set_value(4).run()
     app.button(key="steer_generate").click().run()
-    onward = [Edit(e.layer, slice(e.position, None), e.feature, factor=-1.0) for e in edits(ids[:2], -1)]
-    expected = ["", ""]
+    first = min(e.position for e in edits(ids[:2], -1))
+    onward = [Edit(e.layer, slice(first, None), e.feature, factor=-1.0) for e in edits(ids[:2], -1)]
+    new: list[list[int]] = [[], []]
     for token in service.model.generate(PROMPT, [[], onward], n_tokens=4):
-        expected[token.condition] += service.model.token_text(token.id)
-    shown = [t.value for t in app.text]
-    assert expected[0] in shown and expected[1] in shown
+        new[token.condition].append(token.id)
+    prompt = service.model.token_ids(PROMPT)
+    expected = [service.model.continuation(prompt, ids).strip() for ids in new]
+    until(lambda: set(expected) <= {t.value for t in sound(app.run()).text})
+    next(s for s in app.slider if s.label == "× own").set_value(2.0).run()
+    assert set(expected) <= {t.value for t in app.text}, "what was generated stays"
+    assert "Of the edits and settings before" in texts(app)
 
 
 def test_bad_input_is_one_line_and_the_model_stays_as_it_was() -> None:
