@@ -56,8 +56,7 @@ def _of_graph(key: str, graph: Graph, words: list[str]) -> list[Found]:
 
 def _pushes(model: ReplacementModel, graph: Graph, search: str) -> list[Found]:
     """Features of the graph by what they do to a token's logit by themselves: activation × effect."""
-    ids = [model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (f" {search.strip()}", search)]
-    token = next((one[0] for one in ids if len(one) == 1), None)
+    token = _one_token(model, search.strip())
     if token is None:
         return []
     layout = graph.layout
@@ -76,6 +75,15 @@ def _pushes(model: ReplacementModel, graph: Graph, search: str) -> list[Found]:
         )
         for n in np.argsort(-np.abs(pushed), kind="stable")[:MOST].tolist()
     ]
+
+
+def _one_token(model: ReplacementModel, word: str) -> int | None:
+    """The token of a word within a text, or at its start."""
+    for text in (f" {word}", word):
+        ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) == 1 and model.token_text(ids[0]).strip() == word:  # no "unknown"
+            return ids[0]
+    return None
 
 
 def _labelled(model: ReplacementModel, words: list[str]) -> list[Found]:
