@@ -18,7 +18,7 @@ from tracer.steering.generate import MOST_TOKENS
 from tracer.steering.protocols import PROTOCOLS
 from tracer.steering.steered import Steered
 
-CONTROL_KINDS = ("features", "directions", "positions")  # those that need no graph
+CONTROL_KINDS = ("features", "directions", "positions", "sign")  # those that need no graph
 MOST_CONTROLS = 10_000
 
 
@@ -54,8 +54,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument(
         "--control-kind",
         choices=CONTROL_KINDS,
-        help="other active features of the same layers and tokens (default), random directions there, or the same"
-        " features at other tokens",
+        help="other active features of the same layers and tokens (default), random directions there, the same"
+        " features at other tokens, or changed the other way",
     )
     parser.add_argument(
         "--target", type=common.token, help="token whose logit controls are compared on (default: the likeliest)"

@@ -54,6 +54,7 @@ def describe_controls(compared: Compared, steered: Steered, model: ReplacementMo
         "target": {"token": model.token_text(compared.target), "id": compared.target, "delta_logit": effect},
         "delta_logit": compared.deltas,
         "ratio": [control.ratio for control in controls.sets],
+        "worst_ratio": [control.worst for control in controls.sets],
         "at_least_as_much": as_much,
         "share": part,
         "short": controls.short,
@@ -95,6 +96,7 @@ def _amount(edit: dict[str, Any]) -> str:
 
 def _controls(controls: dict[str, Any]) -> list[str]:
     deltas, ratios, n = controls["delta_logit"], controls["ratio"], controls["n"]
+    singly = controls["worst_ratio"]
     many = f"{n} controls" if n > 1 else "1 control"
     spread = f" ± {stdev(deltas):.2f}" if n > 1 else ""
     lines = [
@@ -104,6 +106,7 @@ def _controls(controls: dict[str, Any]) -> list[str]:
         f"  ({controls['kind']}, seed {controls['seed']})",
         f"  at least as much, in the same direction: {controls['at_least_as_much']} of {n};"
         f" share (1 + {controls['at_least_as_much']}) / ({n} + 1) = {controls['share']:.3f}",
-        f"  size of what stands in, to what is edited: {min(ratios):.2f} to {max(ratios):.2f}; writes are equally long",
+        f"  size of what stands in, to what is edited: {min(ratios):.2f} to {max(ratios):.2f}, of single features"
+        f" {min(singly):.2f} to {max(singly):.2f}; writes are equally long",
     ]
     return lines + ([f"  {controls['short']}"] if controls["short"] else [])

@@ -3,7 +3,7 @@
 Work that people did: never evicted, never overwritten silently. Knows no user interface and no cache.
 """
 
-from lab.bodies import CircuitBody, ControlsBody, Group, LabelBody, SteeredNode, SteeredRow, SteeringBody
+from lab.bodies import CircuitBody, ControlsBody, Group, LabelBody, SteeredDonor, SteeredNode, SteeredRow, SteeringBody
 from lab.errors import Conflict, LabDatabaseError, LabError, NotFound, NotYours
 from lab.lab import Lab
 from lab.views import About, Person, Record, Revision
@@ -23,6 +23,7 @@ __all__ = [
     "Person",
     "Record",
     "Revision",
+    "SteeredDonor",
     "SteeredNode",
     "SteeredRow",
     "SteeringBody",

@@ -3,9 +3,11 @@
 Texts are hostile: they are bounded here, and shown as text by those who show them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tracer.steering.edits import LARGEST
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=r"^[^\r\n\x00]*$")]
 Prose = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
@@ -13,10 +15,11 @@ NodeId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=
 Share = Annotated[float, Field(ge=0, le=1)]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Layer = Annotated[int, Field(ge=0, lt=10_000)]
-
 MOST_NODES = 5_000
 MOST_TOKENS = 20_000
+
+Layer = Annotated[int, Field(ge=0, lt=10_000)]
+Position = Annotated[int, Field(ge=0, lt=MOST_TOKENS)]
 
 
 class _Body(BaseModel):
@@ -63,8 +66,16 @@ class SteeredNode(_Body):
     """A feature at a token of the prompt."""
 
     layer: Layer
-    position: Annotated[int, Field(ge=0, lt=MOST_TOKENS)]
+    position: Position
     feature: Annotated[int, Field(ge=0)]
+
+
+class SteeredDonor(_Body):
+    """Another prompt, whose activations a row takes over."""
+
+    prompt: Prose = ""
+    tokens: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=MOST_TOKENS)
+    positions: tuple[tuple[Position, Position], ...] = ()  # (a node's here, the one that stands for it there)
 
 
 class SteeredRow(_Body):
@@ -72,10 +83,32 @@ class SteeredRow(_Body):
 
     name: Line
     nodes: tuple[SteeredNode, ...] = Field(min_length=1, max_length=MOST_NODES)
-    unit: Literal["factor", "value", "maximum"] = "factor"  # × own activation; the activation; own + × the maximum
-    amount: Number = 0.0
-    onward: bool = False  # at every token from there on, generated ones too
+    unit: Literal["factor", "value", "maximum", "donor"] = "factor"
+    # × own activation; the activation; own + × the maximum; × the activation on another prompt
+    amount: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] = 0.0
+    donor: SteeredDonor | None = None
+    where: Literal["own", "range", "onward", "last", "generated"] = "own"
+    # each feature at its own token; all of them from start to end; from start, or their own, on; the last; generated
+    start: Position | None = None
+    end: Position | None = None  # included
     on: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_first_saved(cls, data: Any) -> Any:
+        """Runs saved before there was `where` said `onward`."""
+        if isinstance(data, dict) and "onward" in data:
+            onward = data["onward"]
+            data = {name: value for name, value in data.items() if name != "onward"}
+            if onward:
+                data = {"where": "onward"} | data
+        return data
+
+    @model_validator(mode="after")
+    def _range(self) -> "SteeredRow":
+        if self.where == "range" and (self.start is None or self.end is None or self.start > self.end):
+            raise ValueError("a range goes from a token to the same or a later one")
+        return self
 
 
 class ControlsBody(_Body):

@@ -4,5 +4,16 @@ from service.jobs import JobState, JobView, Refused, TraceRequest
 from service.service import Service
 from service.settings import Settings, SettingsError
 from service.slot import ModelView
+from service.stream import Stream
 
-__all__ = ["JobState", "JobView", "ModelView", "Refused", "Service", "Settings", "SettingsError", "TraceRequest"]
+__all__ = [
+    "JobState",
+    "JobView",
+    "ModelView",
+    "Refused",
+    "Service",
+    "Settings",
+    "SettingsError",
+    "Stream",
+    "TraceRequest",
+]

@@ -158,8 +158,7 @@ class ReplacementModel(Steering):
 
         Values: logit less the mean logit, a unit of activation, norm scales left out.
         """
-        direction = self.anatomy.centred(self.basis.output_direction(layer, feature))
-        direction = direction * self.anatomy.norm_weight(self.anatomy.final_norm)
+        direction = self._said_by(layer, feature)
         weight = self._unembedding.weight  # as loaded: a pass may have raised the module's own for a moment
         effect = (weight @ direction.to(weight.dtype)).float() - self._unembedding.mean_row @ direction
         self.anatomy.release()
@@ -168,6 +167,17 @@ class ReplacementModel(Steering):
             [(self.token_text(i), v) for i, v in zip(top.indices.tolist(), top.values.tolist(), strict=True)],
             [(self.token_text(i), -v) for i, v in zip(bottom.indices.tolist(), bottom.values.tolist(), strict=True)],
         )
+
+    @torch.no_grad()
+    def push(self, layer: int, feature: int, token: int) -> float:
+        """What `says` has of one token: its logit less the mean logit, a unit of activation, norm scales left out."""
+        row = self._unembedding.weight[token].float() - self._unembedding.mean_row
+        return float(row @ self._said_by(layer, feature))
+
+    def _said_by(self, layer: int, feature: int) -> Tensor:
+        """(D,): the write vector as the unembedding reads it, norm scales left out."""
+        direction = self.anatomy.centred(self.basis.output_direction(layer, feature))
+        return direction * self.anatomy.norm_weight(self.anatomy.final_norm)
 
     # Tracing
 

@@ -66,14 +66,14 @@ def find_graphs(service: Service, entries: Sequence[Entry], words: Sequence[str]
     for entry in entries:
         texts = _texts(words, entry, labels)
         possible = [text for named in labels.basis(entry).values() for text in named]
-        if _matches(words, *texts):
+        if matches(words, *texts):
             certain.add(entry.key)
-        elif possible and _matches(words, *texts, *possible):
+        elif possible and matches(words, *texts, *possible):
             asked.append(entry)
     for entry in asked[:MOST_READ]:
         here = _features(service, entry.key)
         named = [text for code, said in labels.basis(entry).items() if code in here for text in said]
-        if _matches(words, *_texts(words, entry, labels), *named):
+        if matches(words, *_texts(words, entry, labels), *named):
             certain.add(entry.key)
     return [entry for entry in entries if entry.key in certain]
 
@@ -90,7 +90,7 @@ def circuit_matches(
         features = labels.basis(entry)
         named += [text for pin in body.pins for text in features.get(_code(pin), [])]
     people = (record.owner.name, record.head.author)
-    return _matches(words, body.title, body.prompt, body.notes, groups, *people, *_date(words, when), named)
+    return matches(words, body.title, body.prompt, body.notes, groups, *people, *_date(words, when), named)
 
 
 def _texts(words: Sequence[str], entry: Entry, labels: Labels) -> list[object]:
@@ -107,7 +107,7 @@ def _date(words: Sequence[str], when: datetime) -> list[str]:
     return found + [word for word in words if set(words) & set(months) and word in (f"{when:%d}", str(when.day))]
 
 
-def _matches(words: Sequence[str], *texts: object) -> bool:
+def matches(words: Sequence[str], *texts: object) -> bool:
     whole = " ".join(map(str, texts)).lower()
     return all(word in whole for word in words)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 
 from lab import ControlsBody, SteeredNode, SteeredRow, SteeringBody
-from tracer import Edit, Graph, ReplacementModel, TracerError
+from tracer import GENERATED, Donor, Edit, Graph, ReplacementModel, TracerError
 from tracer.graph.layout import KINDS
 from ui.circuit_draft import Draft
 from ui.node_words import short_name
@@ -34,11 +34,11 @@ class Steering:
     removed: list[tuple[int, SteeredRow]] = field(default_factory=list)
 
     def fits(self, model: ReplacementModel) -> bool:
-        """Was it begun with this model and these features? A new one is, from now on."""
+        """Was it begun with this model and these features, and tokens that it has? A new one is, from now on."""
         now = f"{model.model_fingerprint} {model.basis_fingerprint}"
         if not self.rows and self.made_for != now:
             self.made_for, self.tokens = now, ()
-        return self.made_for == now
+        return self.made_for == now and max(self.tokens, default=0) < model.vocab_size
 
     def change(self, at: int, **fields: object) -> None:
         """Raises ValidationError for a number that is none."""
@@ -136,26 +136,56 @@ def take_circuit(key: str, graph: Graph, draft: Draft) -> None:
 def edits_of(rows: Sequence[SteeredRow], maxima: dict[tuple[int, int], float]) -> list[Edit]:
     """Of the rows that are on. `maxima` of (layer, feature), where a row is in units of them.
 
-    Raises TracerError where a maximum is not known.
+    Raises TracerError where a maximum is not known, and where another prompt is asked for and not there.
     """
     found = []
     for row in (row for row in rows if row.on):
         for node in row.nodes:
-            at = slice(node.position, None) if row.onward else node.position
-            edit = Edit(node.layer, at, node.feature, factor=1.0)
-            if row.unit == "factor":
-                edit = replace(edit, factor=row.amount)
-            elif row.unit == "value":
+            edit = Edit(node.layer, place_of(row, node), node.feature, factor=row.amount)
+            if row.unit == "value":
                 edit = replace(edit, factor=None, value=row.amount)
-            elif (node.layer, node.feature) in maxima:
+            elif row.unit == "donor":
+                edit = replace(edit, donor=_donor(row, node))
+            elif row.unit == "maximum" and (node.layer, node.feature) in maxima:
                 edit = replace(edit, factor=None, plus=row.amount * maxima[node.layer, node.feature])
-            else:
+            elif row.unit == "maximum":
                 raise TracerError(
                     f"the largest activation of layer {node.layer}, feature {node.feature} is not known yet: its"
                     " examples are still being collected; choose another unit"
                 )
             found.append(edit)
     return found
+
+
+def place_of(row: SteeredRow, node: SteeredNode) -> int | slice | str:
+    """Where an edit of this feature of a row acts."""
+    if row.where == "generated":
+        return GENERATED
+    if row.where == "last":
+        return -1
+    start = node.position if row.start is None else row.start
+    if row.where == "onward":
+        return slice(start, None)
+    if row.where == "range" and row.end is not None:
+        return slice(start, row.end + 1)
+    return node.position
+
+
+def places_of(row: SteeredRow, node: SteeredNode, n_tokens: int) -> list[int]:
+    """Those of a prompt of so many tokens."""
+    at = place_of(row, node)
+    if isinstance(at, str):
+        return []
+    return list(range(n_tokens)[at]) if isinstance(at, slice) else [at % n_tokens]
+
+
+def _donor(row: SteeredRow, node: SteeredNode) -> Donor:
+    if row.donor is None:
+        raise TracerError(f"{row.name}: type the other prompt that its activations are taken from")
+    there = dict(row.donor.positions).get(node.position)
+    if there is None:
+        raise TracerError(f"{row.name}: say which token of the other prompt stands for position {node.position}")
+    return Donor(row.donor.tokens, there)
 
 
 def _node(graph: Graph, place: int) -> SteeredNode:

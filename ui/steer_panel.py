@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from lab import About, LabError, Record, SteeringBody
 from service import Service
-from tracer import ReplacementModel, TracerError
+from tracer import Graph, ReplacementModel, TracerError
 from tracer.errors import first_fault
 from ui import steer_form
 from ui.circuit_draft import draft_of
@@ -15,7 +15,8 @@ from ui.session import get_lab, me
 from ui.sidebar import plain
 from ui.steer_draft import Steering, from_record, steering, take_circuit
 from ui.steer_result import dose_response, prompt_only, result
-from ui.steer_run import Controlled, Outcome, run
+from ui.steer_rows import rows
+from ui.steer_run import Outcome, controlled, run, stop_controls
 from ui.steer_text import text_under_edits
 
 
@@ -62,27 +63,36 @@ def steer_panel(service: Service, model: ReplacementModel) -> None:
         st.markdown("**Edits**")
         if not wanted.rows:
             st.info("Nothing is steered yet: add a feature, or pin some on the Graph page and come back.")
-        steer_form.rows(model, wanted)
+        edits = st.container()
+        steer_form.buttons(service, model, graph, wanted)
         steer_form.protocol(model, wanted)
         steer_form.controls(wanted, graph is not None and tuple(graph.token_ids) == wanted.tokens)
+    outcome, refused = _run(service, model, graph, wanted)
+    with edits:  # with the values that they come to
+        rows(service, model, wanted, outcome)
     with right:
-        if not wanted.tokens:
-            st.info("Type a prompt to steer.")
-            return
-        try:
-            outcome = run(service, model, graph, wanted)
-        except TracerError as problem:
-            st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
-            return
         if outcome is None:
-            st.info("No row is on: what is on the right of the switch is steered.")
+            _nothing(wanted, refused)
             return
-        controlled = result(model, graph, wanted, outcome)
+        result(model, graph, wanted, outcome)
         dose_response(model, wanted, outcome)
-        _words(model, outcome)
+        prompt_only(service, model, outcome)
     st.divider()
     text_under_edits(model, wanted, outcome.edits)
-    _save(model, wanted, outcome, controlled)
+    _save(model, wanted, outcome)
+
+
+def _run(
+    service: Service, model: ReplacementModel, graph: Graph | None, wanted: Steering
+) -> tuple[Outcome | None, str | None]:
+    """What came of it, or why it can't be run."""
+    if not wanted.tokens:
+        return None, None
+    try:
+        return run(service, model, graph, wanted), None
+    except TracerError as problem:
+        stop_controls()
+        return None, f"{plain(str(problem)[:1].upper() + str(problem)[1:])}."
 
 
 def _anew() -> None:
@@ -90,14 +100,16 @@ def _anew() -> None:
     st.query_params.clear()
 
 
-def _words(model: ReplacementModel, outcome: Outcome) -> None:
-    try:
-        prompt_only(model, outcome)
-    except TracerError as problem:
-        st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+def _nothing(wanted: Steering, refused: str | None) -> None:
+    if refused is not None:
+        st.error(refused)
+    elif not wanted.tokens:
+        st.info("Type a prompt to steer.")
+    else:
+        st.info("No row is on: what is on the right of the switch is steered.")
 
 
-def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome, controlled: Controlled) -> None:
+def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     title, save, link = st.columns([5, 2, 2], vertical_alignment="bottom")
     name = title.text_input("Title of the run", key=f"steer_title_{wanted.graph}", max_chars=300)
     steered, follow = outcome.steered, outcome.follow
@@ -106,11 +118,11 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome, controlle
         "probability_after": float(steered.probabilities[follow]),
         "delta_logit": float(steered.delta[follow]),
         "kl": steered.kl,
-        "controls": float(len(controlled.delta)),
     }
-    wanted.follow = follow
 
     def keep() -> None:
+        wanted.follow = follow
+        figures["controls"] = float(len(controlled(st.session_state.get("steer_controls", (None, None))[1]).delta))
         try:
             record = get_lab().create(
                 me(), About(graph=wanted.graph), wanted.body(model, name or "Steering run", figures)

@@ -5,29 +5,30 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from tracer import Graph, ReplacementModel
+from service import Service
+from tracer import Graph, ReplacementModel, TracerError
 from tracer.steering.controls import share
 from tracer.steering.steered import Steered
 from ui.graph_canvas import pretty_token
 from ui.palette import NEGATIVE, POSITIVE
 from ui.sidebar import plain
 from ui.steer_draft import Steering
-from ui.steer_run import Controlled, Outcome, dose, run_controls
+from ui.steer_progress import follow_stream
+from ui.steer_run import Controlled, Outcome, controlled, dose, forget, kept, prompt_tokens, run_controls
 
 TOP = 8
 RUNS = {"without edits": "#8a9a99", "with edits": POSITIVE}
 
 
-def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> None:
     """Drawn from the top down as it is known: controls take longer than the edits."""
     steered = outcome.steered
     for warning in outcome.far[:3]:
         st.warning(f"Far outside what is known of it: {plain(warning)}. Effects there say little of the model's own.")
     _figures(model, wanted, outcome)
     _probabilities(model, steered)
-    controlled = run_controls(model, graph, wanted, outcome)
     with st.container():
-        _controls(model, outcome, controlled)
+        _with_controls(model, graph, wanted, outcome)
     with st.container():
         if outcome.prediction is not None and graph is not None:
             _predicted(graph, outcome)
@@ -35,7 +36,30 @@ def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outco
         _supernodes(outcome)
     with st.expander("Values set", icon=":material/edit:"):
         _values(model, steered)
-    return controlled
+
+
+def _with_controls(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> None:
+    if not outcome.steered.edits:
+        st.caption(
+            "These edits act on generated tokens alone: the next token stays as it is. Generate some text below."
+        )
+        return
+    stream = run_controls(model, graph, wanted, outcome)
+    if stream is None:
+        return
+
+    def words() -> str:
+        now = controlled(stream)
+        n = wanted.controls.n if now.controls is None else len(now.controls.sets)
+        return "matching controls" if now.controls is None else f"{len(now.delta)} of {n} controls"
+
+    follow_stream(
+        "steer_controls",
+        stream,
+        words,
+        lambda: _controls(model, outcome, controlled(stream)),
+        again=lambda: forget("steer_controls"),
+    )
 
 
 def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
@@ -98,12 +122,12 @@ def _probabilities(model: ReplacementModel, steered: Steered) -> None:
 
 def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled) -> None:
     controls = controlled.controls
-    if controlled.refused is not None:
-        st.warning(f"Without controls: {plain(controlled.refused)}.")
     if controls is None:
         return
     if controls.short is not None:
         st.info(f"{plain(controls.short[:1].upper() + controls.short[1:])}.")
+    if not controlled.delta:
+        return
     delta = float(outcome.steered.delta[outcome.follow])
     others = np.array(controlled.delta)
     low, high = np.quantile(others, [0.05, 0.95])
@@ -121,22 +145,25 @@ def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled)
         + edit.encode(x=x, tooltip=["what", alt.Tooltip("delta", format="+.3f")]),
         height=110,
     )
+    if controls.kind == "sign":
+        st.caption(f"◆ these edits {delta:+.2f}; | as much the other way: {others[0]:+.2f}.")
+        return
     as_much, part = share(delta, others.tolist())
-    ratios = [control.ratio for control in controls.sets]
+    n = len(others)
     st.caption(
-        f"◆ these edits {delta:+.2f}; | {len(others)} controls: mean {others.mean():+.2f}, from {others.min():+.2f} to"
-        f" {others.max():+.2f}; the band holds nine tenths. {as_much} of {len(others)} do as much:"
-        f" ({as_much} + 1)/({len(others)} + 1) = {part:.3f}, on this one prompt, which"
-        " proves nothing of others."
+        f"◆ these edits {delta:+.2f}; | {n} control{'s' if n > 1 else ''}: mean {others.mean():+.2f}, from"
+        f" {others.min():+.2f} to {others.max():+.2f}; the band holds nine tenths. {as_much} of {n} do as much:"
+        f" ({as_much} + 1)/({n} + 1) = {part:.3f}, on this one prompt, which proves nothing of others."
     )
-    st.caption(
-        "Each control writes as much as the edit that it stands for."
-        + (
-            f" Its features' own size is {np.median(ratios):.2f} of the edited ones' (median; 1 would be the same)."
-            if controls.kind in ("features", "influence")
-            else ""
+    quality = "Each control writes as much as the edit that it stands for."
+    if controls.kind in ("features", "influence"):
+        ratios, singly = ([getattr(c, name) for c in controls.sets] for name in ("ratio", "worst"))
+        what = "size" if controls.kind == "features" else "influence"
+        quality += (
+            f" Its features' own {what} is {np.median(ratios):.2f} of the edited ones' (median; 1 would be the same);"
+            f" single features from {min(singly):.2f} to {max(singly):.2f}."
         )
-    )
+    st.caption(quality)
 
 
 def _predicted(graph: Graph, outcome: Outcome) -> None:
@@ -191,13 +218,15 @@ def _values(model: ReplacementModel, steered: Steered) -> None:
 
 def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     """Runs only when asked for."""
-    if not st.toggle("Dose–response", key="steer_dose", help="All rows at −2 to 2 × their own activation."):
+    if not st.toggle("Dose–response", key="steer_dose", help="All rows at −2 to 2 × their activation."):
+        return
+    try:
+        runs = dose(model, wanted, outcome)
+    except TracerError as problem:
+        st.info(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
         return
     table = pd.DataFrame(
-        [
-            {"factor": factor, "delta": float(run.delta[outcome.follow]), "KL": run.kl}
-            for factor, run in dose(model, wanted)
-        ]
+        [{"factor": factor, "delta": float(run.delta[outcome.follow]), "KL": run.kl} for factor, run in runs]
     )
     title = f"Δ logit of {pretty_token(model.token_text(outcome.follow))}"
     line = alt.Chart(table).encode(
@@ -208,7 +237,7 @@ def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -
     st.altair_chart(line.mark_line(color=POSITIVE) + line.mark_point(color=POSITIVE, filled=True, size=60), height=220)
 
 
-def prompt_only(model: ReplacementModel, outcome: Outcome) -> None:
+def prompt_only(service: Service, model: ReplacementModel, outcome: Outcome) -> None:
     """An instruction is often as good as an edit: what another prompt does to the same token."""
     text = st.text_input(
         "Against another prompt",
@@ -219,7 +248,14 @@ def prompt_only(model: ReplacementModel, outcome: Outcome) -> None:
     )
     if not text:
         return
-    found = model.record(model.token_ids(text)).logits.double().softmax(-1)
+    try:
+        ids = prompt_tokens(service, model, text)
+    except TracerError as problem:
+        st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+        return
+    found = kept(
+        "steer_other_prompt", f"{model.model_fingerprint} {ids}", lambda: model.record(ids).logits.double().softmax(-1)
+    )
     top = [pretty_token(model.token_text(int(id))) for id in found.topk(3).indices]
     name = pretty_token(model.token_text(outcome.follow))
     st.caption(

@@ -1,17 +1,18 @@
 """Run what a tab steers, with its controls, and keep the answer until something changes.
 
-Controls are drawn and run with the same prompt and protocol; a steered node is never an outcome.
+Controls are drawn and run with the same prompt and protocol, beside the page; a steered node is never an outcome.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import streamlit as st
 
 from lab import SteeredRow
-from service import Service
-from tracer import Edit, Graph, ReplacementModel, TracerError
+from service import Service, Stream
+from tracer import GENERATED, Edit, Graph, Progress, ReplacementModel, TracerError
 from tracer.dashboards import store
 from tracer.steering.controls import Controls, matched
 from tracer.steering.predict import Prediction, predict
@@ -21,7 +22,6 @@ from ui.steer_draft import Steering, edits_of
 T = TypeVar("T")
 
 FAR = 2.0  # times the largest activation known, beyond which a value is called far out
-LADDER = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Controlled:
-    """The controls of an outcome: how they were matched, and what each did to the token that is followed."""
+    """The controls of an outcome so far: how they were matched, and what each did to the token that is followed."""
 
-    controls: Controls | None
+    controls: Controls | None  # None until they are matched
     delta: list[float]
-    refused: str | None  # why there are none
 
 
 def run(service: Service, model: ReplacementModel, graph: Graph | None, wanted: Steering) -> Outcome | None:
@@ -51,12 +50,31 @@ def run(service: Service, model: ReplacementModel, graph: Graph | None, wanted: 
     rows = [row for row in wanted.rows if row.on]
     if not rows:
         return None
-    return _kept("steer_outcome", _key(model, wanted), lambda: _run(service, model, graph, wanted, rows))
+    key = _key(model, wanted)
+    if not _is_kept("steer_outcome", key):
+        stop_controls()  # of what was steered before
+    return kept("steer_outcome", key, lambda: _run(service, model, graph, wanted, rows))
 
 
-def run_controls(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+def run_controls(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Stream | None:
+    """Gives how they were matched (`Controls`), then what each did to the token followed. None if none are wanted."""
+    if not wanted.controls.n:
+        return None
     key = f"{_key(model, wanted)} {outcome.follow} {wanted.controls!r}"
-    return _kept("steer_controls", key, lambda: _run_controls(model, graph, wanted, outcome))
+    if not _is_kept("steer_controls", key):
+        stop_controls()
+    work = partial(_run_controls, model, graph, replace(wanted), outcome)
+    return kept("steer_controls", key, lambda: Stream(work, "ask for fewer, or shorten the prompt"))
+
+
+def stop_controls() -> None:
+    if "steer_controls" in st.session_state:
+        st.session_state["steer_controls"][1].cancel()
+
+
+def controlled(stream: Stream | None) -> Controlled:
+    found = [] if stream is None else stream.found()
+    return Controlled(found[0] if found else None, found[1:])
 
 
 def _key(model: ReplacementModel, wanted: Steering) -> str:
@@ -65,12 +83,20 @@ def _key(model: ReplacementModel, wanted: Steering) -> str:
     return repr((model.model_fingerprint, model.basis_fingerprint, *asked))
 
 
-def _kept(name: str, key: str, work: Callable[[], T]) -> T:
+def kept(name: str, key: str, work: Callable[[], T]) -> T:
     """The answer of the last run, until something changes."""
-    kept = st.session_state.get(name)
-    if kept is None or kept[0] != key:
-        kept = st.session_state[name] = (key, work())
-    return kept[1]
+    if not _is_kept(name, key):
+        st.session_state[name] = (key, work())
+    return st.session_state[name][1]
+
+
+def forget(name: str) -> None:
+    """It starts anew when the page is drawn."""
+    st.session_state.pop(name, None)
+
+
+def _is_kept(name: str, key: str) -> bool:
+    return name in st.session_state and st.session_state[name][0] == key
 
 
 def _run(
@@ -82,7 +108,7 @@ def _run(
     others = _outcomes(rows, wanted.outcomes)
     watch = [(n.layer, n.position, n.feature) for row in others for n in row.nodes if n.position < len(ids)]
     (steered,) = model.steer_many(
-        tokens=ids, conditions=[edits], protocol=wanted.protocol, layers=wanted.layers, watch=watch
+        tokens=ids, conditions=[edits], protocol=wanted.protocol, layers=wanted.layers, watch=watch, generating=True
     )
     prediction = None
     if graph is not None and tuple(graph.token_ids) == wanted.tokens:
@@ -90,38 +116,50 @@ def _run(
     return Outcome(
         steered=steered,
         edits=edits,
-        follow=wanted.follow if wanted.follow is not None else int(steered.baseline.argmax()),
+        follow=int(steered.baseline.argmax()) if wanted.follow is None else wanted.follow % model.vocab_size,
         watched=_watched(others, len(ids), steered),
         prediction=prediction,
         far=_far_out(steered, maxima),
     )
 
 
-def _run_controls(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> Controlled:
+def _run_controls(
+    model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome, progress: Progress
+) -> Iterator[Controls | float]:
     c, ids = wanted.controls, list(wanted.tokens)
-    if not c.n:
-        return Controlled(None, [], None)
     circuit = {(n.layer, n.feature) for row in [*wanted.rows, *wanted.outcomes] for n in row.nodes}
-    held: dict[str, Any] = {"protocol": wanted.protocol, "layers": wanted.layers}
-    try:
-        controls = matched(model, [ids], outcome.edits, c.kind, c.n, c.seed, graph, avoid=circuit, **held)
-        drawn = [control.prompts[0] for control in controls.sets]
-        runs = model.steer_many(tokens=ids, conditions=drawn, **held)
-        return Controlled(controls, [float(run.delta[outcome.follow]) for run in runs], None)
-    except TracerError as problem:
-        return Controlled(None, [], str(problem))
+    held: dict[str, Any] = {"protocol": wanted.protocol, "layers": wanted.layers, "progress": progress}
+    controls = matched(model, [ids], on_prompt(outcome.edits), c.kind, c.n, c.seed, graph, avoid=circuit, **held)
+    yield controls
+    runs = model.steer_many(tokens=ids, conditions=[control.prompts[0] for control in controls.sets], **held)
+    for run in runs:
+        yield float(run.delta[outcome.follow])
 
 
-def dose(model: ReplacementModel, wanted: Steering) -> list[tuple[float, Steered]]:
-    """All features of the rows that are on at a factor of their own activation, one run a step of the ladder."""
-    rows = [row for row in wanted.rows if row.on]
-    conditions: list[list[Edit]] = [
-        edits_of([row.model_copy(update={"unit": "factor", "amount": factor}) for row in rows], {}) for factor in LADDER
-    ]
-    runs = model.steer_many(
-        tokens=list(wanted.tokens), conditions=conditions, protocol=wanted.protocol, layers=wanted.layers
-    )
-    return list(zip(LADDER, runs, strict=True))
+def dose(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> list[tuple[float, Steered]]:
+    """All features of the rows that are on at each factor of the ladder. Raises TracerError for what can't be run."""
+
+    def work() -> list[tuple[float, Steered]]:
+        held: dict[str, Any] = {"protocol": wanted.protocol, "layers": wanted.layers}
+        return list(model.sweep(tokens=list(wanted.tokens), edits=on_prompt(outcome.edits), **held))
+
+    return kept("steer_dose_runs", _key(model, wanted), work)
+
+
+def prompt_tokens(service: Service, model: ReplacementModel, text: str) -> tuple[int, ...]:
+    """Raises TracerError for what can't be steered here."""
+    ids, most = model.token_ids(text), service.settings.max_tokens
+    if len(ids) > most:
+        raise TracerError(f"{len(ids):,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten the prompt")
+    return tuple(ids)
+
+
+def on_prompt(edits: Sequence[Edit]) -> list[Edit]:
+    """Those that can do something to the next token. Raises TracerError if none can."""
+    found = [edit for edit in edits if edit.position != GENERATED]
+    if not found:
+        raise TracerError("these edits act on generated tokens alone, so they change nothing of the next one")
+    return found
 
 
 def known_maxima(

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import tracer
+from cli import steer as cli_steer
 from tests.cli.driver import Cli
 from tests.helpers import PROMPT
 from tracer import GENERATED, Edit
@@ -147,6 +148,29 @@ def test_text_is_drawn_with_a_seed(cli: Cli) -> None:
     assert result["text_before"] == result["text_after"], "the edit asks for what is there"
 
 
+def check_controls_know_the_protocol(cli: Cli, folder: Path) -> None:
+    """Of two edits one writes outside the layers held: its controls would stand in for nothing."""
+    command = ("--edit", "0,4,7,x-2", "--edit", "2,6,9,x-2", "--protocol", "constrained", "--layers", "0,2")
+    found = steer(cli, PROMPT, *command, "--controls", 5, "--seed", 3)["controls"]
+    edits = [Edit(0, 4, 7, factor=-2), Edit(2, 6, 9, factor=-2)]
+    drawn = matched(tracer.load(str(folder)), [IDS], edits, n=5, seed=3, protocol="constrained", layers=(0, 2))
+    assert [len(control.prompts[0]) for control in drawn.sets] == [1] * 5
+    assert found["ratio"] == [control.ratio for control in drawn.sets]
+    assert found["worst_ratio"] == [control.worst for control in drawn.sets]
+
+
+def test_controls_know_the_protocol(cli: Cli, folder: Path) -> None:
+    check_controls_know_the_protocol(cli, folder)
+
+
+def test_controls_that_do_not_know_the_protocol_are_noticed(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_steer, "matched", lambda *a, protocol, layers, **named: matched(*a, **named))
+    with pytest.raises(AssertionError):
+        check_controls_know_the_protocol(cli, folder)
+
+
 @pytest.mark.parametrize("kind", ["features", "directions", "positions"])
 def test_controls_are_those_of_the_engine(cli: Cli, folder: Path, kind: str) -> None:
     command = ("--edit", "1,4,7,x-2", "--controls", 5, "--control-kind", kind, "--seed", 3, "--protocol", "free")
@@ -154,7 +178,7 @@ def test_controls_are_those_of_the_engine(cli: Cli, folder: Path, kind: str) -> 
     found = result["controls"]
     assert list(result) == [*KEYS, "controls"]
     assert list(found) == [
-        "kind", "seed", "n", "target", "delta_logit", "ratio", "at_least_as_much", "share", "short"
+        "kind", "seed", "n", "target", "delta_logit", "ratio", "worst_ratio", "at_least_as_much", "share", "short"
     ]  # fmt: skip
     model = tracer.load(str(folder))
     edits = [Edit(1, 4, 7, factor=-2)]
@@ -188,6 +212,12 @@ def test_controls_in_the_report(cli: Cli) -> None:
     assert "by 1 control  " in one and "±" not in one
 
 
+def test_the_other_way_is_one_control(cli: Cli) -> None:
+    command = ("steer", PROMPT, "--edit", "1,4,7,x-2", "--controls", 9, "--control-kind", "sign")
+    found = cli.json(*command)["controls"]
+    assert found["n"] == 1 and found["short"] in cli.text(*command) and "one other way" in found["short"]
+
+
 def test_report_for_people(cli: Cli) -> None:
     text = cli.text(
         "steer", PROMPT, "--edit", "1,4,7,3", "--edit", "2,4,7,3", "--protocol", "constrained", "--layers=0,2"
@@ -218,6 +248,8 @@ def test_report_for_people(cli: Cli) -> None:
         ([PROMPT, "--edit", "1,4,7,x1", "--controls", "4"], "nothing to control for"),
         ([PROMPT, "--edit", "1,generated,7,3", "--generate", "4", "--controls", "4"], "nothing to control for"),
         ([PROMPT, "--edit", "1,:,7,3", "--controls", "4", "--control-kind", "positions"], "fit no other tokens"),
+        ([PROMPT, "--edit", "1,-10,7,3"], "position -10 of an edit is outside the prompt"),
+        ([PROMPT, "--edit", "1,4,7,x1", "--controls", "4"], "nothing to control for"),
         ([PROMPT, "--edit", "1,4,7,3", "--controls", "4", "--target", "w7 w8"], "is 2 tokens"),
         ([PROMPT, "--edit", "1,4,7,3", "--controls", "4", "--target", "61"], "not in the vocabulary"),
     ],
@@ -237,6 +269,7 @@ def test_bad_input_is_one_line(cli: Cli, arguments: list[str], says: str) -> Non
         [PROMPT, "--edit", "1,4,7,much"],
         [PROMPT, "--edit", "1,4,7,x"],
         [PROMPT, "--edit", "1,4,7,nan"],
+        [PROMPT, "--edit", "1,4,7,1e30"],
         [PROMPT, "--edit", "1,4:5:6,7,3"],
         [PROMPT, "--edit", "1,last,7,3"],
         [PROMPT, "--edit", "1,4,7,3", "--protocol", "patch"],

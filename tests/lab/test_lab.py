@@ -12,7 +12,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import ValidationError
 
-from lab import About, CircuitBody, Conflict, Group, Lab, LabDatabaseError, LabelBody, LabError, NotFound, NotYours
+from lab import (
+    About,
+    CircuitBody,
+    Conflict,
+    Group,
+    Lab,
+    LabDatabaseError,
+    LabelBody,
+    LabError,
+    NotFound,
+    NotYours,
+    SteeredRow,
+)
 from lab.__main__ import main as purge
 from lab.schema import Base
 
@@ -247,3 +259,12 @@ def test_what_was_saved_survives_a_kill(tmp_path: Path) -> None:
     process.communicate()
     lab = Lab(url)
     assert [r.body.title for r in lab.history(id, lab.person("local", "ada", "Ada"))] == ["two", "one"]
+
+
+def test_runs_saved_before_rows_had_a_place_still_open() -> None:
+    old = {"name": "n", "nodes": [{"layer": 1, "position": 2, "feature": 3}], "unit": "factor", "amount": -1.0}
+    assert SteeredRow.model_validate(old | {"onward": True}).where == "onward"
+    assert SteeredRow.model_validate(old | {"onward": False}).where == SteeredRow.model_validate(old).where == "own"
+    for wrong in ({"where": "range"}, {"where": "range", "start": 4, "end": 3}, {"amount": 1e30}, {"amount": "nan"}):
+        with pytest.raises(ValidationError):
+            SteeredRow.model_validate(old | wrong)

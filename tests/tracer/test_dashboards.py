@@ -1,5 +1,6 @@
 """What a corpus shows of each feature, against a plain pass over every activation; resumed builds; bad corpora."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.helpers import replacement, tiny_gemma3, tiny_llama, transcoders, wit
 from tracer import Cancelled, ReplacementModel, TracerError
 from tracer.dashboards import build as building
 from tracer.dashboards import corpus, store
+from tracer.dashboards.find import firing_on
 from tracer.dashboards.tally import AFTER, BEFORE, BINS, BYTES_A_FEATURE, LOW, STRIDE, TOP, Tally, bins_of
 
 TEXT = "\n\n".join(" ".join(f"w{(7 * i + 3 * j * j) % 50}" for j in range(61)) for i in range(24))
@@ -68,6 +70,24 @@ def test_examples_are_the_largest_of_all_contexts(
     window = whole[at - best.peak : at - best.peak + len(best.values)]
     assert best.values == pytest.approx(window.tolist(), abs=2e-3)
     assert found.density == pytest.approx(float((values != 0).float().mean()))
+
+
+def test_features_are_found_by_the_tokens_that_they_fire_on(
+    model: ReplacementModel, rows: torch.Tensor, built: Path
+) -> None:
+    word = int(rows[:, 1:].flatten().bincount().argmax())
+    found = firing_on(built, lambda id: id == word, most=10_000)
+    counts = {}
+    for layer, feature in itertools.product(range(model.n_layers), range(model.basis.n_features)):
+        board = store.read(built, layer, feature)
+        assert board is not None
+        peaks = [e.value for e in board.top if e.token_ids[e.peak] == word]
+        if len(peaks) > 1:
+            counts[layer, feature] = (len(peaks), len(board.top), max(peaks))
+    assert {(f.layer, f.feature): (f.n, f.of, f.value) for f in found} == counts and len(counts) > 3
+    shares = [f.n / f.of for f in found]
+    assert shares == sorted(shares, reverse=True) and firing_on(built, lambda id: id == word, most=2) == found[:2]
+    assert firing_on(built, lambda id: False) == [] and firing_on(built / "nowhere", lambda id: True) == []
 
 
 def test_the_histogram_counts_every_fourth_token(model: ReplacementModel, rows: torch.Tensor, built: Path) -> None:

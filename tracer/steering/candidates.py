@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracer.errors import TracerError
+from tracer.errors import Progress, TracerError, silent
+from tracer.features.basis import FeatureSet
 from tracer.replacement import ReplacementModel
 from tracer.steering.edits import Edit, Placed, Push, place
 from tracer.steering.protocols import Protocol
@@ -36,11 +37,19 @@ class Size:
 class PromptSizes:
     """One prompt of a run, with its record and the activations that controls ask for."""
 
-    def __init__(self, model: ReplacementModel, ids: list[int], edits: Sequence[Edit], protocol: Protocol) -> None:
+    def __init__(
+        self,
+        model: ReplacementModel,
+        ids: list[int],
+        edits: Sequence[Edit],
+        protocol: Protocol,
+        progress: Progress = silent,
+    ) -> None:
         self.model, self.ids, self.protocol = model, ids, protocol
         self.excluded = set(model.excluded_positions(ids))
-        self._record = model.record(ids)
-        self.encoding = model.basis.encode(self._record, sorted(self.excluded))
+        self._record = model.record(ids, progress)
+        self.encoding = model.basis.encode(self._record, sorted(self.excluded), progress)
+        self._layers: dict[int, FeatureSet] = {}
         self._rows: dict[Which, list[float]] = {}  # activations of a feature at each token
         self._norms: dict[Which, float] = {}
         (plain,) = model.without_donors([edits])
@@ -55,8 +64,26 @@ class PromptSizes:
         if self.model.basis.zero_at_excluded and position in self.excluded:
             return 0.0
         if (layer, feature) not in self._rows:
-            self._rows[layer, feature] = self.model.activations(self._record, layer, feature).tolist()
+            self._rows[layer, feature] = self._row(layer, feature)
         return self._rows[layer, feature][position]
+
+    def _row(self, layer: int, feature: int) -> list[float]:
+        if not self.model.basis.zero_at_excluded:
+            return self.model.activations(self._record, layer, feature).tolist()
+        # the encoding has all that are active: the others are 0, and the encoder need not be read again
+        here = self.active(layer)
+        mine = here[here.feature == feature]
+        row = [0.0] * len(self.ids)
+        for at, value in zip(mine.position.tolist(), self.encoding.activation(mine).tolist(), strict=True):
+            row[at] = float(value)
+        return row
+
+    def active(self, layer: int) -> FeatureSet:
+        """The active features of one layer, kept without those of the others."""
+        if layer not in self._layers:
+            every = self.encoding.active()
+            self._layers[layer] = every[(every.layer == layer).nonzero()[:, 0]]
+        return self._layers[layer]
 
     def norm(self, layer: int, feature: int) -> float:
         if (layer, feature) not in self._norms:
@@ -107,8 +134,7 @@ def candidates(runs: list[PromptSizes], which: Which, avoid: set[Which], wanted:
 def _log_ratios(run: PromptSizes, which: Which, avoid: set[Which]) -> dict[int, float]:
     layer, _ = which
     own = [size for size in run.edited if size.which == which]
-    active = run.encoding.active()
-    here = active[active.span(layer)]
+    here = run.active(layer)
     places = torch.tensor([size.placed.position for size in own], device=here.position.device)
     here = here[torch.isin(here.position, places)]
     features = here.feature.cpu().numpy()

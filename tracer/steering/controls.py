@@ -25,6 +25,7 @@ KINDS = {
     "features": "other active features of the same layer and position, the nearest in size",
     "directions": "random directions of the same length at the same layer and position",
     "positions": "the same features at other tokens, changed by the same amount",
+    "sign": "the same features at the same tokens, changed by the same amount the other way: one set",
     "influence": "features of about the same influence in the graph, wherever they are",
 }
 NEAREST = 10  # candidates for one feature at least, the nearest ones; more where so few give too few sets
@@ -77,8 +78,11 @@ def matched(
     held = choose(protocol, layers, model.n_layers)
     runs = []
     for i, ids in enumerate(prompts):
-        progress("controls", i / len(prompts))
-        runs.append(PromptSizes(model, list(ids), edits, held))
+
+        def told(_phase: str, fraction: float, i: int = i) -> None:
+            progress("controls", (i + fraction) / len(prompts))
+
+        runs.append(PromptSizes(model, list(ids), edits, held, told))
     if any(Counter(s.which for s in run.edited) != Counter(s.which for s in runs[0].edited) for run in runs):
         raise TracerError("the edits name different numbers of tokens on these prompts; name positions that all have")
     if not any(size.change for run in runs for size in run.edited):
@@ -98,10 +102,8 @@ def matched(
         raise TracerError("0 controls could be matched: too few other features for one set; take random directions")
     short = None
     if len(sets) < n:
-        short = (
-            f"only {len(sets)} of {n} controls could be matched: there are too few candidates;"
-            " ask for fewer, or take random directions"
-        )
+        why = "there is one other way" if kind == "sign" else "there are too few candidates"
+        short = f"only {len(sets)} of {n} controls could be matched: {why}; ask for fewer, or take random directions"
     return Controls(kind, n, sets, short)
 
 
@@ -192,16 +194,23 @@ def _positions(runs: list[PromptSizes], _graph: Graph | None, _n: int, _avoid: s
         shift = shifts[int(generator.integers(len(shifts)))]
 
         def edits() -> list[Edits]:
-            return [[_moved(s, shift) for s in run.edited] for run in runs]
+            return [[_moved(s, shift, s.change) for s in run.edited] for run in runs]
 
         return _Drawn((shift,), edits, [1.0])
 
     return draw
 
 
-def _moved(size: Size, shift: int) -> Edit:
+def _sign(runs: list[PromptSizes], _graph: Graph | None, _n: int, _avoid: set[Which]) -> Draw:
+    def edits() -> list[Edits]:
+        return [[_moved(s, 0, -s.change) for s in run.edited] for run in runs]
+
+    return lambda _generator: _Drawn((), edits, [1.0])
+
+
+def _moved(size: Size, shift: int, change: float) -> Edit:
     at = size.placed
-    return Edit(at.layer, at.position + shift, at.feature, plus=float(size.change))
+    return Edit(at.layer, at.position + shift, at.feature, plus=float(change))
 
 
 def _influence(runs: list[PromptSizes], graph: Graph | None, n: int, avoid: set[Which]) -> Draw:
@@ -247,5 +256,6 @@ _DRAWS: dict[str, Callable[[list[PromptSizes], Graph | None, int, set[Which]], D
     "features": _features,
     "directions": _directions,
     "positions": _positions,
+    "sign": _sign,
     "influence": _influence,
 }

@@ -114,11 +114,16 @@ class Steering(ABC):
         def resolved(edit: Edit | Push) -> Edit | Push:
             if isinstance(edit, Push) or edit.donor is None:
                 return edit
-            ids = edit.donor.tokens
-            place([edit.at_donor], len(ids), self.n_layers, self.basis.n_features)  # refuses what is not there
+            ids, at = edit.donor.tokens, edit.donor.position
+            if ids and isinstance(at, int) and not -len(ids) <= at < len(ids):
+                raise TracerError(
+                    f"position {at} is outside the other prompt, whose {len(ids)} tokens are 0 to {len(ids) - 1};"
+                    " take the activation at one of those"
+                )
             if ids not in records:
-                records[ids] = self.record(ids)
-            at = edit.donor.position % len(ids)
+                records[ids] = self.record(ids)  # refuses an empty prompt
+            place([edit.at_donor], len(ids), self.n_layers, self.basis.n_features)  # and this what is not there
+            at %= len(ids)
             silent_there = self.basis.zero_at_excluded and at in self.excluded_positions(ids)
             own = 0.0 if silent_there else float(self.activations(records[ids], edit.layer, edit.feature)[at])
             return replace(edit, value=(edit.factor or 0.0) * own, factor=None, donor=None)

@@ -14,14 +14,13 @@ from transformers import DynamicCache
 
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis
-from tracer.features.points import output_module, watch_input
 from tracer.model.anatomy import Anatomy
-from tracer.model.forward import Hooks, hooked
+from tracer.model.forward import hooked
 from tracer.steering.baseline import baseline, last_of_each
 from tracer.steering.edits import Edit, Ongoing, Placed, Push, ongoing
 from tracer.steering.protocols import Protocol
 from tracer.steering.run import BATCH_MEMORY, Batch, Condition, batch_size, check_writes, condition
-from tracer.steering.sites import Changes, Site
+from tracer.steering.sites import Changes, Known, Site
 
 MOST_TOKENS = 1024
 MOST_CONDITIONS = 64
@@ -94,6 +93,10 @@ def generate(
         for edits in conditions
     ]
     logits, cache = _prompt(anatomy, basis, token_ids, excluded, placed, protocol, progress)
+    named: dict[int, set[int]] = {}
+    for e in (e for edits in going_on for e in edits):
+        named.setdefault(e.layer, set()).add(e.feature)
+    known = {layer: Known(basis, layer, features, anatomy.device) for layer, features in named.items()}
     pick = [_Picker(sampling) for _ in conditions]
     live = list(range(len(conditions)))
     n = len(token_ids)
@@ -113,7 +116,7 @@ def generate(
             cache.batch_select_indices(torch.tensor(kept, device=anatomy.device))
             live = [live[row] for row in kept]
         ids = torch.tensor([[chosen[row]] for row in kept], device=anatomy.device)
-        logits = _step(anatomy, basis, ids, cache, n + index, [going_on[c] for c in live])
+        logits = _step(anatomy, basis, known, ids, cache, n + index, [going_on[c] for c in live])
 
 
 def _prompt(
@@ -156,7 +159,13 @@ def _pair(cache: DynamicCache, at: int) -> tuple[Tensor, Tensor]:
 
 
 def _step(
-    anatomy: Anatomy, basis: Basis, ids: Tensor, cache: DynamicCache, position: int, going_on: list[list[Ongoing]]
+    anatomy: Anatomy,
+    basis: Basis,
+    known: dict[int, Known],
+    ids: Tensor,
+    cache: DynamicCache,
+    position: int,
+    going_on: list[list[Ongoing]],
 ) -> Tensor:
     """(B, V): one more token of each row, at `position`, with the edits that act there."""
     entries: dict[int, list[tuple[int, Placed]]] = {}
@@ -165,22 +174,12 @@ def _step(
         for e in acting.values():
             placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
             entries.setdefault(e.layer, []).append((row, placed))
-    changes = Changes(len(ids), position, position + 1)
+    sites = [Site(known[layer], mine, []) for layer, mine in sorted(entries.items())]
+    lowest = min(entries, default=len(anatomy.layers))
     with anatomy.lock, hooked(anatomy) as hooks:
-        for layer, mine in entries.items():
-            _set(hooks, anatomy, basis, Site(basis, layer, mine, [], anatomy.device), changes)
-        for at in range(min(entries, default=len(anatomy.layers)), len(anatomy.layers)):
-            hooks.change(output_module(anatomy.layers[at], basis.writes_at), changes.added(at))
+        changes = Changes(len(ids), position, position + 1)
+        changes.act(hooks, anatomy, basis, sites, lowest, lambda _layer: True, measured=True)
         return last_of_each(anatomy, hooks, ids, cache, position)[0]
-
-
-def _set(hooks: Hooks, anatomy: Anatomy, basis: Basis, site: Site, changes: Changes) -> None:
-    def take(inputs: Tensor) -> None:
-        current = site(inputs, changes.first)
-        site.value = site.factor * current + site.plus
-        changes.edit(site, site.reaches, current)
-
-    watch_input(hooks, anatomy, anatomy.layers[site.layer], basis.reads_at, take, whole=True)
 
 
 class _Picker:

@@ -9,20 +9,18 @@ no other place, so features of every basis go one way.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis
-from tracer.features.points import output_module, watch_input
 from tracer.model.anatomy import Anatomy
 from tracer.model.forward import Hooks, hooked
 from tracer.steering.baseline import Baseline, baseline, last_of_each, report, starting_at
 from tracer.steering.edits import Applied, Edit, Placed, Push, place
 from tracer.steering.protocols import Protocol
-from tracer.steering.sites import Changes, Place, Reading, Site
+from tracer.steering.sites import Changes, Known, Place, Reading, Site
 from tracer.steering.steered import Steered
 
 BATCH_MEMORY = 1 << 29
@@ -157,12 +155,17 @@ class Batch:
     ) -> None:
         self.anatomy, self.basis, self.base, self.protocol, self.layer = anatomy, basis, base, protocol, layer
         self.conditions = conditions
+        named: dict[int, set[int]] = {}
+        for p in (p for c in conditions for p in c.placed):
+            named.setdefault(p.layer, set()).add(p.feature)
+        self.known = {at: Known(basis, at, features, anatomy.device) for at, features in sorted(named.items())}
         self.sites = self._sites(range(len(conditions)))
         self.watched = Watched(anatomy, basis, base, watch)
         self.applied: list[list[Applied]] = [[] for _ in conditions]
         for site in self.sites:
+            assert site.before is not None
             written = tuple(at for at in site.reaches if protocol.writes(at))
-            values, before = site.value.tolist(), site.before.tolist()
+            values, before = site.value(site.before).tolist(), site.before.tolist()
             entries = zip(site.row.tolist(), site.position.tolist(), site.column.tolist(), values, before, strict=True)
             for row, position, column, value, was in entries:
                 feature = int(site.features[column])
@@ -174,12 +177,9 @@ class Batch:
         for row, c in enumerate(rows):
             for placed in self.conditions[c].placed:
                 entries.setdefault(placed.layer, []).append((row, placed))
-        sites = [
-            Site(self.basis, layer, mine, self.base.excluded, self.anatomy.device)
-            for layer, mine in sorted(entries.items())
-        ]
+        sites = [Site(self.known[layer], mine, self.base.excluded) for layer, mine in sorted(entries.items())]
         for site in sites:
-            site.resolve(self.base.inputs[site.layer])
+            site.before = site.at_first(self.base.inputs[site.layer])
         return sites
 
     def moved(self) -> list[int]:
@@ -242,25 +242,12 @@ class Batch:
     def _edit(self, hooks: Hooks, rows: Sequence[int], first: int) -> None:
         anatomy, protocol = self.anatomy, self.protocol
         changes = Changes(len(rows), first, self.base.n_tokens)
-        sites = self.sites if len(rows) == len(self.conditions) else self._sites(rows)
-        for site in sites:
-            layers = [at for at in site.reaches if protocol.writes(at)]
-            if protocol.layers:
-                changes.edit(site, layers, site.before)
-            else:
-                take = partial(_measured, changes, site, layers, first)
-                watch_input(hooks, anatomy, anatomy.layers[site.layer], self.basis.reads_at, take, whole=True)
         for row, i in enumerate(rows):
             for push in self.conditions[i].pushes:
                 if protocol.writes(push.layer):
                     changes.push(row, push, anatomy.d_model, anatomy.device)
-        for at in range(self.layer, len(anatomy.layers)):
-            hooks.change(output_module(anatomy.layers[at], self.basis.writes_at), changes.added(at))
-
-
-def _measured(changes: Changes, site: Site, layers: list[int], first: int, inputs: Tensor) -> None:
-    """Of the running pass: takes what is at the read point."""
-    changes.edit(site, layers, site(inputs, first))
+        sites = self.sites if len(rows) == len(self.conditions) else self._sites(rows)
+        changes.act(hooks, anatomy, self.basis, sites, self.layer, protocol.writes, measured=not protocol.layers)
 
 
 class Watched:
@@ -272,19 +259,22 @@ class Watched:
         self.before = torch.zeros(len(places))
         self._first = 0
         self.now = self.before
+        self._known = {
+            layer: Known(basis, layer, [f for at, _, f in places if at == layer], anatomy.device)
+            for layer in {at for at, _, _ in places}
+        }
         for layer, (index, reading) in self._readings(1, 0).items():
             self.before[index] = reading.at_first(base.inputs[layer]).cpu()
 
     def _readings(self, rows: int, first: int) -> dict[int, tuple[list[int], Reading]]:
         """A layer: which of the features lie in it at a position from `first` on, and how they are read, row by row."""
         found = {}
-        for layer in {at for at, _, _ in self.places}:
+        for layer, known in self._known.items():
             index = [i for i, (at, position, _) in enumerate(self.places) if at == layer and position >= first]
             if index:
                 row = [r for r in range(rows) for _ in index]
                 position, feature = ([self.places[i][part] for i in index] * rows for part in (1, 2))
-                reading = Reading(self.basis, layer, row, position, feature, self.base.excluded, self.anatomy.device)
-                found[layer] = (index, reading)
+                found[layer] = index, Reading(known, row, position, feature, self.base.excluded)
         return found
 
     def start(self, rows: int, first: int) -> None:

@@ -119,7 +119,7 @@ def test_an_activation_is_taken_over_from_another_prompt():
     own = float(model.activations(model.record(other), 1, 7)[2])
     (edit,) = model.steer(PROMPT, [Edit(1, -1, 7, factor=2, donor=Donor(tuple(other), -3))]).edits
     assert edit.value == pytest.approx(2 * own) and own != 0
-    with pytest.raises(TracerError, match="position 5 of an edit is outside the prompt; its 5 tokens"):
+    with pytest.raises(TracerError, match="position 5 is outside the other prompt, whose 5 tokens are 0 to 4"):
         model.steer(PROMPT, [Edit(1, -1, 7, factor=2, donor=Donor(tuple(other), 5))])
     with pytest.raises(TracerError, match="needs a factor"):
         Edit(1, -1, 7, value=2, donor=Donor(tuple(other), 1))

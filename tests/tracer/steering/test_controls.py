@@ -250,3 +250,32 @@ def test_every_kind_is_explained():
 )
 def test_share_counts_what_goes_as_far_in_the_same_direction(effect, others, k):
     assert share(effect, others) == (k, (1 + k) / (len(others) + 1))
+
+
+def test_the_other_way_is_one_set_of_the_same_length():
+    model = made("llama", "neurons")
+    ids = model.token_ids(PROMPT)
+    edits = [Edit(1, 3, 7, factor=-1), Edit(2, 5, 4, value=3.0)]
+    found = matched(model, [ids], edits, "sign", n=20)
+    (control,) = found.sets
+    assert control.ratio == 1 and "only 1 of 20 controls could be matched: there is one other way" in found.short
+    assert matched(model, [ids], edits, "sign", n=1).short is None
+    mine, other = model.steer_many(tokens=ids, conditions=[edits, control.prompts[0]])
+    for a, b in zip(mine.edits, other.edits, strict=True):
+        assert (a.layer, a.position, a.feature) == (b.layer, b.position, b.feature)
+        assert b.value - b.before == pytest.approx(-(a.value - a.before), rel=1e-4) and a.value != a.before
+
+
+@pytest.mark.parametrize("basis", ["plt topk skip", "plt relu"])
+def test_the_encoder_passes_by_once_for_all_controls(basis, monkeypatch):
+    model = made("llama", basis)
+    ids = model.token_ids(PROMPT)
+    edit = Edit(*active(model)[2], factor=-1)
+    blocks, rows = [], []
+    files = model.basis.files
+    own_blocks, own_rows = type(files).encoder_blocks, type(files).encoder_rows
+    monkeypatch.setattr(type(files), "encoder_blocks", lambda *a, **k: (blocks.append(a[1]), own_blocks(*a, **k))[1])
+    monkeypatch.setattr(type(files), "encoder_rows", lambda *a, **k: (rows.append(a[1]), own_rows(*a, **k))[1])
+    found = matched(model, [ids], [edit], n=3)
+    assert len(found.sets) == 3
+    assert sorted(blocks) == [0, 1, 2] and not rows, "each layer once, to see what is active"

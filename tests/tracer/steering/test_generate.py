@@ -210,6 +210,26 @@ def test_a_mistake_on_generated_tokens_is_noticed(wrong, monkeypatch):
         with pytest.raises(AssertionError):
             test_the_start_of_an_open_end_is_honoured()
     else:
-        monkeypatch.setattr(module, "_set", lambda *_: None)
+        monkeypatch.setattr(module.Changes, "act", lambda *_, **__: None)
         with pytest.raises(AssertionError):
             test_edits_on_prompt_and_generated_tokens_act_as_in_a_run_from_scratch("llama", "neurons", monkeypatch)
+
+
+@pytest.mark.parametrize("basis", ["plt relu", "plt topk skip", "clt relu"])
+def test_vectors_are_read_once_for_all_generated_tokens(basis, monkeypatch):
+    model = made("llama", basis)
+    asked = []
+    for name in ("reader", "write_vectors"):
+        own = getattr(model.basis, name)
+
+        def counted(layer, features, own=own, name=name):
+            asked.append(name)
+            return own(layer, features)
+
+        monkeypatch.setattr(model.basis, name, counted)
+    counts = []
+    for n in (2, 9):
+        asked.clear()
+        list(model.generate(PROMPT, [[Edit(1, slice(4, None), 7, factor=-1)]], n_tokens=n))
+        counts.append((asked.count("reader"), asked.count("write_vectors")))
+    assert counts[0] == counts[1]

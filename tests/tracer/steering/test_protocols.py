@@ -11,7 +11,7 @@ from tests.tracer.steering.models import EVERY, made
 from tracer import Edit, TracerError
 from tracer.features.neurons import NeuronBasis
 from tracer.features.transcoders import TranscoderBasis
-from tracer.steering import protocols, run
+from tracer.steering import protocols, run, sites
 from tracer.steering.protocols import Held, choose
 
 FACTORS = (-1.0, 0.0, 2.0, 0.5)
@@ -81,7 +81,7 @@ BROKEN = {
     "position": ("llama", "plt relu", run, "place", _next),
     "slot of a cross-layer feature": ("llama", "clt relu", TranscoderBasis, "write_vectors", _other_slot),
     "norm scales not held": ("llama", "neurons", Held, "_norms", _none),
-    "gain of the norm after the MLP": ("gemma3", "neurons", run, "output_module", _outer),
+    "gain of the norm after the MLP": ("gemma3", "neurons", sites, "output_module", _outer),
     "patterns not held": ("gemma3", "neurons", protocols, "hold_pattern", _nothing),
     "skip": ("llama", "plt topk skip", TranscoderBasis, "skip_matrix", _nothing),
 }

@@ -1,0 +1,228 @@
+"""The rows of what is steered: a feature or supernode each, with its amount, where it acts, and what that comes to."""
+
+from collections.abc import Callable
+
+import streamlit as st
+from pydantic import ValidationError
+
+from lab import SteeredDonor, SteeredRow
+from service import Service
+from tracer import ReplacementModel, TracerError
+from tracer.errors import first_fault
+from tracer.steering.edits import LARGEST, Applied
+from ui.graph_canvas import pretty_token
+from ui.sidebar import plain
+from ui.slot import clear_rest
+from ui.steer_draft import START, Steering, places_of
+from ui.steer_run import Outcome, prompt_tokens
+
+UNITS = {"factor": "× own", "value": "value", "maximum": "own + × max", "donor": "× in another prompt"}
+UNIT_HELP = (
+    "× own: a multiple of the activation at that token without edits; −1 turns it around, 0 takes it out. value: an"
+    " activation. own + × max: its activation there plus a multiple of the largest in the corpus. × in another prompt:"
+    " a multiple of its activation at a token of another prompt, which you choose."
+)
+FIRST = {"factor": START, "donor": 1.0}  # amounts that a unit starts with; else 0
+WHERE = {
+    "own": "its token",
+    "range": "a range",
+    "onward": "from a token on",
+    "last": "the last token",
+    "generated": "generated text",
+}
+WHERE_HELP = (
+    "Where the whole row acts. its token: each feature at its own. a range: all of them from a token to another. from a"
+    " token on: generated tokens too. the last token: of the prompt as it stands. generated text: those tokens alone."
+)
+SLIDER = 5.0  # amounts that a slider reaches, either way
+SHOWN = 3  # values under a row; all of them are in the table of values
+
+
+def rows(service: Service, model: ReplacementModel, wanted: Steering, outcome: Outcome | None) -> None:
+    """`outcome`: of these rows, if they could be run."""
+    with st.container():
+        for at in range(len(wanted.rows)):
+            _row(service, model, wanted, at, outcome)
+        clear_rest("steer_rows_places", len(wanted.rows))
+
+
+def guarded(work: Callable[[], object]) -> None:
+    """Run a callback; what is wrong is shown below the rows."""
+    try:
+        work()
+    except ValidationError as problem:
+        st.session_state["steer_problem"] = first_fault(problem)
+    except TracerError as problem:
+        st.session_state["steer_problem"] = str(problem)
+
+
+def _row(service: Service, model: ReplacementModel, wanted: Steering, at: int, outcome: Outcome | None) -> None:
+    row, tag = wanted.rows[at], f"{wanted.revision}_{at}"
+
+    def change(name: str, key: str) -> dict:
+        """What a field does when it is changed: that name of the row becomes what stands in it."""
+        return {
+            "key": key,
+            "on_change": guarded,
+            "args": (lambda: wanted.change(at, **{name: st.session_state[key]}),),
+        }
+
+    with st.container(border=True):
+        on, out = st.columns([9, 1], vertical_alignment="center", wrap=False)
+        on.toggle(
+            f"**{plain(row.name)}**", value=row.on, help=_places(model, wanted, row), **change("on", f"steer_on_{tag}")
+        )
+        out.button("✕", key=f"steer_out_{tag}", help="Take this row out", on_click=wanted.remove, args=(at,))
+        unit, amount, where = st.columns([5, 8, 5], vertical_alignment="bottom")
+        unit.selectbox(
+            "Unit",
+            list(UNITS),
+            index=list(UNITS).index(row.unit),
+            key=f"steer_unit_{tag}",
+            format_func=UNITS.__getitem__,
+            help=UNIT_HELP,
+            on_change=_unit,
+            args=(wanted, at, f"steer_unit_{tag}"),
+        )
+        field = change("amount", f"steer_amount_{tag}_{row.unit}")
+        if row.unit != "value" and abs(row.amount) <= SLIDER:
+            amount.slider(UNITS[row.unit], -SLIDER, SLIDER, float(row.amount), 0.1, **field)
+        else:
+            amount.number_input(UNITS[row.unit], -LARGEST, LARGEST, float(row.amount), format="%g", **field)
+        where.selectbox(
+            "Where",
+            list(WHERE),
+            index=list(WHERE).index(row.where),
+            key=f"steer_where_{tag}",
+            format_func=WHERE.__getitem__,
+            help=WHERE_HELP,
+            on_change=_where,
+            args=(wanted, at, f"steer_where_{tag}"),
+        )
+        with st.container():
+            if row.where in ("range", "onward"):
+                _span(wanted, row, tag, change)
+        with st.container():
+            if row.unit == "donor":
+                _other_prompt(service, model, wanted, at, tag)
+        st.caption(_comes_to(model, row, outcome))
+
+
+def _unit(wanted: Steering, at: int, key: str) -> None:
+    """Another unit starts where nothing changes by much: an amount of one is none of another."""
+    unit = st.session_state[key]
+    guarded(lambda: wanted.change(at, unit=unit, amount=FIRST.get(unit, 0.0)))
+
+
+def _where(wanted: Steering, at: int, key: str) -> None:
+    """From its first token on; to the last, where it has an end."""
+    where, row = st.session_state[key], wanted.rows[at]
+    last = max(len(wanted.tokens) - 1, 0)
+    start = min(min(node.position for node in row.nodes), last)
+    span = {"range": (start, last), "onward": (start, None)}.get(where, (None, None))
+    guarded(lambda: wanted.change(at, where=where, start=span[0], end=span[1]))
+
+
+def _span(wanted: Steering, row: SteeredRow, tag: str, change: Callable[[str, str], dict]) -> None:
+    first, last = st.columns(2)
+    start = min(node.position for node in row.nodes) if row.start is None else row.start
+    top = max(len(wanted.tokens) - 1, start, row.end or 0)
+    help_ = "A position: the first token is 0."
+    first.number_input("From", 0, top, start, help=help_, **change("start", f"steer_start_{tag}_{row.where}_{top}"))
+    if row.where == "range":
+        last.number_input(
+            "To", 0, top, row.end, help="The last one that it acts at.", **change("end", f"steer_end_{tag}_{top}")
+        )
+
+
+def _other_prompt(service: Service, model: ReplacementModel, wanted: Steering, at: int, tag: str) -> None:
+    row, key = wanted.rows[at], f"steer_donor_{tag}"
+    st.text_input(
+        "Other prompt",
+        row.donor.prompt if row.donor else "",
+        key=key,
+        placeholder="the prompt that activations are taken from",
+        autocomplete="off",
+        on_change=guarded,
+        args=(lambda: _take_other(service, model, wanted, at, st.session_state[key]),),
+    )
+    donor = row.donor
+    if donor is None:
+        return
+    here, there = len(wanted.tokens), len(donor.tokens)
+    if here != there:
+        st.caption(
+            f"{there:,} tokens there, {here:,} here: at first they are matched from the end. See that each token below"
+            " stands for the right one."
+        )
+    known = dict(donor.positions)
+    for position in sorted({node.position for node in row.nodes}):
+        st.selectbox(
+            f"For {plain(_token(model, wanted.tokens, position))}, take",
+            range(there),
+            index=known.get(position),
+            key=f"steer_there_{tag}_{position}_{hash(donor.tokens)}",
+            format_func=lambda place: _token(model, donor.tokens, place),
+            placeholder="a token of the other prompt",
+            on_change=guarded,
+            args=(lambda position=position: _map(wanted, at, tag, position),),
+        )
+
+
+def _take_other(service: Service, model: ReplacementModel, wanted: Steering, at: int, text: str) -> None:
+    if not text:
+        wanted.change(at, donor=None)
+        return
+    tokens = prompt_tokens(service, model, text)
+    shift = len(tokens) - len(wanted.tokens)
+    places = sorted({node.position for node in wanted.rows[at].nodes})
+    matched = tuple((here, here + shift) for here in places if 0 <= here + shift < len(tokens))
+    wanted.change(at, donor=SteeredDonor(prompt=text, tokens=tokens, positions=matched).model_dump())
+
+
+def _map(wanted: Steering, at: int, tag: str, position: int) -> None:
+    donor = wanted.rows[at].donor
+    assert donor is not None
+    there = st.session_state[f"steer_there_{tag}_{position}_{hash(donor.tokens)}"]
+    places = dict(donor.positions) | {position: there}
+    wanted.change(at, donor=donor.model_dump() | {"positions": tuple(places.items())})
+
+
+def _token(model: ReplacementModel, tokens: tuple[int, ...], position: int) -> str:
+    if not 0 <= position < len(tokens):
+        return f"position {position}, outside the prompt"
+    return f"{pretty_token(model.token_text(tokens[position]))} ({position})"
+
+
+def _places(model: ReplacementModel, wanted: Steering, row: SteeredRow) -> str:
+    """Where its features are, in words."""
+    said = [f"L{n.layer} · {n.feature} @ {_token(model, wanted.tokens, n.position)}" for n in row.nodes[:20]]
+    more = f" and {len(row.nodes) - 20} more" if len(row.nodes) > 20 else ""
+    return plain("; ".join(said) + more)
+
+
+def _comes_to(model: ReplacementModel, row: SteeredRow, outcome: Outcome | None) -> str:
+    """The activations that the row sets."""
+    if not row.on:
+        return "Off."
+    if row.where == "generated":
+        set_to = {"factor": f"{row.amount:g} × its own", "value": f"{row.amount:.4g}"}
+        return f"Sets {set_to.get(row.unit, 'its value')} at each generated token."
+    if outcome is None:
+        return "Not run."
+    steered = outcome.steered
+    set_here = {
+        (node.layer, position, node.feature)
+        for node in row.nodes
+        for position in places_of(row, node, len(steered.token_ids))
+    }
+    mine = [edit for edit in steered.edits if (edit.layer, edit.position, edit.feature) in set_here]
+    named = len({(node.layer, node.feature) for node in row.nodes}) > 1
+    more = f"; and {len(mine) - SHOWN} more" if len(mine) > SHOWN else ""
+    return plain("Sets " + "; ".join(_said(model, steered.token_ids, e, named) for e in mine[:SHOWN]) + more)
+
+
+def _said(model: ReplacementModel, ids: list[int], edit: Applied, named: bool) -> str:
+    name = f"L{edit.layer} · {edit.feature} " if named else ""
+    token = pretty_token(model.token_text(ids[edit.position]))
+    return f"{name}{edit.before:.3g} → {edit.value:.4g} at {token} ({edit.position})"
