@@ -93,7 +93,7 @@ def generate(
         condition(edits, len(token_ids), anatomy, basis, generating=True) if edits else Condition([])
         for edits in conditions
     ]
-    logits, cache = _prompt(anatomy, basis, token_ids, excluded, placed, protocol, progress)
+    logits, cache = run_prompt(anatomy, basis, token_ids, excluded, placed, protocol, progress)
     pick = [_Picker(sampling) for _ in conditions]
     live = list(range(len(conditions)))
     n = len(token_ids)
@@ -116,7 +116,7 @@ def generate(
         logits = _step(anatomy, basis, ids, cache, n + index, [going_on[c] for c in live])
 
 
-def _prompt(
+def run_prompt(
     anatomy: Anatomy,
     basis: Basis,
     token_ids: list[int],
@@ -159,19 +159,25 @@ def _step(
     anatomy: Anatomy, basis: Basis, ids: Tensor, cache: DynamicCache, position: int, going_on: list[list[Ongoing]]
 ) -> Tensor:
     """(B, V): one more token of each row, at `position`, with the edits that act there."""
+    with anatomy.lock, hooked(anatomy) as hooks:
+        edit_onward(hooks, anatomy, basis, going_on, range(position, position + 1))
+        return last_of_each(anatomy, hooks, ids, cache, position)[0]
+
+
+def edit_onward(hooks: Hooks, anatomy: Anatomy, basis: Basis, going_on: list[list[Ongoing]], positions: range) -> None:
+    """In a pass over these positions after the prompt, a row of edits each: apply the edits that act there."""
     entries: dict[int, list[tuple[int, Placed]]] = {}
     for row, edits in enumerate(going_on):
-        acting = {(e.layer, e.feature): e for e in edits if e.acts(position)}  # of the same, the last wins
-        for e in acting.values():
-            placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
-            entries.setdefault(e.layer, []).append((row, placed))
-    changes = Changes(len(ids), position, position + 1)
-    with anatomy.lock, hooked(anatomy) as hooks:
-        for layer, mine in entries.items():
-            _set(hooks, anatomy, basis, Site(basis, layer, mine, [], anatomy.device), changes)
-        for at in range(min(entries, default=len(anatomy.layers)), len(anatomy.layers)):
-            hooks.change(output_module(anatomy.layers[at], basis.writes_at), changes.added(at))
-        return last_of_each(anatomy, hooks, ids, cache, position)[0]
+        for position in positions:
+            acting = {(e.layer, e.feature): e for e in edits if e.acts(position)}  # of the same, the last wins
+            for e in acting.values():
+                placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
+                entries.setdefault(e.layer, []).append((row, placed))
+    changes = Changes(len(going_on), positions.start, positions.stop)
+    for layer, mine in entries.items():
+        _set(hooks, anatomy, basis, Site(basis, layer, mine, [], anatomy.device), changes)
+    for at in range(min(entries, default=len(anatomy.layers)), len(anatomy.layers)):
+        hooks.change(output_module(anatomy.layers[at], basis.writes_at), changes.added(at))
 
 
 def _set(hooks: Hooks, anatomy: Anatomy, basis: Basis, site: Site, changes: Changes) -> None:
