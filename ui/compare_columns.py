@@ -48,6 +48,14 @@ class Comparison:
         self.columns.pop(at)
         self.revision += 1
 
+    def fill(self, prompt: str) -> bool:
+        """Give it to the columns that wait for one, as the baseline of a run. True if there were any."""
+        empty = [column for column in self.columns if column.kind == "prompt" and not column.prompt]
+        for column in empty:
+            column.prompt = prompt
+        self.revision += bool(empty)
+        return bool(empty)
+
     def address(self) -> dict[str, list[str]]:
         return {
             "column": [column.address() for column in self.columns],
@@ -63,16 +71,17 @@ class Comparison:
         self.written = self.address()
 
 
-def comparison(steered: bool) -> Comparison:
-    """This tab's, or the one of the address where that is another. `steered`: the Steer page has something to run."""
+def comparison(steered: str | None) -> Comparison:
+    """This tab's, or the one of the address where that is another. `steered`: the prompt of the Steer page, where it
+    has something to run."""
     now: Comparison | None = st.session_state.get("comparison")
     said = _address()
     if said and (now is None or said != now.written):
         now = st.session_state["comparison"] = _read(said, 0 if now is None else now.revision + 1)
     elif now is None:
         now = st.session_state["comparison"] = Comparison()
-        if steered:
-            now.columns = [Column(), Column("tab")]
+        if steered is not None:
+            now.columns = [Column(prompt=steered), Column("tab")]
     return now
 
 

@@ -29,5 +29,6 @@ def compare_graphs(service: Service) -> None:
     if not left or not right:
         st.info("Choose two graphs." if names else "No graphs yet: trace two prompts, or import files in the Library.")
         return
-    st.query_params.update(left=left, right=right)
+    if st.query_params.to_dict() != {"left": left, "right": right}:
+        st.query_params.from_dict({"left": left, "right": right})
     graph_diff(service, left, right)

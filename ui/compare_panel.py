@@ -14,7 +14,8 @@ from ui.steer_draft import steering
 
 
 def compare_panel(service: Service, model: ReplacementModel) -> None:
-    wanted = comparison(steered=any(row.on for row in steering().rows))
+    here = steering()
+    wanted = comparison(here.prompt if any(row.on for row in here.rows) else None)
     columns_form(wanted)
     columns: list[Ready] = []
     problems = []
@@ -24,6 +25,9 @@ def compare_panel(service: Service, model: ReplacementModel) -> None:
         except TracerError as problem:
             problems.append(f"Column {at}: {plain(str(problem))}.")
     asked = wanted.asked
+    steered = next((column for column in columns if column.case.edits), None)
+    if steered is not None and wanted.fill(steered.prompt):
+        st.rerun()
     if problems:
         wanted.asked = False
         for line in problems:

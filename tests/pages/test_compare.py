@@ -125,9 +125,11 @@ def test_what_this_tab_steers_is_a_column_and_bad_columns_say_why() -> None:
     app.switch_page("pages/compare.py")
     app.run()
     assert [c.kind for c in sound(app).session_state["comparison"].columns] == ["prompt", "tab"]
-    app.text_area(key="compare_prompt_0_0").set_value(PROMPT).run()
+    assert app.text_area(key="compare_prompt_0_0").value == PROMPT, "of the Steer page"
     app.button(key="compare_go").click().run()
     assert sheet(sound(app)).columns[1].kl_next > 0
+    filled = page("prompt:", f"run:{run}", n="2")
+    assert filled.text_area[0].value == PROMPT and sheet(filled).columns[1].kl_next > 0
     before = service.model.record([0, 5]).logits
     foreign = saved_run(service, basis_fingerprint="another")
     for column, says in (
