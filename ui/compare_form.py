@@ -55,10 +55,11 @@ def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -
     head, out = st.columns([6, 1], vertical_alignment="bottom", wrap=False)
     kinds = list(KINDS)
     chosen = head.selectbox(
-        f"Column {at + 1}" + (": the others are compared with it" if at == 0 else ""),
+        f"Column {at + 1}",
         kinds,
         index=kinds.index(column.kind),
         format_func=KINDS.__getitem__,
+        help="The others are compared with it." if at == 0 else None,
         key=f"compare_kind_{tag}",
     )
     column.kind = chosen
@@ -66,6 +67,7 @@ def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -
         "✕",
         key=f"compare_out_{tag}",
         help="Take this column out",
+        width="stretch",
         disabled=len(wanted.columns) <= FEWEST,
         on_click=wanted.remove,
         args=(at,),

@@ -22,19 +22,21 @@ function lines(ctx, text, width) {
   return found;
 }
 
-/** One column from `y` on; where it ends. With `paint` off it only measures. */
-function column(ctx, data, x, most, paint) {
-  let y = PAD + LINE;
-  const say = (text, style, colour, gap = LINE) => {
-    ctx.font = style;
-    ctx.fillStyle = colour;
-    for (const line of lines(ctx, text, WIDTH)) {
-      if (paint) ctx.fillText(line, x, y);
-      y += gap;
-    }
-  };
-  say(data.name, font(15, 650), INK);
-  for (const text of data.about) say(text, font(12), FAINT, 16);
+/** Lines from `y` on; where they end. With `paint` off this and what follows only measure. */
+function say(ctx, text, style, colour, x, y, gap, paint) {
+  ctx.font = style;
+  ctx.fillStyle = colour;
+  for (const line of lines(ctx, text, WIDTH)) {
+    if (paint) ctx.fillText(line, x, y);
+    y += gap;
+  }
+  return y;
+}
+
+/** What one column says; where that ends. */
+function said(ctx, data, x, paint) {
+  let y = say(ctx, data.name, font(15, 650), INK, x, PAD + LINE, LINE, paint);
+  for (const text of data.about) y = say(ctx, text, font(12), FAINT, x, y, 16, paint);
   y += LINE / 2;
   let at = x;
   for (const word of data.words) {
@@ -64,8 +66,12 @@ function column(ctx, data, x, most, paint) {
     }
     at += wide + 1;
   }
-  y += LINE * 2;
-  say("next token", font(12, 650), INK);
+  return y + LINE * 2;
+}
+
+/** The next tokens of one column and its figures, from `y` on; where they end. */
+function figures(ctx, data, x, y, most, paint) {
+  y = say(ctx, "next token", font(12, 650), INK, x, y, LINE, paint);
   for (const [name, p] of data.next) {
     if (paint) {
       ctx.font = font(12);
@@ -78,7 +84,7 @@ function column(ctx, data, x, most, paint) {
     y += BAR;
   }
   y += LINE / 2;
-  for (const text of data.figures) say(text, font(12), INK, 16);
+  for (const text of data.figures) y = say(ctx, text, font(12), INK, x, y, 16, paint);
   return y;
 }
 
@@ -86,8 +92,9 @@ async function picture(data) {
   const width = PAD + data.columns.length * (WIDTH + PAD);
   const most = Math.max(1e-9, ...data.columns.flatMap((c) => c.next.map(([, p]) => p)));
   const draw = (ctx, paint) => {
-    const ends = data.columns.map((c, i) => column(ctx, c, PAD + i * (WIDTH + PAD), most, paint));
-    let y = Math.max(...ends) + PAD;
+    const left = (i) => PAD + i * (WIDTH + PAD);
+    const start = Math.max(...data.columns.map((c, i) => said(ctx, c, left(i), paint)));
+    let y = PAD + Math.max(...data.columns.map((c, i) => figures(ctx, c, left(i), start, most, paint)));
     ctx.font = font(12);
     ctx.fillStyle = FAINT;
     for (const line of data.foot.flatMap((text) => lines(ctx, text, width - 2 * PAD))) {

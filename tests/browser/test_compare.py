@@ -53,7 +53,7 @@ def test_two_prompts_are_compared_and_taken_along(visit: Visit, tmp_path: Path) 
         assert path.read_bytes().startswith(head) and path.stat().st_size > 2000
     report = page.context.new_page()
     report.goto((tmp_path / "hypograph-comparison.html").as_uri())
-    expect(report.get_by_role("heading", level=3)).to_have_count(2)
+    expect(report.get_by_role("heading", level=3)).to_have_count(4)
     report.close()
 
     press(page, "Compare")  # nothing has changed: what is there stays
@@ -69,7 +69,7 @@ def test_two_prompts_are_compared_and_taken_along(visit: Visit, tmp_path: Path) 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
 def test_the_page_fits_its_window(visit: Visit, theme: str, width: int, tmp_path: Path, axe: str) -> None:
-    page = visit(address(BASE, OTHER, BASE + "W" * 30, n=8), theme=theme, width=width)
+    page = visit(address(BASE, OTHER, BASE + "W" * 30, n=4), theme=theme, width=width, height=2600)
     expect(main(page).get_by_role("button", name=re.compile("^HTML"))).to_be_visible()
     idle(page)
     assert page.evaluate(WIDE) == [] and page.evaluate(CUT) == []
