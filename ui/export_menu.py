@@ -179,10 +179,10 @@ def _terms(graph: Graph) -> dict[str, str]:
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
-    """A label that a spreadsheet would take for a formula begins with an apostrophe."""
-    if "label" in table:
-        table = table.assign(label=table["label"].str.replace(r"^(?=[=+\-@\t\r])", "'", regex=True))
-    return table.to_csv(index=False).encode()
+    """A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    texts = {name: table[name] for name in table.select_dtypes("str")}
+    guarded = {name: text.str.replace(r"^(?=[=+\-@\t\r])", "'", regex=True) for name, text in texts.items()}
+    return table.assign(**guarded).to_csv(index=False).encode()
 
 
 def _csv(

@@ -16,6 +16,7 @@ from tracer.steering.edits import Edit, Push, place
 from tracer.steering.generate import GREEDY, Sampling, Token, generate
 from tracer.steering.protocols import choose
 from tracer.steering.run import run_many
+from tracer.steering.score import score
 from tracer.steering.sites import Place
 from tracer.steering.steered import Steered
 
@@ -178,3 +179,25 @@ class Steering(ABC):
             sampling,
             progress=progress,
         )
+
+    def score(
+        self,
+        text: Sequence[int],
+        prompt: str | None = None,
+        edits: Sequence[Edit | Push] = (),
+        *,
+        tokens: Sequence[int] | None = None,
+        protocol: str = "clamp",
+        layers: tuple[int, int] | None = None,
+        progress: Progress = silent,
+    ) -> Tensor:
+        """(n, V): log-probabilities of all tokens at each place of `text` (n ids) after a prompt under edits.
+
+        Teacher-forced: what `generate` would have had at each step, had it said this text.
+        """
+        ids = self._ids(prompt, tokens)
+        self._ids(None, text)
+        chosen = choose(protocol, layers, self.n_layers)
+        (resolved,) = self.without_donors([edits])
+        excluded = self.excluded_positions(ids)
+        return score(self.anatomy, self.basis, ids, excluded, resolved, chosen, text, progress)

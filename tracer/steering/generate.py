@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis
 from tracer.model.anatomy import Anatomy
-from tracer.model.forward import hooked
+from tracer.model.forward import Hooks, hooked
 from tracer.steering.baseline import baseline, last_of_each
 from tracer.steering.edits import Edit, Ongoing, Placed, Push, ongoing
 from tracer.steering.protocols import Protocol
@@ -92,11 +92,8 @@ def generate(
         condition(edits, len(token_ids), anatomy, basis, generating=True) if edits else Condition([])
         for edits in conditions
     ]
-    logits, cache = _prompt(anatomy, basis, token_ids, excluded, placed, protocol, progress)
-    named: dict[int, set[int]] = {}
-    for e in (e for edits in going_on for e in edits):
-        named.setdefault(e.layer, set()).add(e.feature)
-    known = {layer: Known(basis, layer, features, anatomy.device) for layer, features in named.items()}
+    logits, cache = run_prompt(anatomy, basis, token_ids, excluded, placed, protocol, progress)
+    known = known_onward(anatomy, basis, going_on)
     pick = [_Picker(sampling) for _ in conditions]
     live = list(range(len(conditions)))
     n = len(token_ids)
@@ -119,7 +116,7 @@ def generate(
         logits = _step(anatomy, basis, known, ids, cache, n + index, [going_on[c] for c in live])
 
 
-def _prompt(
+def run_prompt(
     anatomy: Anatomy,
     basis: Basis,
     token_ids: list[int],
@@ -168,18 +165,39 @@ def _step(
     going_on: list[list[Ongoing]],
 ) -> Tensor:
     """(B, V): one more token of each row, at `position`, with the edits that act there."""
+    with anatomy.lock, hooked(anatomy) as hooks:
+        edit_onward(hooks, anatomy, basis, known, going_on, range(position, position + 1))
+        return last_of_each(anatomy, hooks, ids, cache, position)[0]
+
+
+def known_onward(anatomy: Anatomy, basis: Basis, going_on: list[list[Ongoing]]) -> dict[int, Known]:
+    """The features that are edited after the prompt, by layer."""
+    named: dict[int, set[int]] = {}
+    for e in (e for edits in going_on for e in edits):
+        named.setdefault(e.layer, set()).add(e.feature)
+    return {layer: Known(basis, layer, features, anatomy.device) for layer, features in named.items()}
+
+
+def edit_onward(
+    hooks: Hooks,
+    anatomy: Anatomy,
+    basis: Basis,
+    known: dict[int, Known],
+    going_on: list[list[Ongoing]],
+    positions: range,
+) -> None:
+    """In a pass over these positions after the prompt, a row of edits each: apply the edits that act there."""
     entries: dict[int, list[tuple[int, Placed]]] = {}
     for row, edits in enumerate(going_on):
-        acting = {(e.layer, e.feature): e for e in edits if e.acts(position)}  # of the same, the last wins
-        for e in acting.values():
-            placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
-            entries.setdefault(e.layer, []).append((row, placed))
+        for position in positions:
+            acting = {(e.layer, e.feature): e for e in edits if e.acts(position)}  # of the same, the last wins
+            for e in acting.values():
+                placed = Placed(e.layer, position, e.feature, e.factor, e.plus)
+                entries.setdefault(e.layer, []).append((row, placed))
     sites = [Site(known[layer], mine, []) for layer, mine in sorted(entries.items())]
+    changes = Changes(len(going_on), positions.start, positions.stop)
     lowest = min(entries, default=len(anatomy.layers))
-    with anatomy.lock, hooked(anatomy) as hooks:
-        changes = Changes(len(ids), position, position + 1)
-        changes.act(hooks, anatomy, basis, sites, lowest, lambda _layer: True, measured=True)
-        return last_of_each(anatomy, hooks, ids, cache, position)[0]
+    changes.act(hooks, anatomy, basis, sites, lowest, lambda _layer: True, measured=True)
 
 
 class _Picker:

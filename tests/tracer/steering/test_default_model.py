@@ -5,7 +5,8 @@ import statistics
 import pytest
 import torch
 
-from tracer import Edit
+from tracer import Edit, Sampling
+from tracer.steering.compare import Case, divergence
 from tracer.steering.controls import matched
 from tracer.steering.predict import predict
 
@@ -112,3 +113,20 @@ def test_text_is_turned_by_the_neuron(model):
     for token in model.generate(SPORT, [[], edits], n_tokens=4):
         found[token.condition] += model.token_text(token.id)
     assert found[0].startswith(" basketball") and "basketball" not in found[1]
+
+
+def test_a_text_is_scored_at_once_as_it_was_generated_step_by_step(model):
+    edits = (Edit(13, slice(-1, None), 1012, factor=-4),)
+    case = Case(model, tuple(model.token_ids(SPORT)), edits)
+    tokens = list(case.generate(12, Sampling(0.7, seed=1)))
+    text = [token.id for token in tokens]
+    found = case.score(text)
+    assert [float(row[id]) for row, id in zip(found, text, strict=True)] == pytest.approx(
+        [token.logprob for token in tokens], abs=2e-3
+    )
+    ids = model.token_ids(SPORT)
+    plain = model.score(text, SPORT)
+    with model.anatomy.lock, torch.no_grad():
+        whole = model.anatomy.model(torch.tensor([ids + text])).logits[0, len(ids) - 1 : -1]
+    torch.testing.assert_close(plain, torch.log_softmax(whole.float(), -1), atol=2e-3, rtol=0)
+    assert divergence(plain, found)[0] > 0.5
