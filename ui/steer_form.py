@@ -26,16 +26,17 @@ def prompt_field(service: Service, model: ReplacementModel, wanted: Steering) ->
     key = f"steer_prompt_{wanted.graph}_{wanted.record}"
     st.session_state.setdefault(key, wanted.prompt)
     text = st.text_input("Prompt", key=key, autocomplete="off", help="Enter runs it. Positions keep their numbers.")
-    if text != wanted.prompt or not wanted.tokens:
-        wanted.prompt, wanted.tokens = text, _tokens(service, model, text)
-    if wanted.tokens:
-        token_strip(
-            [model.token_text(id) for id in wanted.tokens],
-            wanted.tokens,
-            key="steer_tokens",
-            label="Tokens of the prompt",
-            special=model.excluded_positions(wanted.tokens),
-        )
+    with st.container():
+        if text != wanted.prompt or not wanted.tokens:
+            wanted.prompt, wanted.tokens = text, _tokens(service, model, text)
+        if wanted.tokens:
+            token_strip(
+                [model.token_text(id) for id in wanted.tokens],
+                wanted.tokens,
+                key="steer_tokens",
+                label="Tokens of the prompt",
+                special=model.excluded_positions(wanted.tokens),
+            )
 
 
 def _tokens(service: Service, model: ReplacementModel, text: str) -> tuple[int, ...]:

@@ -57,29 +57,40 @@ def steer_panel(service: Service, model: ReplacementModel) -> None:
         )
         st.button("Start anew", key="steer_anew", on_click=_anew)
         return
+    # A place for each part: where one comes or goes, Streamlit can leave those after it on the page twice.
     left, right = st.columns([6, 7], gap="large")
-    with left:
+    prompt, edits, below, *rest = (left.container() for _ in range(5))
+    with prompt:
         steer_form.prompt_field(service, model, wanted)
-        st.markdown("**Edits**")
-        if not wanted.rows:
-            st.info("Nothing is steered yet: add a feature, or pin some on the Graph page and come back.")
-        edits = st.container()
+    with below:
         steer_form.buttons(service, model, graph, wanted)
+    with rest[0]:
         steer_form.protocol(model, wanted)
+    with rest[1]:
         steer_form.controls(wanted, graph is not None and tuple(graph.token_ids) == wanted.tokens)
     outcome, refused = _run(service, model, graph, wanted)
     with edits:  # with the values that they come to
+        st.markdown("**Edits**")
+        with st.container():
+            if not wanted.rows:
+                st.info("Nothing is steered yet: add a feature, or pin some on the Graph page and come back.")
         rows(service, model, wanted, outcome)
-    with right:
-        if outcome is None:
+    nothing, did, dose, other = (right.container() for _ in range(4))
+    text = st.container()
+    if outcome is None:
+        with nothing:
             _nothing(wanted, refused)
-            return
+        return
+    with did:
         result(model, graph, wanted, outcome)
+    with dose:
         dose_response(model, wanted, outcome)
+    with other:
         prompt_only(service, model, outcome)
-    st.divider()
-    text_under_edits(model, wanted, outcome.edits)
-    _save(model, wanted, outcome)
+    with text:
+        st.divider()
+        text_under_edits(model, wanted, outcome.edits)
+        _save(model, wanted, outcome)
 
 
 def _run(

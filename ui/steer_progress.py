@@ -22,20 +22,24 @@ def follow_stream(
     if not stream.wait(PATIENCE):
         _coming(name, stream, words, draw)
         return
+    head, body = st.container(), st.container()
     if stream.error is not None or stream.cancelled:
-        said, button = st.columns([5, 2], vertical_alignment="center")
+        said, button = head.columns([5, 2], vertical_alignment="center")
         text = f"Stopped: {words()}" if stream.error is None else stream.error[:1].upper() + stream.error[1:]
         said.warning(f"{plain(text)}.")
         if again is not None and stream.cancelled:
             button.button("Run again", key=f"{name}_again", on_click=again, width="stretch")
-    draw()
+    with body:
+        draw()
 
 
 @st.fragment(run_every=0.4)
 def _coming(name: str, stream: Stream, words: Callable[[], str], draw: Callable[[], None]) -> None:
     if stream.over:
         st.rerun()
-    bar, stop = st.columns([5, 2], vertical_alignment="center")
+    head, body = st.container(), st.container()
+    bar, stop = head.columns([5, 2], vertical_alignment="center")
     bar.progress(min(max(stream.fraction, 0.0), 1.0), text=plain(words()))
     stop.button("Cancel", key=f"{name}_cancel", on_click=stream.cancel, width="stretch")
-    draw()
+    with body:
+        draw()

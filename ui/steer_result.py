@@ -23,8 +23,11 @@ RUNS = {"without edits": "#8a9a99", "with edits": POSITIVE}
 def result(model: ReplacementModel, graph: Graph | None, wanted: Steering, outcome: Outcome) -> None:
     """Drawn from the top down as it is known: controls take longer than the edits."""
     steered = outcome.steered
-    for warning in outcome.far[:3]:
-        st.warning(f"Far outside what is known of it: {plain(warning)}. Effects there say little of the model's own.")
+    with st.container():
+        for warning in outcome.far[:3]:
+            st.warning(
+                f"Far outside what is known of it: {plain(warning)}. Effects there say little of the model's own."
+            )
     _figures(model, wanted, outcome)
     _probabilities(model, steered)
     with st.container():
