@@ -3,8 +3,8 @@
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
 
-`make test` runs two workers, a file at a time each. The browser tests are one group, and the last: they share a server,
-and look at how long things take.
+`make test` runs two workers, a file at a time each. The browser tests are one group for one worker, and the first, while
+the other goes through the rest: they share a server, and wait more than they compute.
 """
 
 import os
@@ -72,7 +72,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    items.sort(key=lambda item: "browser" not in item.path.parts)
 
 
 class _Scheduling(LoadScopeScheduling):

@@ -24,7 +24,7 @@ ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-expect.set_options(timeout=20_000)  # two shared cores
+expect.set_options(timeout=30_000)  # two shared cores
 
 
 @pytest.fixture(scope="session")

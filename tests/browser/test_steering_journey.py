@@ -1,4 +1,4 @@
-"""From an empty data folder to a steered circuit and a demo, on the default model, in one piece."""
+"""From an empty data folder to a steered circuit, a comparison and a demo, on the default model, in one piece."""
 
 import re
 import time
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 DEMO = DEMOS["paris"]
 
 
-def test_trace_pin_steer_save_link_text_demo(
+def test_trace_pin_steer_save_link_text_compare_demo(
     chromium: Browser, store: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     started = time.monotonic()
@@ -36,6 +36,7 @@ def test_trace_pin_steer_save_link_text_demo(
         expect(metric(other, "KL")).to_have_text(kl)
         write_text(other)
         other.close()
+        compare(page)
         page.goto(server.address)
         click_through(page, DEMO)
         idle(page)
@@ -72,11 +73,22 @@ def save(page: Page) -> str:
 
 def write_text(page: Page) -> None:
     idle(page)
-    main(page).get_by_test_id("stCheckbox").filter(has_text="onward").first.click()
-    idle(page)
     tokens = main(page).get_by_role("spinbutton", name="Tokens", exact=True)
     tokens.fill("5")
     tokens.press("Enter")
     idle(page)
     press(page, "Generate")
     expect(main(page).get_by_text("Paris").last).to_be_visible()
+
+
+def compare(page: Page) -> None:
+    """The prompt as it is beside what this tab steers."""
+    sidebar(page).get_by_role("link", name="Compare").click()
+    expect(main(page).get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    expect(main(page).get_by_role("textbox", name="Prompt of column 1")).to_have_value(DEMO.steps[0].scene.prompt)
+    idle(page)
+    press(page, "Compare")
+    for at in (1, 2):
+        text = main(page).get_by_role("list", name=f"Text of column {at}").get_by_role("listitem")
+        expect(text).to_have_count(20, timeout=60_000)
+    expect(main(page).get_by_role("button", name="HTML")).to_be_visible()
