@@ -52,7 +52,7 @@ def columns_form(wanted: Comparison) -> None:
 
 def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -> None:
     tag = f"{wanted.revision}_{at}"
-    head, out = st.columns([6, 1], vertical_alignment="bottom", wrap=False)
+    head = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     kinds = list(KINDS)
     chosen = head.selectbox(
         f"Column {at + 1}",
@@ -63,11 +63,10 @@ def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -
         key=f"compare_kind_{tag}",
     )
     column.kind = chosen
-    out.button(
+    head.button(
         "✕",
         key=f"compare_out_{tag}",
         help="Take this column out",
-        width="stretch",
         disabled=len(wanted.columns) <= FEWEST,
         on_click=wanted.remove,
         args=(at,),

@@ -46,7 +46,7 @@ def _next(sheet: Sheet) -> None:
             }
         )
         bars = alt.Chart(table, title=alt.Title(f"Column {at + 1}", fontSize=13, anchor="start")).encode(
-            y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=110)),
+            y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=110, labelOverlap=False)),
             x=alt.X(
                 "probability:Q",
                 title=None,
