@@ -3,7 +3,7 @@
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
 
-`make test` runs two workers, a file at a time each. The browser tests are one group for one worker, and the first, while
+`make test` runs two workers, a file at a time each. The browser tests are one group, which one worker begins with while
 the other goes through the rest: they share a server, and wait more than they compute.
 """
 
