@@ -153,7 +153,7 @@ def switch_on(page: Page, name: str) -> None:
 
     def on() -> bool:
         idle(page)
-        box = switch.locator("input")
+        box = switch.locator("input")  # of a toggle the role is "switch"
         if not box.is_checked():
             switch.get_by_text(name).click()
             page.wait_for_timeout(300)
