@@ -206,7 +206,9 @@ def _typed(draft: Draft, field: str, key: str) -> None:
 
 
 def _save(draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
-    """With the view as it is."""
+    """With the view as it is. A second click before the button is off saves nothing again."""
+    if not draft.changed:
+        return
     view: dict[str, Any] = {"node_threshold": thresholds[0], "edge_threshold": thresholds[1], "selection": selection.id}
     draft.body = CircuitBody.model_validate(draft.body.model_dump() | view)
     draft.save(get_lab(), me())

@@ -1,15 +1,11 @@
 """What is going on, on every page: the model, the queue, one's own jobs; a toast and the tab's title when one ends."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from service import JobState, JobView, Service
+from ui.page_title import page_title
 from ui.session import person
 
-_title = st.components.v2.component(
-    "hypograph_page_title", js=(Path(__file__).parent / "page_title.js").read_text("utf-8")
-)
 PHASES = {
     "": "waiting",
     "wait": "another process is preparing the model",
@@ -52,7 +48,7 @@ def _status(service: Service, page: str) -> None:
     for job in reversed(active):
         job_progress(service, job, where="sidebar")
     _announce(jobs)
-    _title(key="page_title", data={"title": _tab_title(page, active)})
+    page_title(_tab_title(page, active))
 
 
 def short_features(features: str) -> str:

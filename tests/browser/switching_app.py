@@ -1,0 +1,45 @@
+"""Changes pages on the server while fragments' timers go off all the time: Streamlit may take the new page away."""
+
+import time
+
+import streamlit as st
+
+from ui.page_title import page_title
+
+
+@st.fragment(run_every=0.1)
+def ticking(title: str) -> None:
+    time.sleep(0.03)
+    st.caption("ticking")
+    page_title(title)
+
+
+@st.fragment(run_every=0.1)
+def watching() -> None:
+    st.caption("watching")
+    if time.monotonic() > st.session_state.get("until", float("inf")):
+        st.session_state.pop("until")
+        st.session_state["go"] = True
+        st.rerun()
+
+
+def one() -> None:
+    if st.session_state.pop("go", False):
+        time.sleep(0.2)
+        st.switch_page(second)
+    st.title("One")
+    if st.button("Go"):
+        st.session_state["until"] = time.monotonic() + 0.3
+    watching()
+
+
+def two() -> None:
+    time.sleep(0.3)
+    st.title("Two")
+
+
+second = st.Page(two, title="Two")
+page = st.navigation([st.Page(one, title="One", default=True), second])
+with st.sidebar:
+    ticking(page.title)
+page.run()

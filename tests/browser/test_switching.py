@@ -1,0 +1,55 @@
+"""A page that the server leads to stays on the screen, also if a fragment's timer goes off meanwhile."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+from playwright.sync_api import Browser, expect
+
+from tests.browser.serving import ROOT, free_port, wait_for
+
+pytestmark = pytest.mark.browser
+
+# In every 245 ms the browser answers for 5, as on a busy machine: timers go off before messages are read.
+BUSY = """() => {
+    const end = performance.now() + 3000;
+    const step = () => {
+        const until = performance.now() + 240;
+        while (performance.now() < until);
+        if (performance.now() < end) setTimeout(step, 5);
+    };
+    setTimeout(step, 300);
+}"""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/switching_app.py", "--server.port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
+    """Without the look in ui/page_title.js it was gone for good in three of ten tries."""
+    with chromium.new_context() as context:
+        pages = [context.new_page() for _ in range(4)]
+        for page in pages:
+            page.goto(address)
+            button = page.get_by_role("button", name="Go")
+            expect(button).to_be_visible()
+            page.evaluate(BUSY)
+            button.click(no_wait_after=True)
+        for page in pages:
+            page.wait_for_url("**/two")
+            page.wait_for_timeout(1000)
+            expect(page.get_by_test_id("stMain").get_by_role("heading", level=1)).to_have_text("Two")
