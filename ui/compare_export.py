@@ -56,17 +56,18 @@ def _picture(sheet: Sheet) -> dict[str, object]:
         "foot": [
             f"{sheet.how}. Framed: differs from column 1. Underlined: log-probability against column 1, solid likelier,"
             " dashed less likely.",
-            f"Model {sheet.model}: {sheet.terms}",
+            *sheet.limits,
+            *sheet.terms,
         ],
         "columns": [
             {
                 "name": heading(sheet, at),
-                "about": [column.prompt, column.about],
+                "about": [column.prompt, column.about, *([column.on] if sheet.several else [])],
                 "words": [
                     {"text": word.token, "sign": word.sign, "share": share(word), "differs": word.differs}
                     for word in column.words
                 ],
-                "next": [[name, column.next[id].probability] for id, name in sheet.tokens.items()],
+                "next": [[name, column.probability(i)] for i, name in enumerate(sheet.tokens)],
                 "figures": [f"perplexity {column.perplexity:.2f}"]
                 + ([f"mean KL {sum(column.kl) / len(column.kl):.3f} nats"] if at and column.kl else []),
             }
