@@ -67,7 +67,10 @@ def _picture(sheet: Sheet) -> dict[str, object]:
                     {"text": word.token, "sign": word.sign, "share": share(word), "differs": word.differs}
                     for word in column.words
                 ],
-                "next": [[name, column.probability(i)] for i, name in enumerate(sheet.tokens)],
+                "next": [
+                    [name, None if own is None else own.probability]
+                    for name, own in zip(sheet.tokens, column.next, strict=True)
+                ],
                 "figures": [f"perplexity {column.perplexity:.2f}"]
                 + ([f"mean KL {sum(column.kl) / len(column.kl):.3f} nats"] if at and column.kl else []),
             }

@@ -29,8 +29,11 @@ def model_beside(service: Service, wanted: Comparison, choice: Choice) -> Replac
             return None
         return f"{name}: {PHASES.get(view.phase, view.phase)}, {view.fraction:.0%}"
 
-    if follow(words):
-        st.button("Cancel", key="compare_give_up", on_click=_give_up, args=(service, wanted, choice))
+    bar, stop = st.columns([5, 1], vertical_alignment="center")  # where the run has its own, which replace them
+    with bar:
+        waits = follow(words)
+    if waits:
+        stop.button("Cancel", key="compare_give_up", on_click=_give_up, args=(service, wanted, choice), width="stretch")
         return None
     view = service.beside_state()
     wanted.asked, wanted.waits = False, None

@@ -1,7 +1,7 @@
 """Which models a column may run on: those on this machine that a link may name, or that somebody typed in this tab.
 
-A link alone opens no folder: it may name presets, what the server is set to or has loaded, and what a saved run was made
-with; what else there is has to be typed, as on the System page.
+A link alone opens no folder: it may name presets, what the server is set to or has loaded, and what a saved run was
+made with; what else there is has to be typed, as on the System page.
 """
 
 from collections.abc import Callable, Iterable

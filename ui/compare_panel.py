@@ -1,6 +1,7 @@
 """The Compare page's outputs: columns, their run, and what it shows."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from service import Service
 from tracer import ReplacementModel, TracerError
@@ -37,9 +38,10 @@ def compare_panel(service: Service, model: ReplacementModel) -> None:
     if problems:
         _refused(wanted, problems)
         return
-    other = None
+    other, place = None, st.container()
     for choice in choices:
-        other = model_beside(service, wanted, choice)
+        with place:
+            other = model_beside(service, wanted, choice)
         if other is None:
             _cancelled()
             if (sheet := last()) is not None:
@@ -54,13 +56,13 @@ def compare_panel(service: Service, model: ReplacementModel) -> None:
     if problems:
         _refused(wanted, problems)
         return
-    _compare(wanted, columns)
+    _compare(wanted, columns, place)
 
 
-def _compare(wanted: Comparison, columns: list[Ready]) -> None:
+def _compare(wanted: Comparison, columns: list[Ready], place: DeltaGenerator) -> None:
+    """`place` is for the progress."""
     if wanted.asked:
         wanted.write()
-    place = st.container()
     try:
         with place:
             sheet, current = result(wanted, columns)
