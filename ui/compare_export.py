@@ -43,7 +43,7 @@ def exports(sheet: Sheet, follow: int) -> None:
     link = row.popover("Link")
     link.caption(
         "Opens this comparison for whoever uses this server, and runs it. What is on this tab's Steer page goes along"
-        " only once it is saved there as a run."
+        " only once it is saved there as a run; a model or feature set that was typed has to be typed there again."
     )
     pairs = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     link.code(f"{st.context.url}?{urlencode(pairs)}", language=None, wrap_lines=True)
