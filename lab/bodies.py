@@ -124,6 +124,7 @@ class SteeringBody(_Body):
     prompt: Prose = ""
     tokens: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=MOST_TOKENS)
     model: Line
+    features: Annotated[str, StringConstraints(max_length=300)] = ""  # the set by its name; older runs have none
     model_fingerprint: Line
     basis_fingerprint: Line
     rows: tuple[SteeredRow, ...] = Field(default=(), max_length=MOST_NODES)

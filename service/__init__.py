@@ -3,10 +3,11 @@
 from service.jobs import JobState, JobView, Refused, TraceRequest
 from service.service import Service
 from service.settings import Settings, SettingsError
-from service.slot import ModelView
+from service.slot import Choice, ModelView
 from service.stream import Stream
 
 __all__ = [
+    "Choice",
     "JobState",
     "JobView",
     "ModelView",

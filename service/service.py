@@ -17,6 +17,7 @@ from service.background import Background
 from service.board import Board
 from service.facts import FeatureFacts
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
+from service.loading import load_model
 from service.public_records import PublicRecords
 from service.settings import Settings
 from service.shelf import Shelf
@@ -44,6 +45,7 @@ class Service:
         self._load_model = load
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
+        self._beside: ModelSlot | None = None  # of one more model, where somebody compares
         self._board = Board()
         self._worker: threading.Thread | None = None
         self._stopping = False
@@ -114,6 +116,34 @@ class Service:
             self._supervise()
             self._slot.want(Choice(name, features))
             self._changed.notify_all()
+
+    def load_beside(self, choice: Choice) -> None:
+        """Have one more model beside the loaded one, until another is asked for here or the loaded one changes.
+
+        Its weights must fit into the memory that is free, or it is not loaded; see `beside_state`.
+        """
+        with self._changed:
+            self._supervise()
+            if self._beside is None or self._beside.wanted != choice or self._beside.error is not None:
+                self._beside = ModelSlot(choice)  # a load of another one is given up
+                self._changed.notify_all()
+
+    def give_up_beside(self, choice: Choice) -> None:
+        """Its loading ends at its next step; one that is loaded stays."""
+        with self._changed:
+            if self._beside is not None and self._beside.wanted == choice and self._beside.model is None:
+                self._beside = None
+
+    def beside(self, choice: Choice) -> tracer.ReplacementModel | None:
+        """The model beside the loaded one, if it is this one."""
+        slot = self._beside
+        return slot.model if slot is not None and slot.wanted == choice else None
+
+    def beside_state(self) -> ModelView | None:
+        """None if no model was asked for beside the loaded one."""
+        with self._changed:
+            self._supervise()
+            return None if self._beside is None else self._beside.view()
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -214,6 +244,8 @@ class Service:
                     return partial(self._trace, job)
                 if self._slot.needs_loading:
                     return self._load
+                if self._beside is not None and self._beside.needs_loading:
+                    return partial(self._load_beside, self._beside)
                 if self._background.wanted(self._slot.model):
                     return self._build_dashboards
                 self._changed.wait()
@@ -223,41 +255,46 @@ class Service:
         with self._changed:
             replaces, was = self._slot.model is not None, self._slot.loaded
             choice, old = self._slot.begin()
+            self._beside = None
         if replaces:
             release_memory()  # what the old model had and the new one has not goes before that comes
-        error, started = None, time.monotonic()
-        try:
-            model = self._load_model(
-                choice.model,
-                features=choice.features,
-                device=self.settings.device,
-                dtype=self.settings.dtype,
-                offload=self.settings.offload,
-                store=self.settings.models,
-                progress=partial(self._on_load, choice),
-                reuse=old,
-            )
-        except tracer.Cancelled:
-            log.info("loading %s was given up", choice.model)
-        except Exception as caught:
-            error = explain(caught, "close other programs or choose a smaller model (HYPOGRAPH_MODEL)")
-            log.warning("loading %s failed: %s", choice.model, error)
-            release_memory()
-        else:
-            del old
-            log.info("loaded %s in %.1f s", choice.model, time.monotonic() - started)
-            spare_long_lived()
+        model, error = load_model(self._load_model, choice, self.settings, old, partial(self._on_load, choice))
+        if model is None:
             with self._changed:
-                self._slot.fill(model)
+                self._slot.fail(error, old, was)
             return
+        del old
+        spare_long_lived()
         with self._changed:
-            self._slot.fail(error, old, was)
+            self._slot.fill(model)
+
+    def _load_beside(self, slot: ModelSlot) -> None:
+        """The loaded model is left as it is; if it has the same weights, they serve both."""
+        with self._changed:
+            choice, _ = slot.begin()
+            shared = self._slot.model if self._slot.loaded and self._slot.loaded.model == choice.model else None
+        release_memory()  # of the model that was beside before
+        progress, more = partial(self._on_load_beside, slot), shared is None and not self.settings.offload
+        model, error = load_model(self._load_model, choice, self.settings, shared, progress, checks_room=more)
+        if model is None:
+            with self._changed:
+                slot.fail(error)
+            return
+        spare_long_lived()
+        with self._changed:
+            slot.fill(model)
 
     def _on_load(self, choice: Choice, phase: str, fraction: float) -> None:
         with self._changed:
             if self._stopping or self._slot.wanted != choice:
                 raise tracer.Cancelled
             self._slot.tracker.report(phase, fraction)
+
+    def _on_load_beside(self, slot: ModelSlot, phase: str, fraction: float) -> None:
+        with self._changed:
+            if self._stopping or self._beside is not slot or self._slot.needs_loading:
+                raise tracer.Cancelled
+            slot.tracker.report(phase, fraction)
 
     def _build_dashboards(self) -> None:
         """While nobody asks for anything else; goes on later where it was."""
@@ -267,7 +304,8 @@ class Service:
 
     def _give_way(self) -> bool:
         with self._changed:
-            return self._stopping or self._board.waiting() > 0 or self._slot.needs_loading
+            wanted = self._slot.needs_loading or (self._beside is not None and self._beside.needs_loading)
+            return self._stopping or wanted or self._board.waiting() > 0
 
     def dashboards(self) -> float | None:
         """The share that is built; None if there are none of the loaded model, and none are being built."""
@@ -330,6 +368,8 @@ class Service:
         log.error("the worker thread died; starting another")
         if self._board.running is not None:
             self._board.end(self._board.running, JobState.FAILED, "interrupted; run it again")
+        if self._beside is not None and self._beside.loading:
+            self._beside.fail("loading was interrupted; try again")
         if self._slot.loading:  # the person decides: a load that kills its thread would do so for ever
             self._slot.fail("loading was interrupted; try again")
         self._spawn()

@@ -76,9 +76,17 @@ def _said_in_a_line(hub_id: str, kind: str, instead: str) -> Iterator[None]:
         ) from problem
 
 
+def snapshots(hub_id: str) -> list[Path]:
+    """The folders of a repository's commits in the Hub's cache on this machine."""
+    try:
+        name = repo_folder_name(repo_id=hub_id, repo_type="model")
+    except HFValidationError:  # no name that the Hub could have
+        return []
+    return list(Path(HF_HUB_CACHE, name, "snapshots").glob("*"))
+
+
 def is_here(reference: str) -> bool:
     """Do weights of org/name[/folder][@revision] lie in the Hub's cache on this machine?"""
     owner, name, *below = reference.partition("@")[0].split("/")
-    cache = Path(HF_HUB_CACHE, repo_folder_name(repo_id=f"{owner}/{name}", repo_type="model"), "snapshots")
-    folders = [Path(snapshot, *below) for snapshot in cache.glob("*")]
+    folders = [Path(snapshot, *below) for snapshot in snapshots(f"{owner}/{name}")]
     return any(path.suffix in (".safetensors", ".npz") for folder in folders for path in folder.rglob("*"))

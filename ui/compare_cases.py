@@ -1,12 +1,13 @@
-"""From a column to what the engine runs: tokens, edits, protocol; or one line that says why it can't be run."""
+"""From a column to what the engine runs: model, tokens, edits, protocol; or one line that says why it can't be run."""
 
 from dataclasses import dataclass
 
 from lab import LabError, Record, SteeredRow, SteeringBody
-from service import Service
+from service import Choice, Service
 from tracer import ReplacementModel, TracerError
 from tracer.steering.compare import Case
 from ui.compare_columns import Column
+from ui.compare_models import Models, beside, made_with
 from ui.graph_canvas import pretty_token
 from ui.session import get_lab, me
 from ui.steer_draft import Steering, edits_of, from_record
@@ -16,8 +17,18 @@ from ui.steer_run import known_maxima
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A column, before its model is there. Texts are as people wrote them: hostile."""
+
+    name: str
+    prompt: str
+    steering: Steering | None  # None: no edits
+    choice: Choice | None  # to be loaded beside the loaded model; None: it runs on that one
+
+
+@dataclass(frozen=True)
 class Ready:
-    """A column that can be run. Texts are as people wrote them: hostile."""
+    """A column that can be run."""
 
     name: str
     about: str  # what is done to the prompt
@@ -25,15 +36,14 @@ class Ready:
     case: Case
 
 
-def ready(service: Service, model: ReplacementModel, column: Column) -> Ready:
-    """Raises TracerError."""
+def asked(service: Service, model: ReplacementModel, column: Column, models: Models) -> Asked:
+    """`model` is the loaded one. Raises TracerError."""
     if column.kind == "prompt":
         if not column.prompt:
             raise TracerError("type a prompt")
-        ids = _short_enough(service, model.token_ids(column.prompt))
-        return Ready("prompt", "no edits", column.prompt, Case(model, tuple(ids)))
+        return Asked("prompt", column.prompt, None, beside(service, column.choice, models))
     if column.kind == "tab":
-        return _steered(service, model, steered_here(), "this tab's Steer page")
+        return _steered("this tab's Steer page", steered_here(), None)
     if not column.run:
         raise TracerError("choose a saved run")
     try:
@@ -43,23 +53,39 @@ def ready(service: Service, model: ReplacementModel, column: Column) -> Ready:
     if record.kind != "steering":
         raise TracerError("this link leads to something that is no steering run")
     body = record.head.body
-    return _steered(service, model, from_record(record.id, body, record.about.graph), body.title)
-
-
-def _steered(service: Service, model: ReplacementModel, wanted: Steering, name: str) -> Ready:
-    rows = [row for row in wanted.rows if row.on]
-    if not rows or not wanted.tokens:
-        raise TracerError("nothing is steered there: switch on a row of the Steer page")
-    if not wanted.fits(model):
+    wanted = from_record(record.id, body, record.about.graph)
+    if wanted.fits(model):
+        return _steered(body.title, wanted, None)
+    choice = made_with(body)
+    if choice is None:
         raise TracerError(
-            "it was made with another model, or other features, than the ones that are loaded: load those to run it"
+            "it was made with another model, or other features, than the ones that are loaded, and does not say which"
+            " features: load them to run it"
         )
+    return _steered(body.title, wanted, beside(service, choice, models))
+
+
+def ready(service: Service, model: ReplacementModel, asked: Asked) -> Ready:
+    """`model`: that of its choice. Raises TracerError."""
+    wanted = asked.steering
+    if wanted is None:
+        ids = _short_enough(service, model.token_ids(asked.prompt))
+        return Ready(asked.name, "no edits", asked.prompt, Case(model, tuple(ids)))
+    if not wanted.fits(model):
+        raise TracerError("it was made with another model, or other features, than these: load those to run it")
+    rows = [row for row in wanted.rows if row.on]
     maxima = known_maxima(service, model, rows)
     edits = edits_of(rows, {place: high for place, (_, high) in maxima.items()})
     tokens = _short_enough(service, list(wanted.tokens))
     case = Case(model, tuple(tokens), tuple(edits), wanted.protocol, wanted.layers)
     said = "; ".join(_said(row) for row in rows)
-    return Ready(name, f"{said} ({wanted.protocol})", wanted.prompt, case)
+    return Ready(asked.name, f"{said} ({wanted.protocol})", wanted.prompt, case)
+
+
+def _steered(name: str, wanted: Steering, choice: Choice | None) -> Asked:
+    if not any(row.on for row in wanted.rows) or not wanted.tokens:
+        raise TracerError("nothing is steered there: switch on a row of the Steer page")
+    return Asked(name, wanted.prompt, wanted, choice)
 
 
 def _said(row: SteeredRow) -> str:
@@ -75,9 +101,9 @@ def _short_enough(service: Service, ids: list[int]) -> list[int]:
     return ids
 
 
-def saved_runs() -> dict[str, str]:
-    """Titles of all runs that one may see, by id; the latest first."""
-    return {record.id: record.head.body.title for record in get_lab().find("steering", me())}
+def saved_runs() -> dict[str, SteeringBody]:
+    """All that one may see, by id; the latest first."""
+    return {record.id: record.head.body for record in get_lab().find("steering", me())}
 
 
 def token_name(model: ReplacementModel, id: int) -> str:

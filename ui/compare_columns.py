@@ -1,13 +1,18 @@
 """What a tab compares: two to four columns, how their texts are made; kept in the session, and in the address.
 
-`?column=prompt:TEXT&column=run:ID&n=20&t=0&seed=0` reopens a comparison, and runs it.
+`?column=prompt:TEXT&column=run:ID&n=20&t=0&seed=0` reopens a comparison, and runs it. `on=2:MODEL:FEATURES` says what
+column 2 runs on, if it is not the loaded model; a saved run knows that itself.
 """
 
 import math
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import quote, unquote
 
 import streamlit as st
+
+from service import Choice
+from ui.feature_picker import NEURONS
 
 FEWEST, MOST = 2, 4
 MOST_TOKENS = 100
@@ -25,6 +30,12 @@ class Column:
     kind: Kind = "prompt"
     prompt: str = ""
     run: str | None = None  # the id of a record
+    model: str = ""  # that a prompt runs on; empty: the loaded one
+    features: str = NEURONS
+
+    @property
+    def choice(self) -> Choice | None:
+        return Choice(self.model, self.features) if self.kind == "prompt" and self.model else None
 
     def address(self) -> str:
         return f"{self.kind}:{ {'prompt': self.prompt, 'run': self.run or '', 'tab': ''}[self.kind] }"
@@ -38,27 +49,33 @@ class Comparison:
     seed: int = 0
     revision: int = 0  # raised when the columns are others, so that their fields start anew
     asked: bool = False  # it runs now
+    waits: Choice | None = None  # the model that was asked for, to be loaded beside
     written: dict[str, list[str]] = field(default_factory=dict)  # the address that we wrote or read last
 
     def add(self) -> None:
-        self.columns.append(Column(prompt=self.columns[0].prompt))
+        first = self.columns[0]
+        self.columns.append(Column(prompt=first.prompt, model=first.model, features=first.features))
         self.revision += 1
 
     def remove(self, at: int) -> None:
         self.columns.pop(at)
         self.revision += 1
 
-    def fill(self, prompt: str) -> bool:
-        """Give it to the columns that wait for one, as the baseline of a run. True if there were any."""
+    def fill(self, prompt: str, on: Choice | None) -> bool:
+        """Give it to the columns that wait for one, as the baseline of a run, on its model. True if there were any."""
         empty = [column for column in self.columns if column.kind == "prompt" and not column.prompt]
         for column in empty:
             column.prompt = prompt
+            if on is not None and not column.model:
+                column.model, column.features = on.model, on.features
         self.revision += bool(empty)
         return bool(empty)
 
     def address(self) -> dict[str, list[str]]:
+        choices = [(at, column.choice) for at, column in enumerate(self.columns, start=1)]
         return {
             "column": [column.address() for column in self.columns],
+            "on": [f"{at}:{quote(on.model)}:{quote(on.features)}" for at, on in choices if on is not None],
             "n": [str(self.n_tokens)],
             "t": [f"{self.temperature:g}"],
             "seed": [str(self.seed)],
@@ -67,7 +84,7 @@ class Comparison:
     def write(self) -> None:
         """Into the address, if it says something else: each change is a step for Back."""
         if self.address() != _address():
-            st.query_params.from_dict(self.address())
+            st.query_params.from_dict({name: values for name, values in self.address().items() if values})
         self.written = self.address()
 
 
@@ -88,7 +105,7 @@ def comparison(steered: str | None) -> Comparison:
 def _address() -> dict[str, list[str]]:
     if "column" not in st.query_params:
         return {}
-    return {name: st.query_params.get_all(name) for name in ("column", "n", "t", "seed")}
+    return {name: st.query_params.get_all(name) for name in ("column", "on", "n", "t", "seed")}
 
 
 def _read(said: dict[str, list[str]], revision: int) -> Comparison:
@@ -104,6 +121,10 @@ def _read(said: dict[str, list[str]], revision: int) -> Comparison:
             columns.append(Column(prompt=rest if kind == "prompt" else text))
     while len(columns) < FEWEST:
         columns.append(Column())
+    for text in said["on"]:
+        at, model, features = [*text.split(":"), "", ""][:3]
+        if at in map(str, range(1, len(columns) + 1)):
+            columns[int(at) - 1].model, columns[int(at) - 1].features = unquote(model), unquote(features) or NEURONS
     found = Comparison(columns, revision=revision, asked=True, written=said)
     found.n_tokens = int(_number(said["n"], 1, MOST_TOKENS, found.n_tokens))
     found.temperature = _number(said["t"], 0, MOST_HEAT, found.temperature)

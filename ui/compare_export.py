@@ -43,7 +43,7 @@ def exports(sheet: Sheet, follow: int) -> None:
     link = row.popover("Link")
     link.caption(
         "Opens this comparison for whoever uses this server, and runs it. What is on this tab's Steer page goes along"
-        " only once it is saved there as a run."
+        " only once it is saved there as a run; a model or feature set that was typed has to be typed there again."
     )
     pairs = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     link.code(f"{st.context.url}?{urlencode(pairs)}", language=None, wrap_lines=True)
@@ -56,17 +56,21 @@ def _picture(sheet: Sheet) -> dict[str, object]:
         "foot": [
             f"{sheet.how}. Framed: differs from column 1. Underlined: log-probability against column 1, solid likelier,"
             " dashed less likely.",
-            f"Model {sheet.model}: {sheet.terms}",
+            *sheet.limits,
+            *sheet.terms,
         ],
         "columns": [
             {
                 "name": heading(sheet, at),
-                "about": [column.prompt, column.about],
+                "about": [column.prompt, column.about, *([column.on] if sheet.several else [])],
                 "words": [
                     {"text": word.token, "sign": word.sign, "share": share(word), "differs": word.differs}
                     for word in column.words
                 ],
-                "next": [[name, column.next[id].probability] for id, name in sheet.tokens.items()],
+                "next": [
+                    [name, None if own is None else own.probability]
+                    for name, own in zip(sheet.tokens, column.next, strict=True)
+                ],
                 "figures": [f"perplexity {column.perplexity:.2f}"]
                 + ([f"mean KL {sum(column.kl) / len(column.kl):.3f} nats"] if at and column.kl else []),
             }

@@ -2,18 +2,19 @@
 
 import streamlit as st
 
-from ui.compare_cases import saved_runs
+from lab import SteeringBody
+from service import ModelView
 from ui.compare_columns import FEWEST, KINDS, MOST, MOST_HEAT, MOST_TOKENS, Column, Comparison
-from ui.sidebar import plain
+from ui.compare_models import Models, made_with, model_fields
+from ui.sidebar import plain, short_features
 from ui.steer_draft import steering
 
 
-def columns_form(wanted: Comparison) -> None:
-    """A box for each condition, and what is common to all."""
-    runs = saved_runs()
+def columns_form(wanted: Comparison, runs: dict[str, SteeringBody], models: Models, state: ModelView) -> None:
+    """A box for each condition, and what is common to all. `state` is of the loaded model."""
     for at, (place, column) in enumerate(zip(st.columns(len(wanted.columns)), wanted.columns, strict=True)):
         with place.container(border=True):
-            _column(wanted, column, at, runs)
+            _column(wanted, column, at, runs, models, state)
     add, length, heat, seed, go = st.columns([3, 2, 2, 2, 3], vertical_alignment="bottom")
     add.button(
         "Add a column",
@@ -50,7 +51,9 @@ def columns_form(wanted: Comparison) -> None:
         wanted.asked = True
 
 
-def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -> None:
+def _column(
+    wanted: Comparison, column: Column, at: int, runs: dict[str, SteeringBody], models: Models, state: ModelView
+) -> None:
     tag = f"{wanted.revision}_{at}"
     head = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     kinds = list(KINDS)
@@ -80,6 +83,7 @@ def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -
                 height=80,
                 placeholder="a baseline, an edited wording, another prompt",
             )
+            model_fields(column, at, tag, models, state)
         elif column.kind == "run":
             _run(column, at, tag, runs)
         else:
@@ -88,7 +92,7 @@ def _column(wanted: Comparison, column: Column, at: int, runs: dict[str, str]) -
             st.page_link("pages/steer.py", label="To the Steer page", icon=":material/tune:")
 
 
-def _run(column: Column, at: int, tag: str, runs: dict[str, str]) -> None:
+def _run(column: Column, at: int, tag: str, runs: dict[str, SteeringBody]) -> None:
     options = list(runs)
     if column.run and column.run not in runs:
         options.append(column.run)  # of a link: it may be gone, which is then said
@@ -100,6 +104,11 @@ def _run(column: Column, at: int, tag: str, runs: dict[str, str]) -> None:
         options,
         index=options.index(column.run) if column.run in options else None,
         placeholder="choose a run",
-        format_func=lambda id: runs.get(id, id),
+        format_func=lambda id: runs[id].title if id in runs else id,
         key=f"compare_run_{tag}",
     )
+    body = runs.get(column.run or "")
+    if body is not None:
+        choice = made_with(body)
+        features = short_features(choice.features) if choice else "features that it does not name"
+        st.caption(f"Runs on what it was made with: {plain(f'{short_features(body.model)}, {features}')}.")

@@ -2,6 +2,8 @@
 
 from html import escape
 
+import pandas as pd
+
 from ui.compare_sheet import KL_HELP, PERPLEXITY_HELP, SLIGHT, Sheet, Shown, Word, heading, metrics
 from ui.compare_text import facts, share
 from ui.palette import NEGATIVE, POSITIVE
@@ -33,13 +35,14 @@ def as_html(sheet: Sheet, follow: int, made: str) -> bytes:
         "<h1>What a language model says under different conditions</h1>",
         _p(f"{sheet.how}. The same seed in all columns. Made with Hypograph, {made}.", "small"),
         "<h2>Texts</h2>",
-        _columns(sheet, [_text(column, at) for at, column in enumerate(sheet.columns)]),
+        _columns(sheet, [_text(sheet, at) for at in range(len(sheet.columns))]),
         _p(
             "Framed and bold: differs from column 1's text. Tinted and underlined: the token's log-probability changed"
             " against column 1 (solid teal: likelier than there; dashed amber: less likely; below"
             f" {SLIGHT:g} nats unmarked). A tooltip on each token holds the figures and what else could stand there.",
             "small",
         ),
+        *(_p(line, "small") for line in sheet.limits),
         "<h2>The next token after each prompt</h2>",
         _columns(sheet, [_bars(sheet, column) for column in sheet.columns]),
         "<h2>KL at each token of column 1's text, nats</h2>",
@@ -54,7 +57,7 @@ def as_html(sheet: Sheet, follow: int, made: str) -> bytes:
             " what this model says here; it does not say why, nor that it would do so elsewhere: that takes controls"
             " and more prompts."
         ),
-        _p(f"Model {sheet.model}: {sheet.terms}", "small"),
+        *(_p(line, "small") for line in sheet.terms),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -73,9 +76,11 @@ def _columns(sheet: Sheet, parts: list[str]) -> str:
     return f'<div class="columns">{"".join(f"<div>{h}{p}</div>" for h, p in zip(heads, parts, strict=True))}</div>'
 
 
-def _text(column: Shown, at: int) -> str:
+def _text(sheet: Sheet, at: int) -> str:
+    column = sheet.columns[at]
+    about = column.about + (f" · {column.on}" if sheet.several else "")
     said = "".join(_word(word, at) for word in column.words)
-    return f'{_p(column.prompt)}{_p(column.about, "small")}<div class="said">{said}</div>'
+    return f'{_p(column.prompt)}{_p(about, "small")}<div class="said">{said}</div>'
 
 
 def _word(word: Word, at: int) -> str:
@@ -88,12 +93,13 @@ def _word(word: Word, at: int) -> str:
 
 
 def _bars(sheet: Sheet, column: Shown) -> str:
-    most = max(c.next[id].probability for c in sheet.columns for id in sheet.tokens) or 1.0
+    most = max(c.probability(i) for c in sheet.columns for i in range(len(sheet.tokens))) or 1.0
     rows = []
-    for id, name in sheet.tokens.items():
-        p = column.next[id].probability
+    for i, name in enumerate(sheet.tokens):
+        p = column.probability(i)
+        figure = "–" if column.next[i] is None else f"{p:.2%}"
         bar = f'<span class="bar" style="width: {100 * p / most:.1f}%"></span>'
-        rows.append(f"<tr><td>{escape(name)}</td><td>{p:.2%}</td><td>{bar}</td></tr>")
+        rows.append(f"<tr><td>{escape(name)}</td><td>{figure}</td><td>{bar}</td></tr>")
     return f'<table class="bars">{"".join(rows)}</table>'
 
 
@@ -122,4 +128,4 @@ def _metrics(sheet: Sheet, follow: int) -> str:
 def _figure(value: object) -> str:
     if isinstance(value, float):
         return "–" if value != value else f"{value:.4g}"
-    return "–" if value is None else str(value)
+    return "–" if value is None or value is pd.NA else str(value)

@@ -77,7 +77,7 @@ function figures(ctx, data, x, y, most, paint) {
       ctx.font = font(12);
       ctx.fillStyle = INK;
       ctx.fillText(name, x, y, 105);
-      ctx.fillText(`${(100 * p).toFixed(1)} %`, x + 112, y);
+      ctx.fillText(p === null ? "–" : `${(100 * p).toFixed(1)} %`, x + 112, y); // –: it has no such token
       ctx.fillStyle = MORE;
       ctx.fillRect(x + 165, y - 9, ((WIDTH - 165) * p) / most, 9);
     }

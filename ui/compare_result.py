@@ -23,7 +23,8 @@ def _texts(sheet: Sheet) -> None:
     for at, (place, column) in enumerate(zip(st.columns(len(sheet.columns)), sheet.columns, strict=True)):
         with place.container(border=True):
             st.markdown(f"**{plain(heading(sheet, at))}**")
-            st.caption(f"{plain(column.prompt)} · {plain(column.about)}")
+            on = f" · {column.on}" if sheet.several else ""
+            st.caption(plain(f"{column.prompt} · {column.about}{on}"))
             compare_text(column, at)
     st.caption(
         "Framed and bold: differs from column 1's text. Tinted, underlined: the token's log-probability changed against"
@@ -31,18 +32,21 @@ def _texts(sheet: Sheet) -> None:
         f" {SLIGHT:g} nats unmarked). All texts are drawn with the same seed."
     )
 
+    for line in sheet.limits:
+        st.caption(line)
+
 
 def _next(sheet: Sheet) -> None:
     """The same tokens in the same order and on the same scale."""
     st.markdown("**The next token**", help="Probability of each token as the first after the prompt.")
-    names = list(sheet.tokens.values())
-    most = max(column.next[id].probability for column in sheet.columns for id in sheet.tokens)
+    names, every = list(sheet.tokens), range(len(sheet.tokens))
+    most = max(column.probability(i) for column in sheet.columns for i in every)
     for at, (place, column) in enumerate(zip(st.columns(len(sheet.columns)), sheet.columns, strict=True)):
         table = pd.DataFrame(
             {
                 "token": names,
-                "probability": [column.next[id].probability for id in sheet.tokens],
-                "rank": [column.next[id].rank for id in sheet.tokens],
+                "probability": [column.probability(i) for i in every],
+                "rank": ["no such token" if own is None else f"{own.rank:,}" for own in column.next],
             }
         )
         bars = alt.Chart(table, title=alt.Title(f"Column {at + 1}", fontSize=13, anchor="start")).encode(
@@ -69,10 +73,8 @@ def _kl(sheet: Sheet) -> None:
         if at and column.kl is not None
         for place, value in zip(places, column.kl, strict=True)
     ]
-    for at, column in enumerate(sheet.columns):
-        if column.kl is None:
-            st.caption(f"Column {at + 1} has other tokens than column 1: no KL, and no log-probabilities under it.")
     if not rows:
+        st.caption("No column can be compared so: the models cut texts into other tokens.")
         return
     line = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("place:N", sort=places, title=None, axis=alt.Axis(labelAngle=-60, labelLimit=90, labelOverlap=True)),
@@ -89,9 +91,9 @@ def _metrics(sheet: Sheet) -> int:
     st.markdown("**Figures**")
     follow = st.selectbox(
         "Token followed",
-        list(sheet.tokens),
+        range(len(sheet.tokens)),
         format_func=sheet.tokens.__getitem__,
-        key=f"compare_follow_{'_'.join(map(str, sheet.tokens))}",
+        key=f"compare_follow_{'_'.join(sheet.tokens)}",
         help="As the first token after each prompt.",
     )
     number = st.column_config.NumberColumn

@@ -72,6 +72,7 @@ class Steering:
             prompt=self.prompt,
             tokens=self.tokens,
             model=model.name,
+            features=model.basis.name,
             model_fingerprint=model.model_fingerprint,
             basis_fingerprint=model.basis_fingerprint,
             rows=tuple(self.rows),

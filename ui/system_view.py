@@ -49,6 +49,9 @@ def model_section(service: Service) -> None:
             "fingerprint": model.model_fingerprint[:16],
             "what features fire on": _read_so_far(service.dashboards()),
         }
+    second = service.beside_state()
+    if second is not None:
+        facts["beside it, for comparisons"] = f"{second.name}, {second.features} ({second.state})"
     jobs = service.jobs()
     running = sum(1 for job in jobs if job.state == "running")
     waiting = sum(1 for job in jobs if job.state == "queued")

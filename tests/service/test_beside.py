@@ -1,0 +1,165 @@
+"""One more model beside the loaded one: loaded, shared, refused, given up; the loaded one is never touched."""
+
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+import tracer
+from service import Choice, JobState, Service, TraceRequest
+from tests.helpers import saved, tiny_llama
+from tests.service.fake_engine import FakeEngine, until
+from tracer.model.here import SHARE, features_are_here, model_is_here
+
+SECOND, THIRD = Choice("second", "neurons"), Choice("third", "neurons")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def loaded(service: Service, choice: Choice) -> tracer.ReplacementModel:
+    service.load_beside(choice)
+    until(lambda: service.beside(choice) is not None)
+    found = service.beside(choice)
+    assert found is not None
+    return found
+
+
+def refused(service: Service, choice: Choice) -> str:
+    service.load_beside(choice)
+    until(lambda: (view := service.beside_state()) is not None and view.error is not None)
+    view = service.beside_state()
+    assert view is not None and view.error is not None and service.beside(choice) is None
+    return view.error
+
+
+def test_a_second_model_is_there_and_the_loaded_one_is_untouched(service: Service, engine: FakeEngine) -> None:
+    first = service.model
+    assert service.beside_state() is None and service.beside(SECOND) is None
+    second = loaded(service, SECOND)
+    assert second.name == "second" and service.model is first and service.model_state().switching_to is None
+    assert engine.features == [("neurons", None), ("neurons", None)]
+    job = service.wait(service.submit(TraceRequest(tokens=(1, 2)), "ann").id, 10)
+    assert job is not None and job.state is JobState.DONE and engine.models == ["first"]
+    service.load_beside(SECOND)
+    assert service.beside(SECOND) is second and engine.loads == ["first", "second"], "it is kept"
+
+
+def test_another_one_takes_its_place_and_its_memory(service: Service, engine: FakeEngine) -> None:
+    old = weakref.ref(loaded(service, SECOND))
+    engine.load_brake.clear()
+    service.load_beside(THIRD)
+    assert service.beside(SECOND) is None
+    until(lambda: engine.loads[-1] == "third")
+    assert old() is None, "before the next one comes"
+    view = service.beside_state()
+    assert view is not None and (view.state, view.name) == ("loading", "third") and view.fraction < 1
+    engine.load_brake.set()
+    until(lambda: service.beside(THIRD) is not None)
+
+
+def test_it_goes_when_the_loaded_model_changes(service: Service, engine: FakeEngine) -> None:
+    old = weakref.ref(loaded(service, SECOND))
+    engine.load_brake.clear()
+    service.switch_model("third")
+    until(lambda: engine.loads[-1] == "third")
+    assert old() is None and service.beside_state() is None
+    engine.load_brake.set()
+
+
+def test_other_features_of_the_loaded_model_take_its_weights(service: Service, engine: FakeEngine) -> None:
+    loaded(service, Choice("first", "a/set"))
+    assert engine.features[-1] == ("a/set", "first")
+    assert service.model is not None and service.model_state().features == "neurons"
+
+
+def test_one_that_does_not_load_is_a_line_and_can_be_asked_for_again(service: Service, engine: FakeEngine) -> None:
+    engine.load_trouble = tracer.TracerError("the weights are torn")
+    assert refused(service, SECOND) == "the weights are torn"
+    assert service.model is not None and service.model_state().state == "ready"
+    assert service.submit(TraceRequest(tokens=(1,)), "ann").error is None
+    loaded(service, SECOND)
+
+
+def test_weights_that_do_not_fit_are_refused_with_both_figures(
+    service: Service, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_llama()
+    choice = Choice(str(saved(model, tmp_path / "tiny")), "neurons")
+    need = 4 * sum(parameter.numel() for parameter in model.parameters())
+    for free, fits in ((need / SHARE - 10, False), (need / SHARE + 10, True)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        if fits:
+            loaded(service, choice)
+        else:
+            said = refused(service, choice)
+            assert f"take {need / 1e9:.3g} GB" in said and f"{free / 1e9:.3g} GB of memory are free" in said
+            assert engine.loads == ["first"], "before anything is read"
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
+    loaded(service, Choice("first", "a/set"))  # takes no weights of its own
+
+
+def test_a_load_is_given_up(service: Service, engine: FakeEngine) -> None:
+    engine.load_brake.clear()
+    service.load_beside(SECOND)
+    until(lambda: engine.loads == ["first", "second"])
+    service.give_up_beside(THIRD)
+    assert service.beside_state() is not None, "another one's"
+    service.give_up_beside(SECOND)
+    assert service.beside_state() is None
+    job = service.wait(service.submit(TraceRequest(tokens=(1,)), "ann").id, 10)
+    assert job is not None and job.state is JobState.DONE, "the worker is free, though the brake is on"
+
+
+def test_stop_gives_it_up(service: Service, engine: FakeEngine) -> None:
+    engine.load_brake.clear()
+    service.load_beside(SECOND)
+    until(lambda: engine.loads == ["first", "second"])
+    assert service.stop(2)
+
+
+LEAVES = """
+import sys, time, tracer
+from service import Choice, Service, Settings
+def load(name, *, progress, **rest):
+    while name == "slow":
+        progress("load", 0.5)
+        time.sleep(0.01)
+    return tracer.load(name, progress=progress, **rest)
+service = Service(Settings.from_env(), load)
+service.start()
+def until(there):
+    while not there():
+        assert service.model_state().error is None
+        time.sleep(0.02)
+until(lambda: service.model is not None)
+tiny = Choice(sys.argv[1], "neurons")
+service.load_beside(tiny)
+until(lambda: service.beside(tiny) is not None)
+service.load_beside(Choice("slow", "neurons"))
+until(lambda: service.beside_state().phase == "load")
+"""
+
+
+def test_a_process_that_ends_meanwhile_ends_well(tmp_path: Path) -> None:
+    """With torch's own threads, which abort a process whose threads are cut off."""
+    folders = [str(saved(tiny_llama(seed=i), tmp_path / f"tiny{i}")) for i in range(2)]
+    settings = {"HYPOGRAPH_HOME": str(tmp_path), "HYPOGRAPH_MODEL": folders[0]}
+    ended = subprocess.run(
+        [sys.executable, "-c", LEAVES, folders[1]], cwd=ROOT, env=os.environ | settings, capture_output=True, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert b"terminate called" not in ended.stderr and b"Traceback" not in ended.stderr
+
+
+def test_what_is_on_this_machine(tmp_path: Path) -> None:
+    tiny = saved(tiny_llama(), tmp_path / "tiny")
+    assert model_is_here(str(tiny), tmp_path) and features_are_here(str(tiny), "neurons")
+    assert features_are_here(str(tiny), str(tmp_path)), "a folder, whatever it holds"
+    for name in ("", "gemma-2-2b", "org/unknown", "../..", "org/../..", "\0", "~nobody/x", "x" * 9999, str(tmp_path)):
+        assert not model_is_here(name, tmp_path), name
+    for name in ("", "plt-16k", "org/unknown/deep@main", "org/name/../../..", "\0", "x" * 9999):
+        assert not features_are_here("gemma-2-2b", name), name
