@@ -4,7 +4,6 @@ A step is a state of the pages' own: a graph with a circuit pinned and a node se
 of what is drawn.
 """
 
-import time
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -14,10 +13,8 @@ from service import TraceRequest
 from tracer import Graph, ReplacementModel
 from ui.circuit_draft import Draft, draft_of
 from ui.demo_steps import DEMOS, Demo, Scene, Step
+from ui.history import Replaced
 from ui.steer_draft import Steering, from_circuit
-
-UNDER_WAY = 0.5
-"""Seconds after we wrote an address in which the one before it is no Back, but a run that was asked for earlier."""
 
 
 class NoSuchStep(Exception):
@@ -34,8 +31,7 @@ class Place:
     job: str | None = None  # that traces the step's graph
     cleared: bool = False  # the Steer page was left undrawn once: what its fields held is gone
     entered: bool = False  # the step's page is on the screen, and the person's to change
-    before: tuple[str, str] | None = None  # the address that our last write replaced
-    written: float = field(default_factory=time.monotonic)
+    replaced: Replaced = field(default_factory=Replaced)  # addresses before our writes
 
     @property
     def now(self) -> Step:
@@ -55,10 +51,8 @@ def current() -> Place | None:
             st.query_params.update(here.address)
         return here
     asked = (id, st.query_params.get("step", "1"))
-    if here is not None:
-        late = asked == here.before and time.monotonic() - here.written < UNDER_WAY
-        if late or asked == (here.demo.id, str(here.step)):
-            return here
+    if here is not None and (asked == (here.demo.id, str(here.step)) or here.replaced.late(asked)):
+        return here
     demo = DEMOS.get(id)
     if demo is None:
         raise NoSuchStep(f"There is no demo “{id}”; there are {', '.join(DEMOS)}")
@@ -72,14 +66,15 @@ def go(demo: str, step: int) -> None:
     """Start a demo, or go to another of its steps."""
     place = _put(DEMOS[demo], step)
     old = st.query_params.get("demo"), st.query_params.get("step")
-    place.before = (old[0], old[1] or "1") if old[0] is not None else None
+    if old[0] is not None:
+        place.replaced.add((old[0], old[1] or "1"))
     st.query_params.update(place.address)
 
 
 def _put(demo: Demo, step: int) -> Place:
     here: Place | None = st.session_state.get("demo")
     former = here.former if here is not None else st.session_state.get("steering")
-    st.session_state["demo"] = place = Place(demo, step, former)
+    st.session_state["demo"] = place = Place(demo, step, former, replaced=here.replaced if here else Replaced())
     return place
 
 

@@ -1,13 +1,11 @@
 """Which node is selected: one answer from the canvas, the tables, and the address (links, Back and Forward)."""
 
-import time
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import streamlit as st
 
-UNDER_WAY = 0.3
-"""Seconds after we wrote an address in which the one before it is no Back, but a run that was asked for earlier."""
+from ui.history import Replaced
 
 
 @dataclass
@@ -19,7 +17,7 @@ class Selection:
     nonce: int = 0  # raised to make the canvas follow
     reported: str | None = None  # by the canvas, last
     address: str | None = None  # in the address, as last seen or written
-    before: tuple[str | None, float] = (None, -UNDER_WAY)  # what our last write replaced, and when
+    replaced: Replaced = field(default_factory=Replaced)  # addresses before our writes
 
     def choose(self, id: str | None) -> None:
         """Select from outside the canvas."""
@@ -30,10 +28,7 @@ class Selection:
     def follow_address(self, known: Container[str]) -> None:
         """Obey a link, Back or Forward: an address that changed without us."""
         address = st.query_params.get("select")
-        replaced, when = self.before
-        if address == replaced and time.monotonic() - when < UNDER_WAY:
-            return
-        if address != self.address:
+        if address != self.address and not self.replaced.late(address):
             self.address = address
             self.id = address if address is not None and address in known else None
             self.nonce += 1
@@ -50,7 +45,7 @@ class Selection:
             self._write()
 
     def _write(self) -> None:
-        self.before = (self.address, time.monotonic())
+        self.replaced.add(self.address)
         self.address = self.id
         if self.id is None:
             st.query_params.pop("select", None)
