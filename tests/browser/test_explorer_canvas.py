@@ -18,9 +18,11 @@ from tests.browser.driver import (
     main,
     search_paths,
     settled,
+    switch_on,
     trace,
     until,
 )
+from tests.browser.looks import themes
 from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -46,10 +48,11 @@ def several_are_grouped_and_undone(page: Page) -> None:
     canvas_of(page).press("g")
     until(lambda: set(ask(page, "pins()")) == set(ids))
     assert ask(page, "selection()") == ids, "the selection stays"
-    drawing = main(page).get_by_text("Draw the circuit, and make groups")
-    drawing.click()
+    drawing = "Draw the circuit, and make groups"
+    switch_on(page, drawing)
     expect(main(page).get_by_role("textbox", name="Group 1: 2 nodes")).to_have_value("group 1")
-    drawing.click()
+    idle(page)
+    main(page).get_by_text(drawing).click()
     main(page).get_by_role("button", name="↶", exact=True).click()
     until(lambda: ask(page, "pins()") == [])
 
@@ -65,8 +68,8 @@ def a_node_is_dragged_into_a_group_and_undone(page: Page) -> None:
     drop(page, third, first)
     until(lambda: set(ask(page, "pins()")) == {first, second, third})
     idle(page)
-    drawing = main(page).get_by_text("Draw the circuit, and make groups")
-    drawing.click()
+    drawing = "Draw the circuit, and make groups"
+    switch_on(page, drawing)
     expect(main(page).get_by_role("textbox", name="Group 1: 3 nodes")).to_have_value("group 1")
     drawing.click()
     for left in ({first, second}, set()):
@@ -131,11 +134,13 @@ def the_picture_names_the_model(page: Page) -> None:
 def it_fits(visit: Visit, page: Page) -> None:
     """At both widths, in both themes, with a node selected; the screenshots are for a person to look at."""
     address = urlsplit(page.url)
-    for theme, width in (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)):
-        other = visit(f"{address.path}?{address.query}&select=LOGIT_0", theme=theme, width=width)
-        settled(other)
-        until(lambda other=other: ask(other, "selected()") == "LOGIT_0")
+    other = visit(f"{address.path}?{address.query}&select=LOGIT_0")
+    settled(other)
+    until(lambda: ask(other, "selected()") == "LOGIT_0")
+    for width in (1440, 390):
+        other.set_viewport_size({"width": width, "height": 1000})
+        other.wait_for_timeout(500)
         assert other.evaluate("document.documentElement.scrollWidth <= innerWidth")
         canvas_of(other).scroll_into_view_if_needed()
-        other.screenshot(path=Path(tempfile.gettempdir()) / f"explorer_{theme}_{width}.png")
-        other.close()
+        for theme in themes(other):
+            other.screenshot(path=Path(tempfile.gettempdir()) / f"explorer_{theme}_{width}.png")

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -18,11 +19,12 @@ from ui.demo_steps import DEMOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
+Record = Callable[[str, object], None]
 DEMO = DEMOS["paris"]
 
 
 def test_trace_pin_steer_save_link_text_compare_demo(
-    chromium: Browser, store: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+    chromium: Browser, store: Path, tmp_path: Path, record_property: Record
 ) -> None:
     started = time.monotonic()
     (tmp_path / "models").symlink_to(store.resolve())
@@ -30,7 +32,7 @@ def test_trace_pin_steer_save_link_text_compare_demo(
     with serving(tmp_path, free_port(), **settings) as server, visiting(chromium, server.address) as visit:
         page = visit()
         trace(page, DEMO.steps[0].scene.prompt, 9)
-        pin_and_steer(page)
+        pin_and_steer(page, record_property)
         kl = save(page)
         other = visit(page.url)
         expect(metric(other, "KL")).to_have_text(kl)
@@ -47,7 +49,7 @@ def test_trace_pin_steer_save_link_text_compare_demo(
     record_property("journey of steering, s", round(time.monotonic() - started, 1))
 
 
-def pin_and_steer(page: Page) -> None:
+def pin_and_steer(page: Page, record: Record) -> None:
     idle(page)
     main(page).get_by_role("button", name=re.compile("Pin the 12 most")).click()
     until(lambda: len(pins(page)) == 13)
@@ -56,10 +58,19 @@ def pin_and_steer(page: Page) -> None:
     page.wait_for_url(re.compile(r"/steer\?graph="))
     expect(main(page)).to_contain_text(re.compile(r"20 controls: mean .* do as much"))
     idle(page)
-    before = metric(page, "KL").inner_text()
-    main(page).get_by_role("slider", name="× own").first.press("ArrowLeft")
-    until(lambda: metric(page, "KL").inner_text() != before)
+    thumb = main(page).get_by_role("slider", name="× own").first
+    waits = []
+    for _ in range(5):
+        before, start = metric(page, "KL").inner_text(), time.monotonic()
+        thumb.press("ArrowLeft")
+        until(lambda before=before: metric(page, "KL").inner_text() != before)
+        waits.append(time.monotonic() - start)
+        idle(page)
+    record("slider → next-token result, s, median, worst", (round(median(waits), 2), round(max(waits), 2)))
     expect(main(page)).to_contain_text("The graph predicted")
+    expect(main(page)).to_contain_text("Other supernodes")
+    main(page).get_by_role("radio", name="free", exact=True).click()
+    expect(main(page)).to_contain_text("Nothing is held")
 
 
 def save(page: Page) -> str:
