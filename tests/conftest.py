@@ -3,9 +3,9 @@
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
 
-`make test` runs two workers, a file at a time each. The browser tests that use the dashboard are one group, the last: they
-share a server, and look at how long things take. On two shared cores a browser may miss a click: one that fails is run
-once more, and the run's last line says how many were.
+`make test` runs two workers, a file at a time each. The browser tests that use the dashboard are one group, the last:
+they share a server, and look at how long things take. On two shared cores a browser may miss a click: one that fails
+is run once more, and the run's last line says how many were.
 """
 
 import os
