@@ -4,7 +4,6 @@
 // run that it asks for names the page before, and for that the browser drops all that a page has drawn. Nothing brings
 // it back, so ask for it.
 const LOOK = 300; // ms
-const MOST = 3; // a page that stays empty has another reason
 let ask, timer;
 let looks = 0;
 let asked = 0;
@@ -14,7 +13,7 @@ function look() {
   const there = document.querySelector("[data-testid=stMain] h1"); // every page has a title
   if (there) looks = asked = 0;
   else if (idle) looks += 1; // a page that is being drawn has no title yet
-  if (looks < 2 || asked === MOST) return;
+  if (looks < 2 ** (asked + 1)) return; // ever more seldom: a page that stays empty has another reason
   looks = 0;
   asked += 1;
   ask();

@@ -81,13 +81,16 @@ def _cancel_jobs(page: Page) -> None:
         page.wait_for_timeout(300)
 
 
+_shared: dict[Browser, BrowserContext] = {}
+"""One a browser: it keeps the page's scripts, compiled. A new tab is a new visitor to Streamlit all the same."""
+
+
 @contextmanager
 def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
-    """Opens the dashboard as a new visitor, or in a new tab of `context`.
+    """Opens the dashboard in a new tab, which is a new visitor, of `context` if one is given.
 
     At the end the test fails if a script of a page failed, or if a page asked another machine for anything.
     """
-    contexts: list[BrowserContext] = []
     pages: list[Page] = []
     errors: list[str] = []
     foreign: list[str] = []
@@ -106,10 +109,12 @@ def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
         context: BrowserContext | None = None,
     ) -> Page:
         if context is None:
-            # With no theme chosen in its menu Streamlit follows the system's, which is what color_scheme plays.
-            context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": height})
-            contexts.append(context)
+            if chromium not in _shared:
+                _shared[chromium] = chromium.new_context()
+            context = _shared[chromium]
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=theme)  # with no theme chosen in its menu Streamlit follows the system's
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: note(request.url))
@@ -123,7 +128,6 @@ def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
     for page in pages:
         if not page.is_closed():
             _cancel_jobs(page)
-    for context in contexts:
-        context.close()
+            page.close()
     assert errors == []
     assert foreign == []

@@ -17,8 +17,7 @@ def ticking(title: str) -> None:
 @st.fragment(run_every=0.1)
 def watching() -> None:
     st.caption("watching")
-    if time.monotonic() > st.session_state.get("until", float("inf")):
-        st.session_state.pop("until")
+    if time.monotonic() > st.session_state["until"]:
         st.session_state["go"] = True
         st.rerun()
 
@@ -28,8 +27,7 @@ def one() -> None:
         time.sleep(0.2)
         st.switch_page(second)
     st.title("One")
-    if st.button("Go"):
-        st.session_state["until"] = time.monotonic() + 0.3
+    st.session_state.setdefault("until", time.monotonic() + 2)
     watching()
 
 

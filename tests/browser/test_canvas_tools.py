@@ -496,7 +496,7 @@ def test_labels_stand_where_there_is_room(opened: Opener) -> None:
     for label in many:
         left, right = label["x"], label["x"] + label["width"]
         assert not [n for n, p in nodes if left < p["x"] < right and abs(p["y"] - label["y"]) < 7], label
-    page = opened("hostile", width=390)
+    page = opened("hostile", width=480)
     assert all(label["width"] <= 105 for label in ask(page, "beside()"))
     assert any(label["text"].endswith("…") for label in ask(page, "beside()")), "a long label is cut"
     page = opened("hand")

@@ -70,8 +70,8 @@ def test_two_tabs_trace_at_once(visit: Visit) -> None:
 
 def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context: BrowserContext) -> None:
     page = visit(context=context)
-    prompt = words(39, first="cat")
-    type_prompt(page, prompt, 40)
+    prompt = words(31, first="cat")
+    type_prompt(page, prompt, 32)
     start_trace(page)
     expect(page).to_have_url(re.compile("job="))
     sidebar(page).get_by_role("link", name="System").click()
