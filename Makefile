@@ -13,7 +13,7 @@ WORKS := $(shell $(PY) -c 'import importlib.util as u, sys; sys.exit(not u.find_
 INSTALL := $(if $(WORKS),$(PY),$(PYTHON)) scripts/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint smollm2 screenshots bench peer purge clean distclean
+.PHONY: help setup run test soak lint smollm2 screenshots bench peer purge clean distclean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /make \1	/p' Makefile | expand -t 20
@@ -39,8 +39,11 @@ run: $(RUN_READY) ## install, then start the dashboard (PORT=8501)
 	@echo "Hypograph is starting on http://localhost:$(PORT)  (Ctrl+C stops it)"
 	@$(PY) -m streamlit run app.py --server.port $(PORT)
 
-test: $(DEV_READY) ## install, then run every test this machine can run
-	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+test: $(DEV_READY) ## install, then run every test this machine can run (but for make soak)
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not soak" $(ARGS)
+
+soak: $(DEV_READY) ## install, then run the tests that take long: two journeys in a browser, five minutes
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest -m soak $(ARGS)
 
 lint: $(DEV_READY) ## ruff and mypy
 	@$(PY) -m ruff check .

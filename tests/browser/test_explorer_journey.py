@@ -45,7 +45,7 @@ from tests.service.test_upload import StandIn, site
 from tracer.interchange import schema
 
 __all__ = ["site"]
-pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+pytestmark = [pytest.mark.browser, pytest.mark.default_model, pytest.mark.soak]
 
 ENGLISH, SPANISH = "The capital of France is the city of", "La capital de Francia es la ciudad de"
 LABEL, WITHOUT = "capitals <b>of</b> countries, ask ann@lab.org", "capitals <b>of</b> countries, ask (e-mail left out)"

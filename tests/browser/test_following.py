@@ -21,7 +21,7 @@ from cache import GraphCache
 from tests.browser.driver import card, until
 from tests.browser.serving import ROOT, free_port, wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.default_model]
+pytestmark = [pytest.mark.browser, pytest.mark.default_model, pytest.mark.soak]
 
 KEY, NEURON = "f" * 64, "13_1012"  # "Football, 球队, stadion"
 
