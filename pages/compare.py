@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui.compare_graphs import compare_graphs
 from ui.compare_panel import compare_panel
-from ui.follow import follow
+from ui.loaded_model import loaded_model
 from ui.session import get_service
 
 service = get_service()
@@ -21,9 +21,7 @@ what = st.segmented_control(
 if what == "Graphs":
     compare_graphs(service)
     st.stop()
-model = service.model
+model = loaded_model(service)
 if model is None:
-    if not follow(lambda: None if service.model is not None else "The model is being prepared: see the sidebar."):
-        st.error("There is no model: the sidebar says why.")
     st.stop()
 compare_panel(service, model)

@@ -12,7 +12,7 @@ from ui.compare_loading import model_beside
 from ui.compare_models import offered
 from ui.compare_result import show
 from ui.compare_run import last, result
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.steer_draft import steering
 
 
@@ -67,7 +67,7 @@ def _compare(wanted: Comparison, columns: list[Ready], place: DeltaGenerator) ->
         with place:
             sheet, current = result(wanted, columns)
     except TracerError as problem:
-        st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+        st.error(sentence(problem))
         return
     _cancelled()
     if sheet is None:

@@ -8,7 +8,7 @@ from service import JobState, Refused, Service
 from tracer import Graph, ReplacementModel
 from ui import demo
 from ui.demo_steps import DEMOS, FEATURES, MODEL
-from ui.follow import follow
+from ui.loaded_model import loaded_model
 from ui.session import person
 from ui.sidebar import job_progress, plain
 
@@ -81,10 +81,8 @@ def _bar(place: demo.Place) -> None:
 
 def _lead(service: Service, place: demo.Place, here: str) -> None:
     """To the step's page, once its graph is there."""
-    model = service.model
+    model = loaded_model(service)
     if model is None:
-        if not follow(lambda: None if service.model is not None else "The model is being prepared: see the sidebar."):
-            st.error("There is no model: the sidebar says why.")
         return
     if (model.name, model.basis.name) != (MODEL, FEATURES):
         st.error(

@@ -14,7 +14,7 @@ from ui.feature_picker import feature_picker, feature_trouble
 from ui.graph_canvas import pretty_token
 from ui.job_panel import submit
 from ui.palette import POSITIVE
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.token_strip import token_strip
 
 KINDS = ["Most likely", "Chosen tokens", "Difference"]
@@ -202,7 +202,7 @@ def _targets(
                 raise TracerError("choose two different tokens")
             return Difference(model.token_id(a), model.token_id(b)), False
     except TracerError as problem:
-        st.warning(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+        st.warning(sentence(problem))
         return None, True
     return None, False
 

@@ -5,7 +5,7 @@ import streamlit as st
 from tracer import ReplacementModel, TracerError
 from tracer.dashboards import feature_files
 from ui.graph_canvas import pretty_token
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.token_strip import token_strip
 
 SHOWN = 4  # examples of each list
@@ -20,7 +20,7 @@ def set_examples(model: ReplacementModel, layer: int, feature: int) -> None:
     try:
         found = feature_files.read(folder, layer, feature)
     except TracerError as problem:
-        st.caption(plain(f"{str(problem)[:1].upper()}{str(problem)[1:]}."))
+        st.caption(sentence(problem))
         return
     if found is None:
         return

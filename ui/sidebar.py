@@ -120,3 +120,9 @@ def _tab_title(page: str, active: list[JobView]) -> str:
 def plain(text: str) -> str:
     """Text as it is, where Streamlit would read Markdown."""
     return "".join("\\" + c if c in "\\`*_{}[]()<>#+-.!|~:$" else c for c in text)
+
+
+def sentence(text: object) -> str:
+    """A refusal or other line that begins small and has no full stop, as Markdown that shows it as it is."""
+    said = str(text)
+    return f"{plain(said[:1].upper() + said[1:])}."

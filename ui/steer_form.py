@@ -6,7 +6,7 @@ from lab import ControlsBody
 from service import Service
 from tracer import Graph, ReplacementModel, TracerError
 from tracer.steering.controls import KINDS
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.steer_add import add_feature
 from ui.steer_draft import START, Steering
 from ui.steer_run import prompt_tokens
@@ -45,7 +45,7 @@ def _tokens(service: Service, model: ReplacementModel, text: str) -> tuple[int, 
     try:
         return prompt_tokens(service, model, text)
     except TracerError as refusal:
-        st.error(f"{plain(str(refusal)[:1].upper() + str(refusal)[1:])}.")
+        st.error(sentence(refusal))
         return ()
 
 

@@ -12,7 +12,7 @@ from tracer.errors import first_fault
 from ui import steer_form
 from ui.circuit_draft import draft_of
 from ui.session import get_lab, me
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.steer_draft import Steering, from_record, steering, take_circuit
 from ui.steer_result import dose_response, prompt_only, result
 from ui.steer_rows import rows
@@ -103,7 +103,7 @@ def _run(
         return run(service, model, graph, wanted), None
     except TracerError as problem:
         stop_controls()
-        return None, f"{plain(str(problem)[:1].upper() + str(problem)[1:])}."
+        return None, sentence(problem)
 
 
 def _anew() -> None:

@@ -11,7 +11,7 @@ from tracer.steering.controls import share
 from tracer.steering.steered import Steered
 from ui.graph_canvas import pretty_token
 from ui.palette import NEGATIVE, POSITIVE
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.steer_draft import Steering
 from ui.steer_progress import follow_stream
 from ui.steer_run import Controlled, Outcome, controlled, dose, forget, kept, prompt_tokens, run_controls
@@ -128,7 +128,7 @@ def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled)
     if controls is None:
         return
     if controls.short is not None:
-        st.info(f"{plain(controls.short[:1].upper() + controls.short[1:])}.")
+        st.info(sentence(controls.short))
     if not controlled.delta:
         return
     delta = float(outcome.steered.delta[outcome.follow])
@@ -226,7 +226,7 @@ def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -
     try:
         runs = dose(model, wanted, outcome)
     except TracerError as problem:
-        st.info(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+        st.info(sentence(problem))
         return
     table = pd.DataFrame(
         [{"factor": factor, "delta": float(run.delta[outcome.follow]), "KL": run.kl} for factor, run in runs]
@@ -254,7 +254,7 @@ def prompt_only(service: Service, model: ReplacementModel, outcome: Outcome) -> 
     try:
         ids = prompt_tokens(service, model, text)
     except TracerError as problem:
-        st.error(f"{plain(str(problem)[:1].upper() + str(problem)[1:])}.")
+        st.error(sentence(problem))
         return
     found = kept(
         "steer_other_prompt", f"{model.model_fingerprint} {ids}", lambda: model.record(ids).logits.double().softmax(-1)

@@ -6,7 +6,7 @@ from service import Service
 from tracer import ReplacementModel, TracerError
 from ui.feature_facts import record_of
 from ui.graph_canvas import pretty_token
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 from ui.token_strip import token_strip
 
 MOST_CHARACTERS = 4000
@@ -40,7 +40,7 @@ def _show(service: Service, model: ReplacementModel, layer: int, feature: int, t
             raise TracerError(f"{len(ids):,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten the text")
         record = record_of(model, ids)
     except TracerError as refusal:
-        st.warning(f"{plain(str(refusal)[:1].upper() + str(refusal)[1:])}.")
+        st.warning(sentence(refusal))
         return
     values = model.activations(record, layer, feature).tolist()
     excluded = model.excluded_positions(ids)

@@ -3,10 +3,7 @@
 Where there is no Chromium they skip; in CI that is a failure.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.serving import ROOT, Server, Visit, free_port, serving, visiting, wait_for
+from tests.browser.serving import ROOT, Server, Visit, free_port, serving, serving_app, visiting
 
 AXE = ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 ARGUMENTS = (
@@ -80,15 +77,8 @@ def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
 @pytest.fixture(scope="session")
 def canvas_address(chromium: Browser) -> Iterator[str]:
     """The server of the canvas's own page, which needs no model."""
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/canvas_app.py", "--server.port", str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with serving_app("canvas_app.py") as address:
+        yield address
 
 
 @pytest.fixture

@@ -81,6 +81,20 @@ def _cancel_jobs(page: Page) -> None:
         page.wait_for_timeout(300)
 
 
+@contextmanager
+def serving_app(app: str) -> Iterator[str]:
+    """The address of a small app of the tests' own, which needs no model."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", f"tests/browser/{app}", "--server.port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
 _shared: dict[Browser, BrowserContext] = {}
 """One a browser: it keeps the page's scripts, compiled. A new tab is a new visitor to Streamlit all the same."""
 

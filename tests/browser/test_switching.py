@@ -1,8 +1,5 @@
 """A page that the server leads to stays on the screen, also if a fragment's timer goes off meanwhile."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +7,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, expect
 
-from tests.browser.serving import ROOT, free_port, wait_for
+from tests.browser.serving import serving_app
 
 pytestmark = pytest.mark.browser
 
@@ -28,15 +25,8 @@ BUSY = """() => {
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/switching_app.py", "--server.port", str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with serving_app("switching_app.py") as address:
+        yield address
 
 
 def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
