@@ -29,7 +29,6 @@ class Place:
     step: int  # from 1
     former: Steering | None  # what the tab steered before the demo: comes back at its end
     job: str | None = None  # that traces the step's graph
-    cleared: bool = False  # the Steer page was left undrawn once: what its fields held is gone
     entered: bool = False  # the step's page is on the screen, and the person's to change
     replaced: Replaced = field(default_factory=Replaced)  # addresses before our writes
 

@@ -101,9 +101,6 @@ def _lead(service: Service, place: demo.Place, here: str) -> None:
         )
         return
     page = place.now.page
-    if here == page == "steer" and not place.cleared:
-        _clear(place)
-        return
     job = service.job(place.job or "")
     assert job is not None
     address = demo.enter(place, model, job.key, graph)
@@ -145,11 +142,3 @@ def _watch(service: Service, id: str) -> None:
         st.rerun()
     st.caption("The graph of this step is traced first; after that it is kept.")
     job_progress(service, job, where="demo")
-
-
-@st.fragment(run_every=0.1)
-def _clear(place: demo.Place) -> None:
-    """One run without the page: its fields would keep what the step before had in them."""
-    if place.cleared:
-        st.rerun()
-    place.cleared = True

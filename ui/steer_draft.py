@@ -5,6 +5,7 @@ Kept in the session, so that it is there after another page was looked at; saved
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import streamlit as st
 
@@ -13,6 +14,8 @@ from tracer import GENERATED, Donor, Edit, Graph, ReplacementModel, TracerError
 from tracer.graph.layout import KINDS
 from ui.circuit_draft import Draft
 from ui.node_words import short_name
+
+_numbers = count()
 
 START = -1.0  # × the own activation: turned around, as in the papers
 
@@ -30,6 +33,7 @@ class Steering:
     follow: int | None = None
     controls: ControlsBody = field(default_factory=lambda: ControlsBody(kind="features", n=20, seed=0))
     record: str | None = None
+    id: int = field(default_factory=lambda: next(_numbers))  # in the keys of its fields, which are no other's
     revision: int = 0  # raised when the rows are others, so that their fields start anew
     removed: list[tuple[int, SteeredRow]] = field(default_factory=list)
 

@@ -23,9 +23,13 @@ MOST_SEED = 2**31
 
 
 def prompt_field(service: Service, model: ReplacementModel, wanted: Steering) -> None:
-    key = f"steer_prompt_{wanted.graph}_{wanted.record}"
-    st.session_state.setdefault(key, wanted.prompt)
-    text = st.text_input("Prompt", key=key, autocomplete="off", help="Enter runs it. Positions keep their numbers.")
+    text = st.text_input(
+        "Prompt",
+        wanted.prompt,
+        key=f"steer_prompt_{wanted.id}",
+        autocomplete="off",
+        help="Enter runs it. Positions keep their numbers.",
+    )
     with st.container():
         if text != wanted.prompt or not wanted.tokens:
             wanted.prompt, wanted.tokens = text, _tokens(service, model, text)
@@ -76,7 +80,7 @@ def protocol(model: ReplacementModel, wanted: Steering) -> None:
         "Protocol: what is held",
         names,
         default=wanted.protocol,
-        key=f"steer_protocol_{wanted.record}",
+        key=f"steer_protocol_{wanted.id}",
         required=True,
     )
     wanted.protocol = chosen or wanted.protocol
@@ -90,7 +94,7 @@ def protocol(model: ReplacementModel, wanted: Steering) -> None:
                 0,
                 n - 1,
                 (min(first, n - 1), min(end, n) - 1),
-                key=f"steer_layers_{wanted.record}",
+                key=f"steer_layers_{wanted.id}",
             )
             wanted.layers = (held[0], held[1] + 1)
         else:
@@ -105,7 +109,7 @@ def controls(wanted: Steering, one_prompt_graph: bool) -> None:
         "Controls",
         kinds,
         index=kinds.index(now.kind) if now.kind in kinds else 0,
-        key=f"steer_control_kind_{wanted.record}",
+        key=f"steer_control_kind_{wanted.id}",
         help="Edits of the same size that should do nothing special: " + "; ".join(f"{k}: {KINDS[k]}" for k in kinds),
     )
     count = n.number_input(
@@ -113,7 +117,7 @@ def controls(wanted: Steering, one_prompt_graph: bool) -> None:
         0,
         MOST_CONTROLS,
         min(now.n, MOST_CONTROLS),
-        key=f"steer_control_n_{wanted.record}",
+        key=f"steer_control_n_{wanted.id}",
         help="0: none",
     )
     start = seed.number_input(
@@ -121,7 +125,7 @@ def controls(wanted: Steering, one_prompt_graph: bool) -> None:
         0,
         MOST_SEED,
         min(now.seed, MOST_SEED),
-        key=f"steer_control_seed_{wanted.record}",
+        key=f"steer_control_seed_{wanted.id}",
         help="Control r is drawn with seed + r.",
     )
     wanted.controls = ControlsBody(kind=chosen, n=int(count), seed=int(start))

@@ -71,7 +71,7 @@ def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> Non
     chosen = st.selectbox(
         "Token followed",
         choices,
-        key=f"steer_follow_{wanted.record}_{hash(wanted.tokens)}",
+        key=f"steer_follow_{wanted.id}_{hash(wanted.tokens)}",
         format_func=lambda id: pretty_token(model.token_text(id)),
         help="Its logit is what controls and prediction are compared by.",
     )

@@ -57,7 +57,7 @@ def guarded(work: Callable[[], object]) -> None:
 
 
 def _row(service: Service, model: ReplacementModel, wanted: Steering, at: int, outcome: Outcome | None) -> None:
-    row, tag = wanted.rows[at], f"{wanted.revision}_{at}"
+    row, tag = wanted.rows[at], f"{wanted.id}_{wanted.revision}_{at}"
 
     def change(name: str, key: str) -> dict:
         """What a field does when it is changed: that name of the row becomes what stands in it."""

@@ -86,7 +86,7 @@ def test_a_circuit_is_steered_and_the_figures_are_those_of_the_engine() -> None:
     steered = service.model.steer(PROMPT, edits(ids[:2], 2.0))
     assert metric(app, "KL") == f"{steered.kl:.3f}"
 
-    app.button_group(key="steer_protocol_None").set_value("direct").run()
+    app.button_group(key=f"steer_protocol_{app.session_state['steering'].id}").set_value("direct").run()
     steered = service.model.steer(PROMPT, edits(ids[:2], 2.0), protocol="direct")
     assert metric(app, "KL") == f"{steered.kl:.3f}"
 
@@ -97,7 +97,7 @@ def test_rows_can_be_switched_taken_out_and_brought_back() -> None:
     second.set_value(True).run()
     both = service.model.steer(PROMPT, edits(ids, -1.0))
     assert metric(app, "KL") == f"{both.kl:.3f}"
-    app.button(key="steer_out_0_0").click().run()
+    next(b for b in app.button if b.label == "✕").click().run()
     one = service.model.steer(PROMPT, edits(ids[2:], -1.0))
     assert metric(sound(app), "KL") == f"{one.kl:.3f}"
     app.button(key="steer_undo").click().run()
@@ -113,7 +113,7 @@ def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
     app, service, key, _ids = steered_page()
     next(s for s in app.slider if s.label == "× own").set_value(0.5).run()
     kl = metric(app, "KL")
-    app.text_input(key=f"steer_title_{key}").set_value("Half <script>").run()
+    app.text_input(key=f"steer_title_{app.session_state['steering'].id}").set_value("Half <script>").run()
     app.button(key="steer_save").click().run()
     sound(app)
     (record,) = get_lab().find("steering", me())
