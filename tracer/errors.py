@@ -30,7 +30,7 @@ def first_line(problem: Exception) -> str:
 def first_fault(problem: ValidationError) -> str:
     """The first thing that a pydantic model refused, and where, in one line."""
     first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(part if (part := str(at)).isprintable() else repr(part) for at in first["loc"])
     return (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
 
 
