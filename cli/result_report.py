@@ -23,7 +23,8 @@ def report(found: Result, run: Record[RunBody]) -> str:
     if found.findings is not None:
         lines += ["", *_findings(found.findings, found.unit)]
     if found.verdict is not None:
-        lines += ["", found.verdict.sentence, *(f"  ! {threat}" for threat in found.verdict.threats)]
+        marked = "" if found.exploratory is None else "(exploratory) "
+        lines += ["", marked + found.verdict.sentence, *(f"  ! {threat}" for threat in found.verdict.threats)]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from lab.freeze import exploratory
 from lab.hypothesis import SHOW_NOTHING_IS_THERE, HypothesisBody
 from lab.runs.bodies import DrawnFamily, PromptFigures, RunBody
 from lab.runs.keeping import Kept
-from lab.runs.numbers import Effects, claimed_effect, control_effects, effects_of
+from lab.runs.numbers import Effects, claimed_effect, control_effects, effects_of, primary_effect
 from lab.runs.result import Against, Findings, PromptLine, Result
 from lab.splits import units
 from lab.statistics import (
@@ -102,7 +102,7 @@ class _Conclusions:
         self.off_target = [figures.doses[0].kl for figures in done.values() if figures.where == "off-target"]
         self.drawn = kept.drawn.families if kept.drawn is not None else ()
         self.level = 1 - body.alpha
-        self.two_sided = body.direction == "two_sided" and body.kind not in SHOW_NOTHING_IS_THERE
+        self.two_sided = body.direction == "two_sided"
         self.effects = effects_of(body, self.included) if self.included else None
         self.reasons: dict[str, str] = {}
         self.specificity: Specificity | None = None  # against the family that decides
@@ -148,7 +148,7 @@ class _Conclusions:
                 why_none=why,
                 specificity=self.specificity,
                 equivalence=findings.equivalence,
-                two_sided=self.two_sided,
+                two_sided=self.two_sided and body.kind not in SHOW_NOTHING_IS_THERE,
                 corrected=findings.corrected,
                 correction=words,
             )
@@ -182,7 +182,7 @@ class _Conclusions:
             told["necessity"] = self._try(
                 "necessity", lambda: partial_necessity(*effects.scores, effects.control_scores[0])
             )
-        pairs = [(p, claimed_effect(f)) for f in self.included if (p := _predicted(body, f)) is not None]
+        pairs = [(p, primary_effect(f)) for f in self.included if (p := _predicted(body, f)) is not None]
         if pairs:
             told["agreement"] = self._try("agreement", lambda: agreement(*zip(*pairs, strict=True)))
         told["corrected"] = self._corrected(told.get("equivalence"))
@@ -190,9 +190,8 @@ class _Conclusions:
 
     def _against(self, effects: Effects, n: int, family: DrawnFamily) -> Against | None:
         mine, others, d = effects.effect, effects.controls[n], self.direction
-        both_ways = self.body.direction == "two_sided"
         name = "controls" if n == 0 else f"controls of kind {family.kind}"
-        found = self._try(name, lambda: specificity(mine, others, d, both_ways))
+        found = self._try(name, lambda: specificity(mine, others, d, self.two_sided))
         if found is None:
             return None
         if n == 0:
@@ -209,7 +208,7 @@ class _Conclusions:
             effect=found.effect,
             means=tuple(found.controls.tolist()),
             cliffs_delta=cliffs_delta(mine, others, d),
-            flips=self._try(name, lambda: sign_flips(above_controls(mine, others, d), both_ways, self.body.seed)),
+            flips=self._try(name, lambda: sign_flips(above_controls(mine, others, d), self.two_sided, self.body.seed)),
         )
 
     def _corrected(self, tost: Equivalence | None) -> float | None:

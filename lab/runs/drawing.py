@@ -65,8 +65,13 @@ def _at_dose(
     progress: Progress,
 ) -> tuple[list[Control], str | None]:
     intervention = plan.body.intervention
-    amounts = zip(intervention.settings, intervention.doses[dose], strict=True)
-    if all(setting.model_copy(update={"primary": amount}).changes_nothing for setting, amount in amounts):
+    mine = {supernode.name for supernode in plan.body.circuit}
+    at_dose = [
+        setting.model_copy(update={"primary": amount})
+        for setting, amount in zip(intervention.settings, intervention.doses[dose], strict=True)
+        if setting.supernode in mine
+    ]
+    if all(setting.changes_nothing for setting in at_dose):
         return [], None
     found = matched(
         model,

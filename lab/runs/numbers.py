@@ -19,7 +19,7 @@ class Effects:
     claimed: np.ndarray  # (U,) what the claim is about: of an equivalence the difference between the circuits' edits
     doses: np.ndarray  # (U, K) of the edit at each dose
     controls: list[np.ndarray]  # of each family (U, R): what its sets did where the edit did `effect`
-    axis: np.ndarray  # (K,) doses: 1 is the primary one, 0 no edit
+    axis: np.ndarray  # (K,) doses: 1 is the primary one, 0 no edit; all 0 where that changes nothing
     scores: tuple[np.ndarray, np.ndarray]  # (U,) the metric without the edit and with it
     control_scores: list[np.ndarray]  # of each family (U, R) the metric with its sets
 
@@ -37,13 +37,13 @@ def effects_of(body: HypothesisBody, prompts: Sequence[PromptFigures]) -> Effect
 
     whole = units(primary_effect)
     claimed = units(claimed_effect)
-    sizes = np.array([figures.sizes for figures in prompts])
+    sizes = np.array([figures.sizes for figures in prompts]).sum(axis=0)
     return Effects(
         effect=claimed if body.kind == "mediation" else whole,
         claimed=claimed,
         doses=units(lambda figures: [dose.value - figures.baseline.value for dose in figures.doses]),
         controls=by_family(control_effects),
-        axis=sizes.sum(axis=0) / sizes[:, 0].sum(),
+        axis=sizes / sizes[0] if sizes[0] else np.zeros_like(sizes),
         scores=(units(lambda figures: figures.baseline.value), units(lambda figures: figures.doses[0].value)),
         control_scores=by_family(lambda _figures, family: family.values[0]),
     )

@@ -47,7 +47,7 @@ class PromptLine(Part):
     controls: float | None = None  # mean effect of the sets of the first family
     kl: float | None = None  # nats, under the edit
     supernodes: tuple[tuple[float, float], ...] = ()  # of each watched one Σ activations without the edit and with it
-    predicted: float | None = None  # effect, by the graph of the prompt
+    predicted: float | None = None  # effect of the primary dose, by the graph of the prompt
 
 
 class Findings(Part):

@@ -1,4 +1,4 @@
-"""Runs of hypotheses in the queue: progress, cancel, going on, and traces that go first. The tiny model is a real one."""
+"""Runs of hypotheses in the queue: progress, cancel, going on, traces that go first. The tiny model is a real one."""
 
 import threading
 from collections.abc import Callable, Iterator
