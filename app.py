@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.demo_bar import demo_bar
 from ui.session import get_service
 from ui.sidebar import sidebar
