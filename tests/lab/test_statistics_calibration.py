@@ -51,10 +51,11 @@ def bounds(n: int, p: float) -> tuple[float, float]:
     return low / n, high / n
 
 
-def sets(rng: np.random.Generator, n: int, shift: float = 0.0) -> np.ndarray:
+def sets(rng: np.random.Generator, n: int, prompts: np.ndarray | None = None) -> np.ndarray:
     """(UNITS, n): effects of n feature sets of one family. A set does much or little on all prompts; prompts differ."""
-    own, prompts = rng.standard_t(5, n), rng.normal(0, 1, (UNITS, 1))
-    return shift + own + prompts * (1 + 0.5 * own) + rng.normal(0, 1, (UNITS, n))
+    own = rng.standard_t(5, n)
+    prompts = rng.normal(0, 1, (UNITS, 1)) if prompts is None else prompts
+    return own + prompts * (1 + 0.5 * own) + rng.normal(0, 1, (UNITS, n))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_specificity_of_a_random_circuit_is_uniform(
     rng, n = np.random.default_rng(seed), 1000 * times
     ps = np.empty(n)
     for i in range(n):
-        drawn = sets(rng, controls + 1, shift)
+        drawn = shift + sets(rng, controls + 1)
         ps[i] = specificity(drawn[:, 0], drawn[:, 1:], -1, two_sided).p
     randomised = ps - rng.uniform(0, 1 / (controls + 1), n)  # p comes in steps of 1/(R + 1)
     uniform, rate = stats.kstest(randomised, "uniform").pvalue, (ps <= ALPHA).mean()
@@ -120,9 +121,9 @@ def test_the_false_discovery_rate_holds_under_mixtures(method: Any, times: int, 
     rng, n, claims, true = np.random.default_rng(6), 40 * times, 20, 5
     false_share, found, raw_share = np.empty(n), np.empty(n), np.empty(n)
     for i in range(n):
-        ps = np.empty(claims)
+        ps, prompts = np.empty(claims), rng.normal(0, 1, (UNITS, 1))
         for k in range(claims):
-            drawn = sets(rng, 400)
+            drawn = sets(rng, 400, prompts)
             drawn[:, 0] += 8 * (k < true)
             ps[k] = specificity(drawn[:, 0], drawn[:, 1:], 1).p
         for shares, values in ((false_share, corrected(ps, method)), (raw_share, ps)):
