@@ -21,6 +21,7 @@ from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis, FeatureSet
 from tracer.graph.file import Target
 from tracer.graph.graph import Graph
+from tracer.memory import in_memory
 from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
@@ -133,6 +134,7 @@ class ReplacementModel(Steering):
 
     # Forward passes
 
+    @in_memory
     def record(self, token_ids: Sequence[int], progress: Progress = silent) -> Record:
         self._check_ids(token_ids)
         with self.anatomy.lock:
@@ -181,6 +183,7 @@ class ReplacementModel(Steering):
 
     # Tracing
 
+    @in_memory
     def trace(
         self,
         prompt: str | None = None,
