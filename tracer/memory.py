@@ -1,13 +1,13 @@
 """How much memory a GPU has to spare, and what happens when a device has none left: one line that says what to do, and
 all that was taken given back.
 
-An exception holds the frames that it came through, and a notebook holds the last exception: without this, the tensors
-of work that failed would stay where there was no room for them, and the next try would fail too.
+An exception holds the frames that it came through, and a notebook holds the last exception: with torch's own, the
+tensors of work that failed would stay where there was no room for them, and the next try would fail too. So ours is
+raised when the other is gone.
 """
 
 import gc
 import inspect
-import traceback
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -35,9 +35,8 @@ def is_out_of_memory(problem: BaseException) -> bool:
     return isinstance(problem, MemoryError) or (isinstance(problem, RuntimeError) and any(t in text for t in told))
 
 
-def give_back(problem: BaseException) -> None:
-    """Empty the frames that an exception came through, and let the GPU have what they held."""
-    traceback.clear_frames(problem.__traceback__)
+def give_back() -> None:
+    """Let others have what nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -55,7 +54,7 @@ def in_memory(work: Callable[P, T]) -> Callable[P, T]:
             except Exception as problem:
                 if not is_out_of_memory(problem):
                     raise
-                raise _refusal(problem, arguments[0]) from None
+            raise _refusal(arguments[0].device)
 
         return cast(Callable[P, T], steps)
 
@@ -66,16 +65,16 @@ def in_memory(work: Callable[P, T]) -> Callable[P, T]:
         except Exception as problem:
             if not is_out_of_memory(problem):
                 raise
-            raise _refusal(problem, arguments[0]) from None
+        raise _refusal(arguments[0].device)
 
     return whole
 
 
-def _refusal(problem: Exception, model: Any) -> OutOfMemory:
-    give_back(problem)
+def _refusal(device: torch.device) -> OutOfMemory:
+    give_back()
     return OutOfMemory(
-        f"the memory of {model.device} ran out: trace fewer nodes or a shorter prompt, or load the model with its"
-        f" layers on the disk (offload=True, HYPOGRAPH_OFFLOAD=1){or_cpu(model.device)}"
+        f"the memory of {device} ran out: trace fewer nodes or a shorter prompt, or load the model with its layers"
+        f" on the disk (offload=True, HYPOGRAPH_OFFLOAD=1){or_cpu(device)}"
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tracer.attribution.selection import greedy, largest, most_influential, n_candidates, total_attribution
-from tracer.attribution.settings import Clock, check_settings, cut
+from tracer.attribution.settings import Clock, check_products, check_settings, cut
 from tracer.attribution.sweep import Sweep
 from tracer.attribution.targets import Difference, LogitTarget, Targets, Unembedding, resolve
 from tracer.errors import Progress, TracerError, silent
@@ -207,6 +207,7 @@ class ReplacementModel(Steering):
         ids = self._ids(prompt, tokens)
         ids = ids[: cut(position, len(ids))]
         check_settings(max_logits, logit_mass, max_nodes)
+        check_products(self.device)
         clock = Clock()
         record = self.record(ids, progress)
         clock.lap("record")

@@ -51,13 +51,13 @@ def load(
     try:
         return _load(name, features, where, dtype, store or home() / "models", progress, reuse, offload)
     except Exception as problem:
-        give_back(problem)  # else the half of a model would stay
         if not isinstance(problem, OutOfMemory) and not is_out_of_memory(problem):
             raise
-        raise OutOfMemory(
-            f"{name} does not fit into the memory of {where}; free some, keep its layers on the disk"
-            f" (offload=True, HYPOGRAPH_OFFLOAD=1){or_cpu(where)}"
-        ) from None
+    give_back()  # what was loaded of it is gone with the exception
+    raise OutOfMemory(
+        f"{name} does not fit into the memory of {where}; free some, keep its layers on the disk"
+        f" (offload=True, HYPOGRAPH_OFFLOAD=1){or_cpu(where)}"
+    )
 
 
 def _load(
