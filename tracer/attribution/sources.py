@@ -67,7 +67,8 @@ def _of_mlp(
         0, features.position[nodes], vectors, alpha=-1
     )
     everywhere = torch.arange(record.n_tokens, device=vectors.device)
-    counted = everywhere[~torch.isin(everywhere, torch.tensor(excluded, device=vectors.device))]
+    silent = torch.tensor(excluded, dtype=torch.int64, device=vectors.device)
+    counted = everywhere[~torch.isin(everywhere, silent)]
     parts = [
         (vectors, nodes, features.position[nodes]),
         (errors[counted], layout.first_error + layer * layout.n_tokens + counted, counted),
