@@ -42,7 +42,7 @@ run: $(RUN_READY) ## install, then start the dashboard (PORT=8501)
 test: $(DEV_READY) ## install, then run every test this machine can run (but for make soak)
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not soak" $(ARGS)
 
-soak: $(DEV_READY) ## install, then run what takes long: medians of each interaction in a browser, benchmarks on small models
+soak: $(DEV_READY) ## install, then run what takes long: medians in a browser, small benchmarks, the statistics' calibration
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest -m soak $(ARGS)
 
 lint: $(DEV_READY) ## ruff and mypy

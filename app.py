@@ -4,8 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.demo_bar import demo_bar
-from ui.session import get_service
+from ui.late_requests import drop_late_requests
+from ui.session import APP, get_service
 from ui.sidebar import sidebar
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
@@ -20,6 +22,8 @@ STYLE = """<style>
 # a local icon: those of the pages would be fetched from a font server
 st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent / "ui" / "icon.svg"), layout="wide")
 st.html(STYLE)
+st.session_state[APP] = True
+drop_late_requests()
 page = st.navigation(
     [
         st.Page("pages/trace.py", title="Trace", icon=":material/timeline:", default=True),

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.compare_graphs import compare_graphs
 from ui.compare_panel import compare_panel
 from ui.loaded_model import loaded_model

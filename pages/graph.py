@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.circuit_link import follow_circuit
 from ui.explorer import explorer
 from ui.graph_header import graph_header

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.library_view import comparison, library
 from ui.session import get_service
 

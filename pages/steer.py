@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.loaded_model import loaded_model
 from ui.session import get_service
 from ui.steer_panel import follow_address, steer_panel

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui.session import get_service
 from ui.system_view import cache_section, licences, machine, model_section, model_switch, settings_section, versions
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui.layers  # noqa: F401
 from ui import job_panel, recent
 from ui.demo_bar import demo_starts
 from ui.gallery import gallery

@@ -131,6 +131,12 @@ def test_import_rule_tells_right_from_wrong(path: str, source: str, wrong: list[
     assert trespasses(source, path) == wrong
 
 
+def test_scripts_that_run_at_once_import_the_layers_first() -> None:
+    for script in [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
+        imports = [line.split()[1] for line in script.read_text().splitlines() if line.startswith(("import", "from"))]
+        assert next(name for name in imports if name.split(".")[0] in ROOMS) == "ui.layers", relative(script)
+
+
 def test_no_file_is_too_long_to_read() -> None:
     long = {relative(p): len(p.read_text().splitlines()) for p in sources(".py", ".js", ".css")}
     assert {path: lines for path, lines in long.items() if lines > LONGEST} == {}

@@ -1,4 +1,4 @@
-"""The two ways in which the engine stops on purpose, and the type of a progress callback.
+"""The ways in which the engine stops on purpose, and the type of a progress callback.
 
 Everything else that escapes the engine is a bug.
 """
@@ -13,6 +13,10 @@ Progress = Callable[[str, float], None]
 
 class TracerError(Exception):
     """Something the person can mend. The message is one line that says what is wrong and what to do."""
+
+
+class OutOfMemory(TracerError):
+    """The memory of the device was too small for what was asked for."""
 
 
 class Cancelled(Exception):

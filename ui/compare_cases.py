@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lab import LabError, Record, SteeredRow, SteeringBody
+from lab import LabError, Record, SteeringBody
 from service import Choice, Service
 from tracer import ReplacementModel, TracerError
 from tracer.steering.compare import Case
@@ -12,7 +12,7 @@ from ui.graph_canvas import pretty_token
 from ui.session import get_lab, me
 from ui.steer_draft import Steering, edits_of, from_record
 from ui.steer_draft import steering as steered_here
-from ui.steer_rows import WHERE
+from ui.steer_rows import in_words
 from ui.steer_run import known_maxima
 
 
@@ -78,7 +78,7 @@ def ready(service: Service, model: ReplacementModel, asked: Asked) -> Ready:
     edits = edits_of(rows, {place: high for place, (_, high) in maxima.items()})
     tokens = _short_enough(service, list(wanted.tokens))
     case = Case(model, tuple(tokens), tuple(edits), wanted.protocol, wanted.layers)
-    said = "; ".join(_said(row) for row in rows)
+    said = "; ".join(f"{row.name} {in_words(row)}" for row in rows)
     return Ready(asked.name, f"{said} ({wanted.protocol})", wanted.prompt, case)
 
 
@@ -86,12 +86,6 @@ def _steered(name: str, wanted: Steering, choice: Choice | None) -> Asked:
     if not any(row.on for row in wanted.rows) or not wanted.tokens:
         raise TracerError("nothing is steered there: switch on a row of the Steer page")
     return Asked(name, wanted.prompt, wanted, choice)
-
-
-def _said(row: SteeredRow) -> str:
-    amounts = {"factor": "× {:g}", "value": "= {:g}", "maximum": "+ {:g} × max", "donor": "× {:g} in another prompt"}
-    place = "" if row.where == "own" else f", {WHERE[row.where]}"
-    return f"{row.name} {amounts[row.unit].format(row.amount)}{place}"
 
 
 def _short_enough(service: Service, ids: list[int]) -> list[int]:

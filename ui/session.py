@@ -7,6 +7,9 @@ from cache import CacheError
 from lab import Lab, LabDatabaseError, Person
 from service import Service, Settings, SettingsError, local_user
 
+APP = "app"
+"""Says in the state of a tab that app.py runs there."""
+
 
 @st.cache_resource(show_spinner=False)
 def _service() -> Service:
@@ -35,9 +38,10 @@ def _through_app() -> None:
     """Bring back app.py where Streamlit has left it out.
 
     Until it has called st.navigation once, the folder pages/ makes this an older kind of app to Streamlit, which runs a
-    page that is asked for by its link alone: no sidebar, no style. End that, and run again.
+    page that is asked for by its link alone: no sidebar, no style. End that, and run again: in each tab, as several may
+    come at once after a restart.
     """
-    if PagesManager.uses_pages_directory:
+    if APP not in st.session_state:
         PagesManager.uses_pages_directory = False
         st.rerun()
 

@@ -138,7 +138,7 @@ def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled)
     band = alt.Chart(pd.DataFrame({"low": [low], "high": [high]})).mark_rect(color="#8a9a99", opacity=0.3)
     ticks = alt.Chart(pd.DataFrame({"delta": others, "what": "a control"})).mark_tick(color="#8a9a99", thickness=2)
     edit = alt.Chart(pd.DataFrame({"delta": [delta], "what": ["these edits"]})).mark_point(
-        shape="diamond", filled=True, size=160, color=POSITIVE if delta > 0 else NEGATIVE
+        shape="diamond", filled=True, opacity=1, size=160, color=POSITIVE if delta > 0 else NEGATIVE
     )
     title = f"Δ logit of {pretty_token(model.token_text(outcome.follow))}"
     x = alt.X("delta:Q", title=title)

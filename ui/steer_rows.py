@@ -1,6 +1,8 @@
 """The rows of what is steered: a feature or supernode each, with its amount, where it acts, and what that comes to."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import streamlit as st
 from pydantic import ValidationError
@@ -46,6 +48,13 @@ def rows(service: Service, model: ReplacementModel, wanted: Steering, outcome: O
         clear_rest("steer_rows_places", len(wanted.rows))
 
 
+def in_words(row: SteeredRow) -> str:
+    """To what it sets its features, and where if that is not their own tokens."""
+    amounts = {"factor": "× {:g}", "value": "= {:g}", "maximum": "+ {:g} × max", "donor": "× {:g} in another prompt"}
+    place = "" if row.where == "own" else f", {WHERE[row.where]}"
+    return f"{amounts[row.unit].format(row.amount)}{place}"
+
+
 def guarded(work: Callable[[], object]) -> None:
     """Run a callback; what is wrong is shown below the rows."""
     try:
@@ -58,95 +67,113 @@ def guarded(work: Callable[[], object]) -> None:
 
 def _row(service: Service, model: ReplacementModel, wanted: Steering, at: int, outcome: Outcome | None) -> None:
     row, tag = wanted.rows[at], f"{wanted.id}_{wanted.revision}_{at}"
-
-    def change(name: str, key: str) -> dict:
-        """What a field does when it is changed: that name of the row becomes what stands in it."""
-        return {
-            "key": key,
-            "on_change": guarded,
-            "args": (lambda: wanted.change(at, **{name: st.session_state[key]}),),
-        }
-
     with st.container(border=True):
-        on, out = st.columns([9, 1], vertical_alignment="center", wrap=False)
-        on.toggle(
-            f"**{plain(row.name)}**", value=row.on, help=_places(model, wanted, row), **change("on", f"steer_on_{tag}")
+        head = st.container(horizontal=True, vertical_alignment="center", wrap=False)
+        head.toggle(
+            f"**{plain(row.name)}**",
+            value=row.on,
+            help=_places(model, wanted, row),
+            width="stretch",
+            **_hears(wanted, at, f"steer_on_{tag}", lambda on: wanted.change(at, on=on)),
         )
-        out.button("✕", key=f"steer_out_{tag}", help="Take this row out", on_click=wanted.remove, args=(at,))
-        unit, amount, where = st.columns([5, 8, 5], vertical_alignment="bottom")
-        unit.selectbox(
-            "Unit",
-            list(UNITS),
-            index=list(UNITS).index(row.unit),
-            key=f"steer_unit_{tag}",
-            format_func=UNITS.__getitem__,
-            help=UNIT_HELP,
-            on_change=_unit,
-            args=(wanted, at, f"steer_unit_{tag}"),
-        )
-        field = change("amount", f"steer_amount_{tag}_{row.unit}")
-        if row.unit != "value" and abs(row.amount) <= SLIDER:
-            amount.slider(UNITS[row.unit], -SLIDER, SLIDER, float(row.amount), 0.1, **field)
-        else:
-            amount.number_input(UNITS[row.unit], -LARGEST, LARGEST, float(row.amount), format="%g", **field)
-        where.selectbox(
-            "Where",
-            list(WHERE),
-            index=list(WHERE).index(row.where),
-            key=f"steer_where_{tag}",
-            format_func=WHERE.__getitem__,
-            help=WHERE_HELP,
-            on_change=_where,
-            args=(wanted, at, f"steer_where_{tag}"),
-        )
+        head.button("✕", key=f"steer_out_{tag}", help="Take this row out", on_click=wanted.remove, args=(at,))
         with st.container():
-            if row.where in ("range", "onward"):
-                _span(wanted, row, tag, change)
-        with st.container():
-            if row.unit == "donor":
-                _other_prompt(service, model, wanted, at, tag)
+            if row.on:
+                _fields(service, model, wanted, at, tag)
         st.caption(_comes_to(model, row, outcome))
 
 
-def _unit(wanted: Steering, at: int, key: str) -> None:
+def _hears(wanted: Steering, at: int, key: str, obey: Callable[[Any], object], **while_: object) -> dict[str, Any]:
+    """The key of a row's field, and what is done with what stands in it when it is changed.
+
+    Only while the rows are these and this one has what `while_` says: a part of the page that refreshes itself may send
+    a field's value once more when the field is gone already, which Streamlit takes for a change.
+    """
+    revision = wanted.revision
+
+    def changed() -> None:
+        if wanted.revision == revision and all(getattr(wanted.rows[at], k) == v for k, v in while_.items()):
+            obey(st.session_state[key])
+
+    return {"key": key, "on_change": guarded, "args": (changed,)}
+
+
+def _fields(service: Service, model: ReplacementModel, wanted: Steering, at: int, tag: str) -> None:
+    row = wanted.rows[at]
+    unit, amount, where = st.columns([5, 8, 5], vertical_alignment="bottom")
+    unit.selectbox(
+        "Unit",
+        list(UNITS),
+        index=list(UNITS).index(row.unit),
+        format_func=UNITS.__getitem__,
+        help=UNIT_HELP,
+        **_hears(wanted, at, f"steer_unit_{tag}", lambda unit: _unit(wanted, at, unit)),
+    )
+    key = f"steer_amount_{tag}_{row.unit}"
+    field = _hears(wanted, at, key, lambda amount: wanted.change(at, amount=amount), unit=row.unit)
+    if row.unit != "value" and abs(row.amount) <= SLIDER:
+        amount.slider(UNITS[row.unit], -SLIDER, SLIDER, float(row.amount), 0.1, **field)
+    else:
+        amount.number_input(UNITS[row.unit], -LARGEST, LARGEST, float(row.amount), format="%g", **field)
+    where.selectbox(
+        "Where",
+        list(WHERE),
+        index=list(WHERE).index(row.where),
+        format_func=WHERE.__getitem__,
+        help=WHERE_HELP,
+        **_hears(wanted, at, f"steer_where_{tag}", lambda where: _where(wanted, at, where)),
+    )
+    with st.container():
+        if row.where in ("range", "onward"):
+            _span(wanted, at, tag)
+    with st.container():
+        if row.unit == "donor":
+            _other_prompt(service, model, wanted, at, tag)
+
+
+def _unit(wanted: Steering, at: int, unit: str) -> None:
     """Another unit starts where nothing changes by much: an amount of one is none of another."""
-    unit = st.session_state[key]
-    guarded(lambda: wanted.change(at, unit=unit, amount=FIRST.get(unit, 0.0)))
+    wanted.change(at, unit=unit, amount=FIRST.get(unit, 0.0))
 
 
-def _where(wanted: Steering, at: int, key: str) -> None:
+def _where(wanted: Steering, at: int, where: str) -> None:
     """From its first token on; to the last, where it has an end."""
-    where, row = st.session_state[key], wanted.rows[at]
-    last = max(len(wanted.tokens) - 1, 0)
+    row, last = wanted.rows[at], max(len(wanted.tokens) - 1, 0)
     start = min(min(node.position for node in row.nodes), last)
     span = {"range": (start, last), "onward": (start, None)}.get(where, (None, None))
-    guarded(lambda: wanted.change(at, where=where, start=span[0], end=span[1]))
+    wanted.change(at, where=where, start=span[0], end=span[1])
 
 
-def _span(wanted: Steering, row: SteeredRow, tag: str, change: Callable[[str, str], dict]) -> None:
+def _span(wanted: Steering, at: int, tag: str) -> None:
+    row = wanted.rows[at]
     first, last = st.columns(2)
     start = min(node.position for node in row.nodes) if row.start is None else row.start
     top = max(len(wanted.tokens) - 1, start, row.end or 0)
-    help_ = "A position: the first token is 0."
-    first.number_input("From", 0, top, start, help=help_, **change("start", f"steer_start_{tag}_{row.where}_{top}"))
+
+    def hears(name: str, key: str) -> dict[str, Any]:
+        return _hears(wanted, at, key, lambda place: wanted.change(at, **{name: place}), where=row.where)
+
+    key = f"{tag}_{row.where}_{top}"
+    first.number_input(
+        "From", 0, top, start, help="A position: the first token is 0.", **hears("start", f"steer_start_{key}")
+    )
     if row.where == "range":
         last.number_input(
-            "To", 0, top, row.end, help="The last one that it acts at.", **change("end", f"steer_end_{tag}_{top}")
+            "To", 0, top, row.end, help="The last one that it acts at.", **hears("end", f"steer_end_{key}")
         )
 
 
 def _other_prompt(service: Service, model: ReplacementModel, wanted: Steering, at: int, tag: str) -> None:
-    row, key = wanted.rows[at], f"steer_donor_{tag}"
+    donor = wanted.rows[at].donor
     st.text_input(
         "Other prompt",
-        row.donor.prompt if row.donor else "",
-        key=key,
+        donor.prompt if donor else "",
         placeholder="the prompt that activations are taken from",
         autocomplete="off",
-        on_change=guarded,
-        args=(lambda: _take_other(service, model, wanted, at, st.session_state[key]),),
+        **_hears(
+            wanted, at, f"steer_donor_{tag}", lambda text: _take_other(service, model, wanted, at, text), unit="donor"
+        ),
     )
-    donor = row.donor
     if donor is None:
         return
     here, there = len(wanted.tokens), len(donor.tokens)
@@ -156,16 +183,15 @@ def _other_prompt(service: Service, model: ReplacementModel, wanted: Steering, a
             " stands for the right one."
         )
     known = dict(donor.positions)
-    for position in sorted({node.position for node in row.nodes}):
+    for position in sorted({node.position for node in wanted.rows[at].nodes}):
+        key = f"steer_there_{tag}_{position}_{hash(donor.tokens)}"
         st.selectbox(
             f"For {plain(_token(model, wanted.tokens, position))}, take",
             range(there),
             index=known.get(position),
-            key=f"steer_there_{tag}_{position}_{hash(donor.tokens)}",
             format_func=lambda place: _token(model, donor.tokens, place),
             placeholder="a token of the other prompt",
-            on_change=guarded,
-            args=(lambda position=position: _map(wanted, at, tag, position),),
+            **_hears(wanted, at, key, partial(_map, wanted, at, position), unit="donor"),
         )
 
 
@@ -180,10 +206,9 @@ def _take_other(service: Service, model: ReplacementModel, wanted: Steering, at:
     wanted.change(at, donor=SteeredDonor(prompt=text, tokens=tokens, positions=matched).model_dump())
 
 
-def _map(wanted: Steering, at: int, tag: str, position: int) -> None:
+def _map(wanted: Steering, at: int, position: int, there: int) -> None:
     donor = wanted.rows[at].donor
     assert donor is not None
-    there = st.session_state[f"steer_there_{tag}_{position}_{hash(donor.tokens)}"]
     places = dict(donor.positions) | {position: there}
     wanted.change(at, donor=donor.model_dump() | {"positions": tuple(places.items())})
 
@@ -204,7 +229,7 @@ def _places(model: ReplacementModel, wanted: Steering, row: SteeredRow) -> str:
 def _comes_to(model: ReplacementModel, row: SteeredRow, outcome: Outcome | None) -> str:
     """The activations that the row sets."""
     if not row.on:
-        return "Off."
+        return plain(f"Off: {in_words(row)}")
     if row.where == "generated":
         set_to = {"factor": f"{row.amount:g} × its own", "value": f"{row.amount:.4g}"}
         return f"Sets {set_to.get(row.unit, 'its value')} at each generated token."
@@ -225,4 +250,4 @@ def _comes_to(model: ReplacementModel, row: SteeredRow, outcome: Outcome | None)
 def _said(model: ReplacementModel, ids: list[int], edit: Applied, named: bool) -> str:
     name = f"L{edit.layer} · {edit.feature} " if named else ""
     token = pretty_token(model.token_text(ids[edit.position]))
-    return f"{name}{edit.before:.3g} → {edit.value:.4g} at {token} ({edit.position})"
+    return f"{name}{edit.before:.4g} → {edit.value:.4g} at {token} ({edit.position})"

@@ -10,15 +10,17 @@ LARGEST = 1e100  # its square is still a number
 SAME = 1e-9  # relative: what differs by less is one number and its rounding
 
 
-def numbers(values: ArrayLike, what: str, axes: int = 1, least: int = 1) -> np.ndarray:
-    """Float64, as many axes as asked, at least `least` along the first, all finite. Raises LabError otherwise."""
+def numbers(values: ArrayLike, what: str, axes: tuple[int, ...] = (1,), least: int = 1) -> np.ndarray:
+    """Float64 with one of these numbers of axes, at least `least` along the first, all finite, or a LabError."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as problem:
         raise LabError(f"the {what} are not all numbers; give one number each") from problem
-    if array.ndim != axes:
-        raise LabError(f"the {what} have the shape {array.shape}; {axes} axes are needed")
-    if len(array) < least or not array.size:
+    if array.ndim not in axes:
+        raise LabError(f"the {what} have the shape {array.shape}; {' or '.join(map(str, axes))} axes are needed")
+    if len(array) and not array.size:
+        raise LabError(f"there are no {what}; at least one a unit is needed")
+    if len(array) < least:
         raise LabError(f"{len(array)} {what}: at least {least} are needed; add prompts, or families of prompts")
     bad = np.argwhere(~(np.abs(array) <= LARGEST))  # NaN too
     if len(bad):
@@ -38,10 +40,7 @@ def spread(values: np.ndarray, what: str) -> float:
 
 def controls_of(effects: np.ndarray, controls: ArrayLike) -> np.ndarray:
     """(U, R) effects of R control sets on the units of `effects` (U,). Raises LabError where they don't match."""
-    array = np.asarray(controls)
-    if array.ndim == 2 and array.shape[1] == 0:
-        raise LabError("there are no control sets to compare with; run at least 199")
-    array = numbers(controls, "effects of control sets", axes=2)
+    array = numbers(controls, "effects of control sets", axes=(2,))
     if len(array) != len(effects):
         raise LabError(f"the control sets ran on {len(array)} units, the edit on {len(effects)}; run both on the same")
     return array

@@ -31,7 +31,7 @@ def dose_response(
     slope 0. Raises LabError for fewer than 2 different doses, fewer than 2 units, slopes that are all the same, and
     numbers that are not finite.
     """
-    x, y = numbers(doses, "doses"), numbers(effects, "effects", axes=2)
+    x, y = numbers(doses, "doses"), numbers(effects, "effects", axes=(2,))
     if y.shape[1] != len(x):
         raise LabError(f"there are {len(x)} doses and effects of {y.shape[1]}; give one effect a dose and unit")
     if len(np.unique(x)) < 2:

@@ -30,7 +30,7 @@ def specificity(effects: ArrayLike, controls: ArrayLike, direction: int, two_sid
     means = np.column_stack([y, c]).mean(axis=0)  # one order of summation for all: equal columns stay equal
     ranked = np.abs(means) if two_sided else sign_of(direction) * means
     as_much = at_least(ranked[1:], float(ranked[0]))
-    return Specificity((1 + as_much) / (len(means)), as_much, float(means[0]), means[1:])
+    return Specificity((1 + as_much) / len(means), as_much, float(means[0]), means[1:])
 
 
 def cliffs_delta(effects: ArrayLike, controls: ArrayLike, direction: int) -> float:

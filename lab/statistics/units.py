@@ -16,7 +16,7 @@ def by_unit(values: ArrayLike, families: Sequence[str | None] | None = None) -> 
     whose family is None or empty is a unit of its own. Raises LabError for numbers that are not finite and where the
     families are not one a prompt.
     """
-    array = numbers(values, "effects of prompts", axes=np.ndim(values) if np.ndim(values) == 2 else 1)
+    array = numbers(values, "effects of prompts", axes=(1, 2))
     if families is None:
         return array
     if len(families) != len(array):

@@ -85,7 +85,8 @@ def _large(evidence: Evidence, found: Interval) -> tuple[Decision, str]:
         f"{evidence.specificity.as_much} of {len(evidence.specificity.controls)} control sets did as much"
         f"{' either way' if evidence.two_sided else ''} ({p_words})"
     )
-    effect, bound = _effect(evidence, found), f"the smallest effect that matters ({d * s:.3g} {evidence.unit})"
+    effect = _effect(evidence, found)
+    bound = f"the smallest effect that matters ({d * s + 0.0:.3g} {evidence.unit})"  # + 0.0: never -0
     if high < s:
         where = "goes the other way" if high < 0 else f"stays short of {bound}"
         return "refuted", f"{effect} {where}; {controls}"

@@ -4,14 +4,15 @@ import time
 
 import streamlit as st
 
-from ui.page_title import page_title
+from ui.late_requests import drop_late_requests
+
+drop_late_requests()
 
 
 @st.fragment(run_every=0.1)
 def ticking(title: str) -> None:
     time.sleep(0.03)
-    st.caption("ticking")
-    page_title(title)
+    st.caption(f"ticking on {title}")
 
 
 @st.fragment(run_every=0.1)

@@ -30,7 +30,7 @@ def address() -> Iterator[str]:
 
 
 def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
-    """Without the look in ui/page_title.js it was gone for good in three of ten tries."""
+    """Without ui/late_requests.py it was gone for good each time."""
     with chromium.new_context() as context:
         pages = [context.new_page() for _ in range(3)]
         for page in pages:

@@ -3,6 +3,7 @@
 import re
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -196,7 +197,7 @@ def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
         assert metric(app, "KL") == f"{steered.kl:.3f}"
         shown = [e for e in steered.edits][:1]
         for edit in shown:
-            assert f"{edit.before:.3g} → {edit.value:.4g} at" in texts(app)
+            assert f"{edit.before:.4g} → {edit.value:.4g} at" in texts(app)
 
     where("last")
     same(-1)
@@ -216,6 +217,28 @@ def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
     where("own")
     steered = service.model.steer(PROMPT, places)
     assert metric(app, "KL") == f"{steered.kl:.3f}"
+
+
+def test_a_field_that_is_gone_is_not_heard_any_more() -> None:
+    """A browser may send its value once more, with the refresh of another part of the page."""
+    app, service, _, ids = steered_page()
+
+    def late(gone: Any) -> None:
+        states = app._tree.get_widget_states()
+        states.widgets.append(gone)
+        sound(app._run(states))
+
+    slider = next(s for s in app.slider if s.label == "× own")._widget_state
+    next(s for s in app.selectbox if s.label == "Unit").set_value("value").run()
+    late(slider)
+    out = service.model.steer(PROMPT, [replace(e, factor=None, value=0.0) for e in edits(ids[:2], 1.0)])
+    assert metric(app, "KL") == f"{out.kl:.3f}"
+    amount = next(n for n in app.number_input if n.label == "value")._widget_state
+    next(t for t in app.toggle if t.key.endswith("_1")).set_value(True).run()
+    next(b for b in app.button if b.label == "✕").click().run()
+    late(amount)
+    assert [row.amount for row in app.session_state["steering"].rows] == [-1.0]
+    assert metric(app, "KL") == f"{service.model.steer(PROMPT, edits(ids[2:], -1.0)).kl:.3f}"
 
 
 def test_activations_of_another_prompt_are_taken_where_the_person_says() -> None:

@@ -1,9 +1,11 @@
 """The System page in each of its states."""
 
 import pytest
+import streamlit as st
 import torch
+from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
+from tests.pages.conftest import ROOT, Loading, button, open_page, ready, running, sound, texts, traced, until
 from tracer import Cancelled
 from tracer.dashboards.build import build
 
@@ -32,6 +34,18 @@ def test_ready(loading: Loading) -> None:
     for words in ("state,ready", "neurons", "cpu", "0 running, 0 waiting", "streamlit,1.67.0", "HYPOGRAPH_MAX_TOKENS"):
         assert words in said(app), words
     assert "Gemma Terms of Use" in texts(app) and "Apache-2.0" in texts(app) and "MIT" in texts(app)
+
+
+def test_a_page_that_streamlit_runs_without_the_app_is_run_again(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another tab has made this an app of today meanwhile."""
+    again = []
+    monkeypatch.setattr(st, "rerun", lambda: (again.append(True), st.stop()))
+    app = AppTest.from_file(str(ROOT / "pages" / "system.py")).run()
+    assert again and not app.title
+    open_page("pages/system.py")
+    assert len(again) == 1
 
 
 def test_the_cache_can_be_cleared(loading: Loading) -> None:
