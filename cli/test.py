@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
             predicts=arguments.predict,
             anew=arguments.anew,
         )
-        _say_how_long(begun.head.body, model)
+        if not _result(lab, begun, person).complete:
+            _say_how_long(begun.head.body, model)
         graph_of = _tracing(model) if arguments.predict else None
         try:
             for _ in run_prompts(lab, person, begun, model, graph_of, common.show):

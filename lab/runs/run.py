@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import scipy
@@ -114,25 +115,31 @@ def run(
 
 
 def estimate(model: ReplacementModel, plan: Plan) -> float:
-    """Seconds that a run will take about, from a few edits of the first prompt; without graphs."""
+    """Seconds that a run will take about, without graphs: from a few edits and controls of the first prompt.
+
+    Raises TracerError where no controls can be matched there.
+    """
     prompt, intervention = plan.prompts[0], plan.body.intervention
 
-    def seconds(n: int) -> float:
-        begun = time.perf_counter()
-        runs = model.steer_many(
-            tokens=prompt.ids,
-            conditions=[list(prompt.doses[0])] * n,
-            protocol=intervention.protocol,
-            layers=intervention.layers,
-        )
-        list(runs)
-        return time.perf_counter() - begun
+    def edits(n: int) -> None:
+        conditions = [list(prompt.doses[0])] * n
+        held = intervention.protocol, intervention.layers
+        list(model.steer_many(tokens=prompt.ids, conditions=conditions, protocol=held[0], layers=held[1]))
 
-    seconds(1)
-    one, many = seconds(1), seconds(17)
+    few = tuple(family.model_copy(update={"sets": 1}) for family in plan.body.controls)
+    drawn = replace(plan, body=plan.body.model_copy(update={"controls": few}))
+    edits(1)  # the first is slower
+    one, many = _seconds(lambda: edits(1)), _seconds(lambda: edits(17))
     each = max(many - one, 0.0) / 16
-    passes = 3 * max(one - each, 0.0)  # to see what the model says, to match controls, and below the edits
-    return passes * (len(plan.prompts) + len(plan.off_target)) + each * plan.n_runs
+    below = max(one - each, 0.0)  # what runs once for all edits of a prompt; as long as to see what the model says
+    matching = _seconds(lambda: draw(model, drawn, [prompt]))
+    return len(plan.prompts) * (2 * below + matching) + len(plan.off_target) * below + each * plan.n_runs
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
 
 
 def _graph(body: RunBody, prompt: PromptPlan, graph_of: GraphOf | None, progress: Progress) -> Graph | None:
