@@ -35,6 +35,7 @@ from tracer.model.load import transcoder_basis
 from tracer.replacement import ReplacementModel
 
 DEVICE = os.environ.get("HYPOGRAPH_TEST_DEVICE", "cpu")
+REPEATED = 0 if DEVICE == "cpu" else 1e-6  # how far the edges of a repeated trace may be: a GPU sums in no fixed order
 VOCAB = 61
 WORDS = ["<bos>", "<unk>"] + [f"w{i}" for i in range(VOCAB - 2)]
 SIZES = {

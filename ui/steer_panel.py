@@ -58,7 +58,7 @@ def steer_panel(service: Service, model: ReplacementModel) -> None:
         st.button("Start anew", key="steer_anew", on_click=_anew)
         return
     # A place for each part: where one comes or goes, Streamlit can leave those after it on the page twice.
-    left, right = st.columns([6, 7], gap="large")
+    left, right = st.container(key="steer").columns([6, 7], gap="large")
     prompt, edits, below, *rest = (left.container() for _ in range(5))
     with prompt:
         steer_form.prompt_field(service, model, wanted)

@@ -18,10 +18,10 @@ from ui.slot import clear_rest
 from ui.steer_draft import START, Steering, places_of
 from ui.steer_run import Outcome, prompt_tokens
 
-UNITS = {"factor": "× own", "value": "value", "maximum": "own + × max", "donor": "× in another prompt"}
+UNITS = {"factor": "× own", "value": "value", "maximum": "own + × max", "donor": "× other prompt"}
 UNIT_HELP = (
     "× own: a multiple of the activation at that token without edits; −1 turns it around, 0 takes it out. value: an"
-    " activation. own + × max: its activation there plus a multiple of the largest in the corpus. × in another prompt:"
+    " activation. own + × max: its activation there plus a multiple of the largest in the corpus. × other prompt:"
     " a multiple of its activation at a token of another prompt, which you choose."
 )
 FIRST = {"factor": START, "donor": 1.0}  # amounts that a unit starts with; else 0
@@ -70,7 +70,7 @@ def _row(service: Service, model: ReplacementModel, wanted: Steering, at: int, o
     with st.container(border=True):
         head = st.container(horizontal=True, vertical_alignment="center", wrap=False)
         head.toggle(
-            f"**{plain(row.name)}**",
+            f"**{plain(row.name)}**" + ("" if row.on else f" {plain(in_words(row))}"),
             value=row.on,
             help=_places(model, wanted, row),
             width="stretch",
@@ -80,7 +80,7 @@ def _row(service: Service, model: ReplacementModel, wanted: Steering, at: int, o
         with st.container():
             if row.on:
                 _fields(service, model, wanted, at, tag)
-        st.caption(_comes_to(model, row, outcome))
+                st.caption(_comes_to(model, row, outcome))
 
 
 def _hears(wanted: Steering, at: int, key: str, obey: Callable[[Any], object], **while_: object) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _hears(wanted: Steering, at: int, key: str, obey: Callable[[Any], object], *
 
 def _fields(service: Service, model: ReplacementModel, wanted: Steering, at: int, tag: str) -> None:
     row = wanted.rows[at]
-    unit, amount, where = st.columns([5, 8, 5], vertical_alignment="bottom")
+    unit, amount, where = st.columns([6, 7, 6], vertical_alignment="bottom")
     unit.selectbox(
         "Unit",
         list(UNITS),
@@ -228,8 +228,6 @@ def _places(model: ReplacementModel, wanted: Steering, row: SteeredRow) -> str:
 
 def _comes_to(model: ReplacementModel, row: SteeredRow, outcome: Outcome | None) -> str:
     """The activations that the row sets."""
-    if not row.on:
-        return plain(f"Off: {in_words(row)}")
     if row.where == "generated":
         set_to = {"factor": f"{row.amount:g} × its own", "value": f"{row.amount:.4g}"}
         return f"Sets {set_to.get(row.unit, 'its value')} at each generated token."

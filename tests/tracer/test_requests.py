@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.helpers import PROMPT, VOCAB, replacement, tiny_llama
+from tests.helpers import PROMPT, REPEATED, VOCAB, replacement, tiny_llama
 from tracer import Cancelled, Difference, TracerError
 from tracer.attribution.settings import check_products
 
@@ -69,7 +69,7 @@ def test_cancelling_in_every_phase_leaves_the_model_as_it_was(model, phase):
     with pytest.raises(Cancelled):
         model.trace(PROMPT, max_nodes=30, progress=stop)
     after = model.trace(PROMPT, max_nodes=30)
-    assert abs(before.adjacency - after.adjacency).max() == 0
+    assert abs(before.adjacency - after.adjacency).max() <= REPEATED
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.anatomy.model.modules())
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.helpers import DEVICE, FAMILIES, PROMPT, replacement, tiny_gemma3, tiny_llama
+from tests.helpers import DEVICE, FAMILIES, PROMPT, REPEATED, replacement, tiny_gemma3, tiny_llama
 from tracer import Difference
 from tracer.attribution import frozen, group
 from tracer.attribution.sweep import Sweep
@@ -13,7 +13,6 @@ from tracer.features.neurons import NeuronEncoding
 from tracer.graph.layout import Layout
 
 TOLERANCE = 1e-4  # of a row's absolute mass, in float32
-REPEATED = 0 if DEVICE == "cpu" else 1e-6  # a GPU adds up in no fixed order
 LIGHT = 1e-3  # of the median mass: lighter rows are one source that cancels within itself, down to rounding
 
 
@@ -145,8 +144,13 @@ def test_the_operations_that_are_claimed_are_those_that_are_done(monkeypatch):
             work(piece, lambda _amount: None)
 
     monkeypatch.setattr("tracer.attribution.sweep.side_by_side", one_by_one)
-    monkeypatch.setattr("tracer.attribution.frozen.FEW", 0)
-    monkeypatch.setattr("tracer.attribution.sources.PADDING", -1.0)
+    for name, value in (
+        ("frozen.FEW", 0),
+        ("frozen.GPU_FEW", 0),
+        ("sources.PADDING", -1.0),
+        ("sources.GPU_PADDING", -1.0),
+    ):
+        monkeypatch.setattr(f"tracer.attribution.{name}", value)
     done = []
 
     def product(_to, a, b, **_more):  # the one that torch doesn't count in place
