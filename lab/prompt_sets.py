@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from lab.bodies import Part
 from lab.errors import LabError
 from lab.prompts import MOST_PROMPTS, MOST_SLOTS, Prompt, PromptText, SlotName
+from lab.utf8 import text_of
 from tracer.errors import first_fault
 
 MOST_CSV_BYTES = 1_000_000
@@ -89,13 +90,7 @@ def read_csv(content: bytes) -> tuple[Prompt, ...]:
     """Prompts from a CSV file with a header: prompt, and if wanted family, target, competitor, and `slot:NAME` with the
     text of a slot. Empty cells are none; spaces belong to a cell. Raises LabError, naming the line.
     """
-    if len(content) > MOST_CSV_BYTES:
-        raise LabError(f"the file is larger than {MOST_CSV_BYTES:,} bytes: split it")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise LabError(f"line {line} is not UTF-8 text: save the file as CSV UTF-8") from problem
+    text = text_of(content, MOST_CSV_BYTES, "split it")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]

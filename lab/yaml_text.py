@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from lab.errors import LabError
+from lab.utf8 import text_of
 
 MOST_BYTES = 1_000_000
 DEEPEST = 20  # of lists and mappings in each other
@@ -48,13 +49,7 @@ def read_yaml(content: bytes) -> Any:
     Refused besides: more than MOST_BYTES, more than DEEPEST levels, anchors and aliases (a few lines of them can stand
     for billions), tags (they name types to make), and a key that a mapping has twice (one of the two would be lost).
     """
-    if len(content) > MOST_BYTES:
-        raise LabError(f"it is larger than {MOST_BYTES:,} bytes: leave out prompts or notes")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise LabError(f"line {line} is not UTF-8 text: save the file as UTF-8") from problem
+    text = text_of(content, MOST_BYTES, "leave out prompts or notes")
     try:
         _refuse_tricks(text)
         return yaml.load(text, Loader=_Once)

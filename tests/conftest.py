@@ -3,8 +3,8 @@
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
 
-`make test` runs two workers. The browser tests that use the dashboard are one group, the first worker's: they share a
-server, wait more than they compute, and look at how long things take. The second runs the others meanwhile, a file at a
+`make test` runs two workers. The browser tests that use the dashboard are one group, the first: they share a server,
+wait more than they compute, and look at how long things take. The other worker runs the others meanwhile, a file at a
 time, and gives way to them. On two shared cores a browser may miss a click: one that fails is run once more, and the
 run's last line says how many were.
 """
@@ -69,10 +69,21 @@ def ben(lab: Lab) -> Person:
 
 
 def pytest_configure() -> None:
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is not None:  # one of two, on two cores
+    if _is_worker():  # one of two, on two cores
         torch.set_num_threads(1)
-        os.nice(0 if worker == "gw0" else 10)
+
+
+_first = pytest.StashKey[str]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _is_worker() and _first not in item.config.stash:
+        item.config.stash[_first] = _group(item.nodeid)
+        os.nice(0 if _group(item.nodeid) == "browser" else 10)
+
+
+def _is_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

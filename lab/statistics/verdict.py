@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.errors import LabError
+from lab.hypothesis import SHOW_NOTHING_IS_THERE, Kind
 from lab.statistics.checks import TIE, share_of, sign_of
 from lab.statistics.effect import Interval
 from lab.statistics.equivalence import Equivalence
@@ -12,7 +13,6 @@ from lab.statistics.reach import units_for
 from lab.statistics.specificity import Specificity
 from lab.statistics.threats import Circumstances, threats
 
-Kind = Literal["necessity", "sufficiency", "mediation", "specificity", "no_effect", "equivalence"]
 Decision = Literal["supported", "refuted", "inconclusive"]
 
 MEASURED = {  # what the interval is of
@@ -23,7 +23,6 @@ MEASURED = {  # what the interval is of
     "no_effect": "effect",
     "equivalence": "difference between the circuits",
 }
-WITHIN = ("no_effect", "equivalence")  # kinds that claim something small: TOST decides
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def verdict(evidence: Evidence) -> Verdict:
         decision, why = "inconclusive", f"{run.counted} can't reach α = {evidence.alpha:g}, which takes {needed}"
     elif evidence.interval is None:
         decision, why = "inconclusive", evidence.why_none or "there is no interval of the effect"
-    elif evidence.kind in WITHIN:
+    elif evidence.kind in SHOW_NOTHING_IS_THERE:
         decision, why = _small(evidence, evidence.interval)
     else:
         decision, why = _large(evidence, evidence.interval)
@@ -135,9 +134,9 @@ def _refuse_unfit(evidence: Evidence) -> None:
         return
     if found.level < 1 - evidence.alpha - TIE:
         raise LabError(f"a {100 * found.level:g} % interval is too sure for α = {evidence.alpha:g}; take 1 − α or more")
-    if evidence.kind not in WITHIN and evidence.specificity is None:
+    if evidence.kind not in SHOW_NOTHING_IS_THERE and evidence.specificity is None:
         raise LabError(f"a claim of {evidence.kind} is not decided without controls; run them")
-    if evidence.kind in WITHIN and (
+    if evidence.kind in SHOW_NOTHING_IS_THERE and (
         tost is None
         or tost.margin != evidence.smallest
         or not math.isclose(tost.level, 1 - 2 * evidence.alpha, abs_tol=TIE)

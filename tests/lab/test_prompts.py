@@ -163,7 +163,7 @@ def test_csv_with_a_mark_at_its_start_quotes_and_slots() -> None:
         (b"prompt,slot:name\na,b", "line 2: slot 'name': 'b' does not stand in"),
         (b'prompt\na\n"b" c', "line 3 is no CSV"),
         (b'prompt\na\n"b', "line 3 is no CSV"),
-        (b"prompt\na\nb\xff", "line 3 is not UTF-8 text: save the file as CSV UTF-8"),
+        (b"prompt\na\nb\xff", "line 3 is not UTF-8 text: save the file as UTF-8"),
         ("prompt\nä".encode("utf-16"), "line 1 is not UTF-8 text"),
         (b"prompt\n" + b"x" * 200_000, "line 2 is no CSV"),
         (b"prompt\n" + b"x" * MOST_CSV_BYTES, "larger than 1,000,000 bytes: split it"),

@@ -11,8 +11,8 @@ from tracer.graph.layout import Layout
 from tracer.model.record import Record
 
 PADDING, GPU_PADDING = 0.5, 4.0
-"""Where this share of zeros makes them as many at each position, vectors are multiplied at all positions at once. A GPU
-multiplies zeros faster than it starts a product for each position."""
+"""Where this share of zeros makes them as many at each position, vectors are multiplied at all positions at once. On a
+GPU each product takes time to start."""
 
 
 @dataclass
