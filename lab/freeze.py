@@ -16,7 +16,7 @@ from lab.bodies import Line, Part
 from lab.errors import LabError
 from lab.hypothesis import HypothesisBody
 from lab.splits import Sha256
-from lab.yaml_text import MOST_BYTES, canonical, read_yaml, sha256
+from lab.yaml_text import MOST_BYTES, canonical, read_yaml, sha256_of_json
 from tracer.errors import first_fault, first_line
 
 MOST_TEXT = 300_000  # characters of a frozen hypothesis as JSON; as YAML it then stays below yaml_text.MOST_BYTES
@@ -60,9 +60,8 @@ def frozen(
 
 def hash_of(body: HypothesisBody, freeze: Freeze) -> str:
     """SHA-256 of the canonical YAML of the file, without its hash."""
-    told = HypothesisFile(hypothesis=body, freeze=freeze).model_dump(mode="json", exclude_none=True)
-    del told["freeze"]["hash"]
-    return sha256(told)
+    told = HypothesisFile(hypothesis=body, freeze=freeze)
+    return sha256_of_json(told.model_dump_json(exclude_none=True, exclude={"freeze": {"hash"}}))
 
 
 def fault(body: HypothesisBody, freeze: Freeze) -> str | None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lab.bodies import CircuitBody, LabelBody, SteeringBody
+from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
 from lab.freezing import Freezing
@@ -24,13 +24,14 @@ from lab.runs.keeping import KeepingRuns
 from lab.schema import FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
-AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody
+AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody
 KINDS: dict[str, type[AnyBody]] = {
     "circuit": CircuitBody,
     "label": LabelBody,
     "steering": SteeringBody,
     "hypothesis": HypothesisBody,
     "run": RunBody,
+    "comment": CommentBody,
 }
 VISIBILITIES = ("lab", "private")
 
@@ -82,29 +83,46 @@ class Lab(Freezing, KeepingRuns):
         with self._session() as session:
             return self._view(session, self._row(session, id, viewer))
 
-    def find(self, kind: str, viewer: Person, about: About | None = None) -> list[Record]:
-        """What this person may see and nobody deleted, the latest change first. `about`: those fields that are set."""
+    def find(
+        self,
+        kind: str,
+        viewer: Person,
+        about: About | None = None,
+        *,
+        deleted: bool = False,
+        troubles: list[str] | None = None,
+    ) -> list[Record]:
+        """What this person may see and nobody deleted (or somebody did), the latest change first.
+
+        `about`: those fields that are set. A record that was changed in the database so that it can't be read raises
+        LabError; where `troubles` is given, it is told there, and the others are found.
+        """
         wanted = [] if about is None else [(name, value) for name, value in vars(about).items() if value is not None]
-        heads = _heads()
+        heads, gone = _heads(), RecordRow.deleted.is_not(None)
         found = (
             select(RecordRow, RevisionRow, PersonRow)
             .join(heads, heads.c.record_id == RecordRow.id)
             .join(RevisionRow, (RevisionRow.record_id == RecordRow.id) & (RevisionRow.number == heads.c.number))
             .join(PersonRow, PersonRow.id == RevisionRow.author_id)
-            .where(RecordRow.kind == kind, RecordRow.deleted.is_(None), _seen_by(viewer))
+            .where(RecordRow.kind == kind, gone if deleted else ~gone, _seen_by(viewer))
             .where(*(getattr(RecordRow, name) == value for name, value in wanted))
             .order_by(RevisionRow.created.desc())
         )
         with self._session() as session:
             owners = {row.id: Person(row.id, row.name) for row in session.scalars(select(PersonRow))}
-            return [
-                _record(record, owners[record.owner_id], _read(record, revision, author.name))
-                for record, revision, author in session.execute(found)
-            ]
+            records = []
+            for record, revision, author in session.execute(found):
+                try:
+                    records.append(_record(record, owners[record.owner_id], _read(record, revision, author.name)))
+                except LabError as problem:
+                    if troubles is None:
+                        raise
+                    troubles.append(str(problem))
+            return records
 
     def save(self, id: str, author: Person, body: Body, base: int) -> Revision[Body]:
         """A revision on top of number `base`. Raises Conflict if somebody was faster, NotFound if it is gone, LabError
-        for a run of a hypothesis, which stays as it was made.
+        for a run of a hypothesis and a comment, which stay as they were made.
 
         The same text again is no new revision.
         """
@@ -113,6 +131,8 @@ class Lab(Freezing, KeepingRuns):
                 row = self._row(session, id, author)
                 if row.kind == "run":
                     raise LabError("a run stays as it was made: run the hypothesis again")
+                if row.kind == "comment":
+                    raise LabError("a comment stays as it was said: take it away and write another")
                 # Before the head is read: whoever saves after this takes the number that is then ours, and one fails.
                 last = session.scalar(select(func.max(RevisionRow.number)).where(RevisionRow.record_id == id)) or 0
                 head = self._head(session, row)

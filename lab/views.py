@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from lab.bodies import CircuitBody, LabelBody, SteeringBody
+from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.hypothesis import HypothesisBody
 from lab.runs.bodies import RunBody
 
-Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, RunBody)
+Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, RunBody, CommentBody)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class About:
     basis: str | None = None
     layer: int | None = None
     feature: int | None = None
-    hypothesis: str | None = None  # the hash of the version that a run is of
+    hypothesis: str | None = None  # the hash of the version that a run is of; of a comment the record's id
 
 
 @dataclass(frozen=True)

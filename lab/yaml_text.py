@@ -5,8 +5,10 @@ breaks or unusual characters as one quoted line: the same values are the same by
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -41,6 +43,12 @@ def canonical(data: Any) -> str:
 def sha256(data: Any) -> str:
     """SHA-256 of the canonical form, UTF-8; hex."""
     return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def sha256_of_json(text: str) -> str:
+    """The same, of what this JSON says. Remembered: a list of hypotheses asks for each one's at each look."""
+    return sha256(json.loads(text))
 
 
 def read_yaml(content: bytes) -> Any:

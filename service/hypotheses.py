@@ -24,7 +24,7 @@ def begun(request: RunRequest, model: tracer.ReplacementModel, max_tokens: int) 
                 raise Refused(
                     f"a prompt has {n} tokens, this server takes {max_tokens} (HYPOGRAPH_MAX_TOKENS): shorten it"
                 )
-        options = {"full_grid": request.full_grid, "predicts": request.predicts}
+        options = {"full_grid": request.full_grid, "predicts": request.predicts, "anew": request.anew}
         return begin(request.lab, request.author, request.file, model, **options)
     except (LabError, tracer.TracerError) as problem:
         raise Refused(str(problem)) from problem

@@ -57,6 +57,7 @@ class RunRequest:
     file: HypothesisFile
     full_grid: bool = False
     predicts: bool = False
+    anew: bool = False
 
     @property
     def kind(self) -> Literal["run"]:

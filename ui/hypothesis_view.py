@@ -3,16 +3,176 @@
 import streamlit as st
 
 from lab import LabError
+from lab.freeze import write
 from service import Service
+from ui.hypothesis_comments import comments
+from ui.hypothesis_evidence import evidence_of
+from ui.hypothesis_freeze import freeze_button, freeze_line
+from ui.hypothesis_list import go, said
+from ui.hypothesis_look import DRAFT, FROZEN, TAMPERED, when
+from ui.hypothesis_opened import Opened, open_version
+from ui.hypothesis_run import Estimate, run_bar
+from ui.hypothesis_versions import versions
+from ui.hypothesis_words import circuit_table, kind_name, lines, prompt_table
 from ui.session import get_lab, me
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
+
+SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
+STEP_BACK = "All hypotheses"
 
 
 def hypothesis(service: Service, id: str) -> None:
-    """`id`: of the record, as the address has it."""
+    """`id`: of the record, as the address has it; `version` may be there too."""
+    st.button(STEP_BACK, key="to_hypotheses", type="tertiary", icon=":material/arrow_back:", on_click=go)
+    asked = st.query_params.get("version", "")
     try:
-        record = get_lab().get(id, me())
+        opened = open_version(id, int(asked) if asked.isdecimal() and len(asked) < 10 else None)
     except LabError as problem:
         st.error(f"The hypothesis of this link can't be opened: {plain(str(problem))}.")
+        _what_is_left(id)
         return
-    st.subheader(plain(record.head.body.title))
+    _head(opened)
+    with st.container():
+        for fault in opened.faults:
+            st.error(f"Tampered with: {plain(fault)}.", icon=":material/warning:")
+        if said_no := st.session_state.pop("hypothesis_problem", None):
+            st.error(sentence(said_no))
+    if opened.record.deleted is not None:
+        st.warning("This hypothesis was deleted. It stays as it was, and its tested claims count in their notebook.")
+        st.button("Restore", key="restore_here", on_click=said, args=(lambda: get_lab().undelete(id, me()),))
+        return
+    estimate = _buttons(service, opened)
+    st.subheader("Evidence")
+    evidence_of(service, opened)
+    st.subheader("What it claims, and how it is decided")
+    _claim(opened)
+    st.subheader("Versions")
+    versions(opened)
+    comments(opened)
+    if estimate is not None:
+        estimate()
+
+
+def _head(opened: Opened) -> None:
+    body, record = opened.body, opened.record
+    st.header(plain(body.title))
+    checked = opened.checked.get(opened.number)
+    state = DRAFT if checked is None else TAMPERED if checked.fault is not None else FROZEN
+    exploratory = ""
+    if checked is not None and checked.freeze.previous is not None:
+        exploratory = " :orange-badge[:material/explore: exploratory: changes a frozen version]"
+    st.markdown(f"{state} :gray-badge[{kind_name(body.kind)}]{exploratory}")
+    st.text(body.claim)
+    notebook = f"notebook {plain(body.notebook)}" if body.notebook else "in no notebook"
+    of = "" if opened.is_latest else f" of {record.head.number}"
+    mine = next(revision for revision in opened.history if revision.number == opened.number)
+    seen = "seen by its owner alone" if record.visibility == "private" else "seen by the whole lab"
+    st.caption(
+        f"Version {opened.number}{of} by {plain(mine.author)}, {when(mine.created)} · {notebook} · belongs to"
+        f" {plain(record.owner.name)}, {seen}"
+    )
+    if checked is not None:
+        freeze_line(checked)
+    if not opened.is_latest:
+        st.button(
+            f"Open the latest version, {record.head.number}",
+            key="latest",
+            on_click=go,
+            kwargs={"hypothesis": record.id},
+        )
+
+
+def _what_is_left(id: str) -> None:
+    """Of a record whose text can't be read: what was frozen."""
+    try:
+        for checked in get_lab().check_freezes(id, me()):
+            if checked.fault is not None:
+                st.error(f"Tampered with: {plain(checked.fault)}.", icon=":material/warning:")
+            freeze_line(checked)
+    except LabError:
+        return
+
+
+def _buttons(service: Service, opened: Opened) -> Estimate | None:
+    estimate = run_bar(service, opened)
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    with row:
+        freeze_button(service, opened)
+    row.button(
+        "Edit the draft" if opened.is_latest and opened.number not in opened.checked else "Write the next version",
+        key="next_version",
+        icon=":material/edit:",
+        help="What is frozen stays as it is; a change is a new version, and its runs are exploratory.",
+        on_click=go,
+        kwargs={"write": opened.id},
+    )
+    row.download_button(
+        "YAML",
+        write(opened.file),
+        f"{opened.id}-{opened.number}.yaml",
+        "application/yaml",
+        key="yaml",
+        icon=":material/download:",
+        on_click="ignore",
+        help="The canonical text with its hash, for `python -m tracer verify` and `test`.",
+    )
+    with row.popover("More"):
+        _more(opened)
+    return estimate
+
+
+def _more(opened: Opened) -> None:
+    record = opened.record
+    mine = record.owner.id == me().id
+    st.caption("This link opens the hypothesis.")
+    st.code(f"{st.context.url}?hypothesis={record.id}", language=None, wrap_lines=True)
+    key = f"who_sees_{record.id}"
+    st.session_state[key] = record.visibility
+    st.segmented_control(
+        "Who sees it",
+        list(SEEN_BY),
+        key=key,
+        format_func=SEEN_BY.__getitem__,
+        required=True,
+        disabled=not mine,
+        help=f"It belongs to {plain(record.owner.name)}, who alone can change this. Their runs follow.",
+        on_change=said,
+        args=(lambda: _show_to(opened, st.session_state[key]),),
+    )
+    st.button(
+        "Delete the hypothesis",
+        key="delete_hypothesis",
+        disabled=not mine,
+        help="It can be restored. Once it was tested it still counts in its notebook.",
+        on_click=said,
+        args=(lambda: _delete(opened),),
+    )
+
+
+def _show_to(opened: Opened, visibility: str) -> None:
+    """With one's own runs of this version, which hold its text."""
+    lab, owner = get_lab(), me()
+    lab.show_to(opened.id, owner, visibility)
+    for run in opened.runs:
+        if run.owner.id == owner.id:
+            lab.show_to(run.id, owner, visibility)
+
+
+def _delete(opened: Opened) -> None:
+    get_lab().delete(opened.id, me())
+    st.session_state["deleted_hypothesis"] = (opened.id, opened.body.title)
+    go()
+
+
+def _claim(opened: Opened) -> None:
+    body = opened.body
+    st.markdown("\n".join(f"- **{name}**: {plain(text)}" for name, text in lines(body).items()))
+    if body.notes:
+        st.text(body.notes)
+    nodes = sum(len(supernode.nodes) for supernode in body.supernodes())
+    with st.expander(f"Circuit: {len(body.supernodes())} supernodes, {nodes} nodes"):
+        st.dataframe(circuit_table(body), hide_index=True, alt="Nodes of the circuit")
+    with st.expander(f"Prompts: {len(body.prompts)}, and {len(body.off_target)} off-target"):
+        st.dataframe(prompt_table(body), hide_index=True, alt="Prompts and their use")
+    with st.expander("As YAML"):
+        st.code(write(opened.file), language="yaml", height=400)

@@ -11,7 +11,7 @@ from lab.bodies import Line, Number, Part
 from lab.freeze import HypothesisFile, fault
 from lab.hypothesis import HypothesisBody
 from lab.splits import Sha256
-from lab.yaml_text import sha256
+from lab.yaml_text import sha256_of_json
 
 Where = Literal["test", "off-target"]
 Count = Annotated[int, Field(ge=1)]
@@ -50,7 +50,7 @@ def version_hash(file: HypothesisFile) -> str:
     """Of what was frozen, if that holds, its hash; of anything else the SHA-256 of its text."""
     if file.freeze is not None and fault(file.hypothesis, file.freeze) is None:
         return file.freeze.hash
-    return sha256(file.model_dump(mode="json", exclude_none=True))
+    return sha256_of_json(file.model_dump_json(exclude_none=True))
 
 
 class Reading(Part):

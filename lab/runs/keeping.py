@@ -1,12 +1,13 @@
 """Runs in the record: begun once, their figures written prompt by prompt, nothing ever changed. Lab inherits it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -36,7 +37,15 @@ class KeepingRuns(ABC):
     def create(self, author: Person, about: About, body: RunBody, visibility: str = "lab") -> Record[RunBody]: ...
 
     @abstractmethod
-    def find(self, kind: str, viewer: Person, about: About | None = None) -> list[Record]: ...
+    def find(
+        self,
+        kind: str,
+        viewer: Person,
+        about: About | None = None,
+        *,
+        deleted: bool = False,
+        troubles: list[str] | None = None,
+    ) -> list[Record]: ...
 
     def begin_run(self, author: Person, body: RunBody, visibility: str = "lab", anew: bool = False) -> Record[RunBody]:
         """The author's own run of this version, with the same options and made with the same; a new one where there is
@@ -53,6 +62,13 @@ class KeepingRuns(ABC):
     def runs(self, viewer: Person, hash: str) -> list[Record[RunBody]]:
         """Of one version of a hypothesis: those that this person may see, the latest first."""
         return self.find("run", viewer, About(hypothesis=hash))
+
+    def finished(self, ids: Sequence[str]) -> dict[str, int]:
+        """Of how many prompts figures are kept, by run; those of which none are have no entry."""
+        there = FiguresRow.run_id.in_(ids) & (FiguresRow.part != "controls") & FiguresRow.body.is_not(None)
+        counted = select(FiguresRow.run_id, func.count()).where(there).group_by(FiguresRow.run_id)
+        with self._session() as session:
+            return {run: n for run, n in session.execute(counted)}
 
     def keep_figures(self, id: str, author: Person, figures: Figures) -> None:
         """What is there already stays: the same run computes the same. Raises NotFound, and LabError for no run."""

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -52,7 +52,7 @@ def begin(
         hash=version_hash(file),
         full_grid=full_grid,
         predicts=predicts,
-        made_with=_made_with(model),
+        made_with=made_with(model),
         machine=_machine(model),
     )
     make_plan(body.body, model, full_grid)
@@ -75,7 +75,7 @@ def run(
     raises; what is finished stays.
     """
     body = record.head.body
-    if body.made_with != _made_with(model):
+    if body.made_with != made_with(model):
         raise LabError("this run was begun with another model or other libraries: run the hypothesis anew")
     plan = make_plan(body.body, model, body.full_grid)
     kept = lab.figures(record.id, author)
@@ -115,10 +115,25 @@ def run(
 
 
 def estimate(model: ReplacementModel, plan: Plan) -> float:
-    """Seconds that a run will take about, without graphs: from a few edits and controls of the first prompt.
+    """Seconds that a run will take about, without graphs. Raises as `pace` does."""
+    return pace(model, plan).seconds(plan)
 
-    Raises TracerError where no controls can be matched there.
-    """
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds from which those of a run follow, with controls at one dose or at all."""
+
+    below: float  # what runs once for all edits of a prompt
+    matching: float  # controls, on one prompt
+    each: float  # one edit more
+
+    def seconds(self, plan: Plan) -> float:
+        each_prompt = len(plan.prompts) * (2 * self.below + self.matching)
+        return each_prompt + len(plan.off_target) * self.below + self.each * plan.n_runs
+
+
+def pace(model: ReplacementModel, plan: Plan) -> Pace:
+    """From a few edits and controls of the first prompt. Raises TracerError where no controls can be matched there."""
     prompt, intervention = plan.prompts[0], plan.body.intervention
 
     def edits(n: int) -> None:
@@ -131,9 +146,8 @@ def estimate(model: ReplacementModel, plan: Plan) -> float:
     edits(1)  # the first is slower
     one, many = _seconds(lambda: edits(1)), _seconds(lambda: edits(17))
     each = max(many - one, 0.0) / 16
-    below = max(one - each, 0.0)  # what runs once for all edits of a prompt; as long as to see what the model says
-    matching = _seconds(lambda: draw(model, drawn, [prompt]))
-    return len(plan.prompts) * (2 * below + matching) + len(plan.off_target) * below + each * plan.n_runs
+    below = max(one - each, 0.0)  # as long as to see what the model says
+    return Pace(below, _seconds(lambda: draw(model, drawn, [prompt])), each)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -151,7 +165,7 @@ def _graph(body: RunBody, prompt: PromptPlan, graph_of: GraphOf | None, progress
     return graph_of(prompt.ids, targets, progress)
 
 
-def _made_with(model: ReplacementModel) -> MadeWith:
+def made_with(model: ReplacementModel) -> MadeWith:
     libraries = {"torch": torch, "transformers": transformers, "numpy": np, "scipy": scipy}
     return MadeWith(
         model_fingerprint=model.model_fingerprint,

@@ -1,0 +1,6 @@
+"""Comments."""
+
+from ui.hypothesis_opened import Opened
+
+
+def comments(opened: Opened) -> None: ...

@@ -1,0 +1,19 @@
+"""What runs of hypotheses show, remembered: a complete run's figures don't change."""
+
+import streamlit as st
+
+from lab.runs.bodies import RunBody
+from lab.runs.conclude import result
+from lab.runs.result import Result
+from lab.views import Record
+from ui.session import get_lab, me
+
+
+def result_of(run: Record[RunBody], notebook: tuple[float, ...] = ()) -> Result:
+    """`notebook`: the other p values over which its p is corrected. Raises LabError for figures that can't be read."""
+    return _result(run.id, get_lab().finished([run.id]).get(run.id, 0), notebook, run)
+
+
+@st.cache_resource(max_entries=1_000, show_spinner=False)
+def _result(id: str, n: int, notebook: tuple[float, ...], _run: Record[RunBody]) -> Result:
+    return result(_run.head.body, _run.created, get_lab().figures(id, me()), notebook)
