@@ -8,6 +8,7 @@ from lab.runs.result import Against, Result
 from lab.runs.words import CONTROLS
 from lab.statistics.threats import HIGHEST_KL
 from ui.evidence_figures import Doses, Dot, bars, reach
+from ui.evidence_words import KL, SHARE
 from ui.palette import palette
 
 GREY = "#8a9a99"
@@ -108,7 +109,7 @@ def dose_curve(found: Doses, unit: str) -> None:
     mean = pd.DataFrame({"unit": "mean", "dose": found.axis, "effect": found.mean})
     x = alt.X("dose:Q", title="dose (1 decides, 0: no edit)")
     y = alt.Y("effect:Q", title=f"effect of the edit, {unit}")
-    tooltip = ["unit:N", alt.Tooltip("dose:Q", format=".3~g"), alt.Tooltip("effect:Q", format=EFFECT)]
+    tooltip = [alt.Tooltip("unit:N"), alt.Tooltip("dose:Q", format=".3~g"), alt.Tooltip("effect:Q", format=EFFECT)]
     thin = alt.Chart(units).encode(x=x, y=y, detail="unit:N", tooltip=tooltip)
     thick = alt.Chart(mean).encode(x=x, y=y, tooltip=tooltip)
     chart = (
@@ -138,21 +139,24 @@ def foretold(drawn: list[Dot], unit: str) -> None:
     st.altair_chart(chart, height=300, alt=f"foretold against measured effects of {len(drawn)} prompts")
 
 
-def strips(rows: dict[str, list[tuple[str, float]]], title: str, mark: float, scale: str = "linear") -> None:
+def share_strips(rows: dict[str, list[tuple[str, float]]]) -> None:
+    _strips(rows, alt.X("value:Q", title=SHARE), 100)
+
+
+def kl_strips(rows: dict[str, list[tuple[str, float]]]) -> None:
+    _strips(rows, alt.X("value:Q", title=f"{KL} (√ scale)", scale=alt.Scale(type="sqrt")), HIGHEST_KL)
+
+
+def _strips(rows: dict[str, list[tuple[str, float]]], x: alt.X, mark: float) -> None:
     """A tick a prompt in each row, and a dashed line at `mark`."""
     colours = palette()
     pairs = [(name, text, value) for name, values in rows.items() for text, value in values]
     table = pd.DataFrame(pairs, columns=["row", "text", "value"])
-    x = alt.X("value:Q", title=title, scale=alt.Scale(type=scale, zero=True))
-    tooltip = [alt.Tooltip("text:N", title="prompt"), alt.Tooltip("value:Q", format=".3~g", title=title)]
+    tooltip = [alt.Tooltip("text:N", title="prompt"), alt.Tooltip("value:Q", format=".3~g")]
     ticks = alt.Chart(table).mark_tick(thickness=2, color=colours.positive)
     y = alt.Y("row:N", sort=list(rows), title=None, axis=alt.Axis(labelLimit=150))
     chart = ticks.encode(x=x, y=y, tooltip=tooltip) + _rule(mark, colours.text, name="value", dash=True)
-    st.altair_chart(chart, height=70 + 30 * len(rows), alt=f"{title}, {len(table)} values in {len(rows)} rows")
-
-
-def kl_strips(rows: dict[str, list[tuple[str, float]]]) -> None:
-    strips(rows, "KL of the next token, nats (√ scale)", HIGHEST_KL, "sqrt")
+    st.altair_chart(chart, height=70 + 30 * len(rows), alt=f"{len(table)} values in {len(rows)} rows")
 
 
 def _rule(at: float, colour: str, name: str = "effect", width: float = 1, dash: bool = False) -> alt.Chart:

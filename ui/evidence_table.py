@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from lab.hypothesis import HypothesisBody
 from lab.runs.keeping import Kept
@@ -29,22 +30,19 @@ def prompt_table(body: HypothesisBody, kept: Kept, found: Result) -> pd.DataFram
 
 def show_table(table: pd.DataFrame, unit: str, name: str) -> None:
     """`name`: of the file."""
-    number = {"format": "%.3f"}
+
+    def number(name: str, help: str) -> ColumnConfig:
+        return st.column_config.NumberColumn(name, help=help, format="%.3f")
+
     columns = {
         "prompt": st.column_config.NumberColumn("#", width=40, help="Its number in the record."),
         "text": st.column_config.TextColumn("prompt", width="medium"),
         "unit": st.column_config.TextColumn("unit", help="What counts once: its family, or the prompt itself."),
-        "baseline": st.column_config.NumberColumn(f"without, {unit}", help="The metric without the edit.", **number),
-        "effect": st.column_config.NumberColumn(f"effect, {unit}", help="With the edit less without.", **number),
-        "controls": st.column_config.NumberColumn(
-            f"controls' mean, {unit}", help="Of the same, over the sets of the first kind.", **number
-        ),
-        "kl": st.column_config.NumberColumn(
-            "KL, nats", help="Of the next token, from without the edit to with it.", **number
-        ),
-        "predicted": st.column_config.NumberColumn(
-            f"foretold, {unit}", help="By the graph of the prompt, before it was measured.", **number
-        ),
+        "baseline": number(f"without, {unit}", "The metric without the edit."),
+        "effect": number(f"effect, {unit}", "With the edit less without."),
+        "controls": number(f"controls' mean, {unit}", "Of the same, over the sets of the first kind."),
+        "kl": number("KL, nats", "Of the next token, from without the edit to with it."),
+        "predicted": number(f"foretold, {unit}", "By the graph of the prompt, before it was measured."),
         "excluded": st.column_config.TextColumn("left out", help="By the rule of the record, and why.", width="medium"),
     }
     empty = [column for column in ("predicted", "controls") if table[column].isna().all()]

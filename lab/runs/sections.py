@@ -4,7 +4,7 @@ Everything here is text as it is: a claim, a prompt or a name may hold Markdown,
 format escapes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -38,7 +38,7 @@ class Table:
     """Of texts; those of the first column to the left, and all others to the right where they are `numbers`."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     numbers: bool = True
 
 
