@@ -172,10 +172,10 @@ def test_files(tmp_path: Path) -> None:
     there = kept(body, [figures(body, n, -2.0, 0.3) for n in range(1, 9)])
     run = made(body)
     found = result(run, NOON, there)
-    save(tmp_path / "out", run, there, found)
+    save(tmp_path / "out", run, NOON, there, found)
     assert Result.model_validate_json((tmp_path / "out" / "result.json").read_text()) == found
     lines = (tmp_path / "out" / "figures.csv").read_text().splitlines()
     assert lines[0] == "where,prompt,excluded,condition,dose,set,value,kl"
-    assert lines[1] == "test,1,False,baseline,,,1.0,0.0" and lines[2].startswith("test,1,False,edit,1,,")
+    assert lines[1] == "test,1,False,baseline,,,1,0" and lines[2].startswith("test,1,False,edit,1,,")
     assert len(lines) == 1 + 8 * (1 + 3 + 39) + 2
     assert run.hash in (tmp_path / "out" / "hypothesis.yaml").read_text()
