@@ -1,5 +1,7 @@
 """What a run of a hypothesis shows: the verdict first, then the figures that it rests on."""
 
+from collections.abc import Callable, Sequence
+
 import streamlit as st
 
 from lab.hypothesis import HypothesisBody
@@ -13,7 +15,7 @@ from lab.views import Record
 from ui import evidence_words as words
 from ui.evidence_charts import against_controls, dose_curve, foretold, kl_strips, prompt_dots, share_strips
 from ui.evidence_exports import exports
-from ui.evidence_figures import doses, dots, kls, shares
+from ui.evidence_figures import Doses, Dot, doses, dots, kls, shares
 from ui.evidence_table import prompt_table, show_table
 from ui.evidence_texts import sample_texts
 from ui.session import get_service
@@ -26,8 +28,9 @@ BADGES = {  # a word, a form and a colour
 }
 
 
-def evidence(run: Record[RunBody], kept: Kept, found: Result) -> None:
-    """Of a run that may still be under way. `found`: what `lab.runs.conclude.result` makes of `kept`."""
+def evidence(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence[float] = ()) -> None:
+    """Of a run that may still be under way. `found`: what `lab.runs.conclude.result` makes of `kept` and `notebook`,
+    the p values of the notebook's other hypotheses."""
     body, name = run.head.body.body, f"hypograph-{found.hash[:8]}"
     if found.verdict is None or found.findings is None:
         st.info(f"{found.finished} of {found.total} prompts finished. Nothing is decided before the last one is.")
@@ -35,22 +38,14 @@ def evidence(run: Record[RunBody], kept: Kept, found: Result) -> None:
     else:
         _verdict(found, found.verdict)
         _threats(found.verdict)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        _controls(body, found)
-        _foretold(found.findings, found)
-        _supernodes(found)
-    with right:
-        _prompts(body, found)
-        _doses(found.findings, found)
-        _off_target(body, kept, found)
+    _in_pairs(_charts(body, kept, found))
     if found.prompts:
         st.markdown("#### Prompts")
         show_table(prompt_table(body, kept, found), found.unit, name)
     _statistics(body, found)
     if found.complete:
         sample_texts(get_service(), run.head.body, found)
-        exports(run, kept, found, name)
+        exports(run, kept, found, notebook, name)
 
 
 def _verdict(found: Result, verdict: Verdict) -> None:
@@ -81,51 +76,69 @@ def _threats(verdict: Verdict) -> None:
         st.caption("Nothing that was looked at speaks against this run.")
 
 
-def _controls(body: HypothesisBody, found: Result) -> None:
-    if found.findings is None:
-        return
-    for n, against in enumerate(found.findings.controls):
+def _in_pairs(charts: list[Callable[[], None]]) -> None:
+    """Two beside each other; on a phone they come in the same order."""
+    for first in range(0, len(charts), 2):
+        for column, draw in zip(st.columns(2, gap="medium"), charts[first : first + 2], strict=False):
+            with column:
+                draw()
+
+
+def _charts(body: HypothesisBody, kept: Kept, found: Result) -> list[Callable[[], None]]:
+    """Those that have something to show, the weightiest first."""
+    drawn, findings = dots(found), found.findings
+    charts: list[Callable[[], None]] = []
+    if findings is not None and findings.controls:
+        charts.append(lambda: _controls(body, findings, found.unit))
+    if drawn:
+        charts.append(lambda: _prompts(body, drawn, found))
+    if findings is not None and (curve := doses(found)) is not None:
+        charts.append(lambda: _doses(curve, findings, found.unit))
+    foretold_dots = [dot for dot in drawn if dot.predicted is not None]
+    if findings is not None and foretold_dots:
+        charts.append(lambda: _foretold(foretold_dots, findings, found.unit))
+    if rows := {name: values for name, values in shares(found).items() if values}:
+        charts.append(lambda: _supernodes(rows))
+    if (kl := kls(body, kept, found))["off-target prompts"]:
+        charts.append(lambda: _off_target(kl, found))
+    return charts
+
+
+def _controls(body: HypothesisBody, findings: Findings, unit: str) -> None:
+    for n, against in enumerate(findings.controls):
         st.markdown(f"#### {words.controls_heading(against)}")
-        against_controls(against, body.smallest_effect, found.unit)
-        st.caption(plain(words.controls_caption(against, body.smallest_effect, found.unit, not n)))
+        against_controls(against, body.smallest_effect, unit)
+        st.caption(plain(words.controls_caption(against, body.smallest_effect, unit, not n)))
 
 
-def _prompts(body: HypothesisBody, found: Result) -> None:
-    if drawn := dots(found):
-        st.markdown(f"#### {words.dots_heading(body)}")
-        prompt_dots(drawn, found, body.smallest_effect, measured(body))
-        st.caption(plain(words.dots_caption(drawn, found)))
+def _prompts(body: HypothesisBody, drawn: list[Dot], found: Result) -> None:
+    st.markdown(f"#### {words.dots_heading(body)}")
+    prompt_dots(drawn, found, body.smallest_effect, measured(body))
+    st.caption(plain(words.dots_caption(drawn, found)))
 
 
-def _doses(findings: Findings | None, found: Result) -> None:
-    drawn = doses(found)
-    if findings is not None and drawn is not None:
-        st.markdown(f"#### {words.DOSES}")
-        dose_curve(drawn, found.unit)
-        st.caption(plain(words.doses_caption(findings, found.unit)))
+def _doses(curve: Doses, findings: Findings, unit: str) -> None:
+    st.markdown(f"#### {words.DOSES}")
+    dose_curve(curve, unit)
+    st.caption(plain(words.doses_caption(findings, unit)))
 
 
-def _foretold(findings: Findings | None, found: Result) -> None:
-    drawn = [dot for dot in dots(found) if dot.predicted is not None]
-    if findings is not None and drawn:
-        st.markdown(f"#### {words.PREDICTED}")
-        foretold(drawn, found.unit)
-        st.caption(plain(words.predicted_caption(findings)))
+def _foretold(drawn: list[Dot], findings: Findings, unit: str) -> None:
+    st.markdown(f"#### {words.PREDICTED}")
+    foretold(drawn, unit)
+    st.caption(plain(words.predicted_caption(findings)))
 
 
-def _supernodes(found: Result) -> None:
-    if drawn := {name: values for name, values in shares(found).items() if values}:
-        st.markdown(f"#### {words.SUPERNODES}")
-        share_strips(drawn)
-        st.caption(plain(words.supernodes_caption()))
+def _supernodes(rows: dict[str, list[tuple[str, float]]]) -> None:
+    st.markdown(f"#### {words.SUPERNODES}")
+    share_strips(rows)
+    st.caption(plain(words.supernodes_caption()))
 
 
-def _off_target(body: HypothesisBody, kept: Kept, found: Result) -> None:
-    rows = kls(body, kept, found)
-    if rows["off-target prompts"]:
-        st.markdown(f"#### {words.OFF_TARGET}")
-        kl_strips(rows)
-        st.caption(plain(words.off_target_caption(found)))
+def _off_target(rows: dict[str, list[tuple[str, float]]], found: Result) -> None:
+    st.markdown(f"#### {words.OFF_TARGET}")
+    kl_strips(rows)
+    st.caption(plain(words.off_target_caption(found)))
 
 
 def _statistics(body: HypothesisBody, found: Result) -> None:
@@ -133,8 +146,10 @@ def _statistics(body: HypothesisBody, found: Result) -> None:
     if not lines:
         return
     st.markdown("#### All statistics")
-    with st.container(gap="small"):
-        for line in lines:
-            st.markdown(f"{plain(line.name)}: **{plain(line.value)}**", help=plain(line.help))
-        for name, why in missing(found):
-            st.markdown(f"{plain(name)}: not computed. {sentence(why)}")
+    half = (len(lines) + 1) // 2
+    for column, some in zip(st.columns(2, gap="medium"), (lines[:half], lines[half:]), strict=True):
+        with column.container(gap="small"):
+            for line in some:
+                st.markdown(f"{plain(line.name)}: **{plain(line.value)}**", help=plain(line.help))
+    for name, why in missing(found):
+        st.markdown(f"{plain(name)}: not computed. {sentence(why)}")

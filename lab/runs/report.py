@@ -9,8 +9,8 @@ from lab.runs.result import Result
 from lab.runs.sections import Bullets, Part, Quote, Table, sections
 
 # What is markup anywhere, and what a renderer takes for a link by itself.
-_MARKUP = re.compile(r"[\\`*_{}\[\]()#|~$!]|:(?=//)|(?<=www)\.|@")
-_AT_START = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")  # a list, a line under a heading
+_MARKUP = re.compile(r"[\\`*_{}\[\]#|~$!]|:(?=//)|(?<=www)\.|@")
+_AT_START = re.compile(r"^(\d*)(?=[-+=.)])")  # a list, a line under a heading
 
 
 def markdown(run: RunBody, started: datetime, kept: Kept, found: Result) -> str:
@@ -23,11 +23,15 @@ def markdown(run: RunBody, started: datetime, kept: Kept, found: Result) -> str:
     return "\n".join([*lines, "Made with Hypograph.", ""])
 
 
+def inner(text: str) -> str:
+    """Part of a line that Markdown shows as it is, HTML and links too; what can't be seen, by its code point."""
+    safe = _MARKUP.sub(lambda found: "\\" + found[0], visible(text.strip()).replace("&", "&amp;"))
+    return safe.replace("<", "&lt;").replace(">", "&gt;")
+
+
 def escaped(text: str) -> str:
-    """One line that Markdown shows as it is, HTML and links too; what can't be seen, by its code point."""
-    safe = _MARKUP.sub(lambda found: "\\" + found[0], visible(text).replace("&", "&amp;").replace("<", "&lt;"))
-    safe = safe.replace(">", "&gt;")
-    return _AT_START.sub(lambda at: f"{at[1] or at[3] or ''}\\{at[2] or at[4]}", safe)
+    """The same for a whole line."""
+    return _AT_START.sub(r"\1\\", inner(text))
 
 
 def visible(text: str) -> str:
@@ -40,20 +44,17 @@ def _part(part: Part) -> list[str]:
     if isinstance(part, str):
         return [escaped(part)]
     if isinstance(part, Quote):
-        return ["> " + escaped(line) + "\\" * (n < part.text.count("\n")) for n, line in enumerate(_lines(part.text))]
+        lines = part.text.replace("\r\n", "\n").split("\n")
+        return [f"> {escaped(line)}  " if line.strip() else ">" for line in lines]  # two spaces: the line ends here
     if isinstance(part, Bullets):
         return [f"- {escaped(line)}" for line in part.lines]
     return _table(part)
 
 
-def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").split("\n")
-
-
 def _table(table: Table) -> list[str]:
     rest = "---:" if table.numbers else "---"
     rules = ["---", *[rest] * (len(table.columns) - 1)]
-    rows = [[escaped(cell) for cell in row] for row in (table.columns, *table.rows)]
+    rows = [[inner(cell) for cell in row] for row in (table.columns, *table.rows)]
     return [_row(rows[0]), _row(rules), *map(_row, rows[1:])]
 
 
