@@ -132,7 +132,7 @@ def _foretold(drawn: list[Dot], findings: Findings, unit: str) -> None:
 def _supernodes(rows: dict[str, list[tuple[str, float]]]) -> None:
     st.markdown(f"#### {words.SUPERNODES}")
     share_strips(rows)
-    st.caption(plain(words.supernodes_caption()))
+    st.caption(plain(words.supernodes_caption(rows)))
 
 
 def _off_target(rows: dict[str, list[tuple[str, float]]], found: Result) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from lab.runs.result import Against, Result
 from lab.runs.words import CONTROLS
 from lab.statistics.threats import HIGHEST_KL
-from ui.evidence_figures import Doses, Dot, bars, reach
+from ui.evidence_figures import Doses, Dot, bars, reach, share_reach
 from ui.evidence_words import KL, SHARE
 from ui.palette import palette
 
@@ -22,6 +22,7 @@ def against_controls(against: Against, smallest: float, unit: str) -> None:
     colour = colours.positive if against.effect > 0 else colours.negative
     drawn = pd.DataFrame(bars(against))
     drawn["bottom"] = 0
+    room = alt.Scale(domain=[0, 1.25 * drawn["sets"].max()], nice=False)  # above the bars, for the word
     domain = reach([*against.means, against.effect, -smallest, smallest])
     x = alt.X("left:Q", title=f"mean effect over units, {unit}", scale=alt.Scale(domain=domain, nice=False))
     band = alt.Chart(pd.DataFrame({"left": [-smallest], "right": [smallest]}))
@@ -30,11 +31,11 @@ def against_controls(against: Against, smallest: float, unit: str) -> None:
     on_left = against.effect > sum(domain) / 2
     chart = (
         band.mark_rect(color=GREY, opacity=0.22).encode(x=x, x2="right:Q")
-        + _rule(0.0, colours.text, width=1)
+        + _rule(0.0, GREY)
         + steps.encode(
             x=x,
             x2="right:Q",
-            y=alt.Y("sets:Q", title="control sets", axis=alt.Axis(tickMinStep=1, tickCount=4)),
+            y=alt.Y("sets:Q", title="control sets", scale=room, axis=alt.Axis(tickMinStep=1, tickCount=4)),
             y2="bottom:Q",
             tooltip=[
                 alt.Tooltip("left:Q", format=EFFECT, title="from"),
@@ -78,7 +79,7 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
     ]
     sign = alt.condition("datum.effect > 0", alt.value(colours.positive), alt.value(colours.negative))
     chart = (
-        _rule(0.0, colours.text, width=1)
+        _rule(0.0, colours.text)
         + _rule(-smallest, colours.text, dash=True)
         + _rule(smallest, colours.text, dash=True)
         + dots.mark_rule(color=GREY).encode(x=x, x2="controls:Q", y=y)
@@ -114,7 +115,7 @@ def dose_curve(found: Doses, unit: str) -> None:
     thick = alt.Chart(mean).encode(x=x, y=y, tooltip=tooltip)
     chart = (
         alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=colours.text).encode(y="effect:Q")
-        + _rule(0.0, colours.text, name="dose", width=1)
+        + _rule(0.0, colours.text, name="dose")
         + thin.mark_line(color=GREY, strokeWidth=1, opacity=0.7)
         + thick.mark_line(color=colours.positive, strokeWidth=3)
         + thick.mark_point(color=colours.positive, filled=True, opacity=1, size=70)
@@ -140,7 +141,9 @@ def foretold(drawn: list[Dot], unit: str) -> None:
 
 
 def share_strips(rows: dict[str, list[tuple[str, float]]]) -> None:
-    _strips(rows, alt.X("value:Q", title=SHARE), 100)
+    edges = share_reach(rows)
+    x = alt.X("value:Q", title=SHARE, scale=alt.Scale(domain=edges, nice=False, clamp=True))
+    _strips(rows, x, 100)
 
 
 def kl_strips(rows: dict[str, list[tuple[str, float]]]) -> None:
@@ -159,6 +162,6 @@ def _strips(rows: dict[str, list[tuple[str, float]]], x: alt.X, mark: float) -> 
     st.altair_chart(chart, height=70 + 30 * len(rows), alt=f"{len(table)} values in {len(rows)} rows")
 
 
-def _rule(at: float, colour: str, name: str = "effect", width: float = 1, dash: bool = False) -> alt.Chart:
+def _rule(at: float, colour: str, name: str = "effect", dash: bool = False) -> alt.Chart:
     rule = alt.Chart(pd.DataFrame({name: [at]})).encode(x=f"{name}:Q")
-    return rule.mark_rule(color=colour, strokeWidth=width, strokeDash=[5, 4] if dash else [1, 0])
+    return rule.mark_rule(color=colour, strokeDash=[5, 4] if dash else [1, 0])

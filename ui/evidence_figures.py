@@ -11,6 +11,7 @@ from lab.runs.result import Against, PromptLine, Result
 from lab.statistics import Interval
 
 LONGEST = 30  # characters of a prompt beside its dot
+MOST_SHARE = 300.0  # %
 NARROWEST = 60  # bars would fill a chart's width
 
 
@@ -92,6 +93,12 @@ def shares(found: Result) -> dict[str, list[tuple[str, float]]]:
         ]
         for n, name in enumerate(found.watched)
     }
+
+
+def share_reach(rows: dict[str, list[tuple[str, float]]]) -> tuple[float, float]:
+    """An axis in %; of a supernode that hardly acts without the edit the share is huge, and says little."""
+    values = [min(max(value, -MOST_SHARE), MOST_SHARE) for pairs in rows.values() for _, value in pairs]
+    return reach([100.0, *values])
 
 
 def kls(body: HypothesisBody, kept: Kept, found: Result) -> dict[str, list[tuple[str, float]]]:

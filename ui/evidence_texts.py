@@ -8,6 +8,7 @@ from lab.runs.plan import make_plan
 from lab.runs.result import Result
 from service import Service
 from tracer import ReplacementModel, Sampling, TracerError
+from ui.loaded_model import loaded_model
 from ui.sidebar import plain, sentence
 from ui.steer_text import MOST, generate, show_texts
 
@@ -18,9 +19,10 @@ TOKENS = 20
 @st.fragment
 def sample_texts(service: Service, run: RunBody, found: Result) -> None:
     st.markdown("#### What it says then")
-    model = service.model
+    if (model := loaded_model(service)) is None:
+        return
     made = run.made_with
-    if model is None or (made.model_fingerprint, made.basis_fingerprint) != (
+    if (made.model_fingerprint, made.basis_fingerprint) != (
         model.model_fingerprint,
         model.basis_fingerprint,
     ):

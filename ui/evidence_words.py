@@ -3,7 +3,7 @@
 from lab.hypothesis import HypothesisBody
 from lab.runs.result import Against, Findings, Result
 from lab.runs.words import CONTROLS, interval_words, measured, number
-from ui.evidence_figures import Dot
+from ui.evidence_figures import MOST_SHARE, Dot
 
 DOSES = "More of the edit, more of the effect?"
 PREDICTED = "Foretold by the graphs, and measured"
@@ -63,8 +63,13 @@ def predicted_caption(findings: Findings) -> str:
     return f"{said} {'; '.join([*told, f'same sign on {agreement.signs.k} of {agreement.signs.n}'])}."
 
 
-def supernodes_caption() -> str:
-    return "A tick a prompt: Σ activations of the supernode. None of its features is set. Dashed: unchanged."
+def supernodes_caption(rows: dict[str, list[tuple[str, float]]]) -> str:
+    said = "A tick a prompt: Σ activations of the supernode, none of whose features is set. Dashed: unchanged."
+    beyond = sum(abs(value) > MOST_SHARE for pairs in rows.values() for _, value in pairs)
+    if not beyond:
+        return said
+    ticks = "1 lies" if beyond == 1 else f"{beyond} lie"
+    return f"{said} {ticks} beyond ±{MOST_SHARE:g} %, at the edge: there it hardly acts without the edit."
 
 
 def off_target_caption(found: Result) -> str:

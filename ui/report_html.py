@@ -17,7 +17,7 @@ from ui.stand_alone import document, paragraph, wide_table
 MORE = """
 blockquote { margin: .5rem 0; padding: .2rem .8rem; border-left: 3px solid var(--line); white-space: pre-wrap; }
 .verdict { font-weight: 650; border: 1px solid var(--line); border-radius: 4px; padding: .8rem; }
-table.words th, table.words td { text-align: left; } td { min-width: 4.5rem; }
+.texts-2 :nth-child(2), .texts-3 * { text-align: left; } td { min-width: 4.5rem; }
 """
 
 
@@ -47,7 +47,7 @@ def _part(part: Part) -> str:
     if isinstance(part, Bullets):
         return f"<ul>{''.join(f'<li>{escape(visible(line))}</li>' for line in part.lines)}</ul>"
     rows = [[visible(cell) for cell in row] for row in part.rows]
-    return wide_table(part.columns, rows, "" if part.numbers else "words")
+    return wide_table(part.columns, rows, f"texts-{part.texts}")
 
 
 def _charts(run: RunBody, kept: Kept, found: Result) -> dict[str, list[str]]:
@@ -59,7 +59,7 @@ def _charts(run: RunBody, kept: Kept, found: Result) -> dict[str, list[str]]:
         chart = dots_svg(drawn, found, smallest, measured(body))
         charts["prompts"] = [_figure(chart, words.dots_caption(drawn, found))]
     if rows := {name: values for name, values in shares(found).items() if values}:
-        charts["supernodes"] = [_figure(shares_svg(rows, words.SHARE), words.supernodes_caption())]
+        charts["supernodes"] = [_figure(shares_svg(rows, words.SHARE), words.supernodes_caption(rows))]
     if (kl := kls(body, kept, found))["off-target prompts"]:
         charts["off_target"] = [_figure(kl_svg(kl, words.KL), words.off_target_caption(found))]
     if findings is None:

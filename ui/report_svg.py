@@ -7,12 +7,12 @@ from html import escape
 
 from lab.runs.result import Against, Result
 from lab.statistics.threats import HIGHEST_KL
-from ui.evidence_figures import Doses, Dot, bars, reach
+from ui.evidence_figures import Doses, Dot, bars, reach, share_reach
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 440, 46, 12, 12, 36
-ROW = 16
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 400, 46, 12, 12, 36
+ROW, STRIP_LEFT = 16, 130
 STYLE = """
-figure { margin: 1rem 0; max-width: 620px; } figcaption { color: var(--faint); font-size: .87rem; }
+figure { margin: 1rem 0; max-width: 560px; } figcaption { color: var(--faint); font-size: .87rem; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; fill: var(--text); }
 .axis { stroke: var(--faint); } .zero { stroke: var(--text); } .dash { stroke: var(--text); stroke-dasharray: 5 4; }
 .band { fill: var(--grey); opacity: .22; } .bars { fill: var(--grey); stroke: var(--ground); stroke-width: .5; }
@@ -21,7 +21,8 @@ svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-
 .whole { stroke: var(--text); stroke-width: 3; }
 .mean { fill: var(--text); } .up { fill: var(--positive); } .down { fill: var(--negative); }
 .edit-up { stroke: var(--positive); stroke-width: 3; } .edit-down { stroke: var(--negative); stroke-width: 3; }
-.tick { stroke: var(--positive); stroke-width: 2; } svg .bold { font-weight: 650; }
+.tick { stroke: var(--positive); stroke-width: 2; } svg .bold {
+  font-weight: 650; paint-order: stroke; stroke: var(--ground); stroke-width: 3; }
 """
 
 
@@ -51,13 +52,13 @@ def controls_svg(against: Against, smallest: float, unit: str) -> str:
     height = 190
     x = _across(reach([*against.means, against.effect, -smallest, smallest]))
     drawn = bars(against)
-    y = Scale(0, max(bar.sets for bar in drawn), height - BOTTOM, TOP + 14)
+    y = Scale(0, max(bar.sets for bar in drawn), height - BOTTOM, TOP + 16)
     at = x(against.effect)
     side = "end" if at > WIDTH / 2 else "start"
     sign = "up" if against.effect > 0 else "down"
     parts = [
         _box(x(-smallest), TOP, x(smallest), height - BOTTOM, "band"),
-        _upright(x(0), "zero", height),
+        _upright(x(0), "axis", height),
         *(_box(x(bar.left), y(bar.sets), x(bar.right), y(0), "bars") for bar in drawn),
         _upright(at, f"edit-{sign}", height),
         _text(at + (-6 if side == "end" else 6), TOP + 9, "the edit", side, "bold"),
@@ -70,7 +71,7 @@ def controls_svg(against: Against, smallest: float, unit: str) -> str:
 def dots_svg(drawn: Sequence[Dot], found: Result, smallest: float, what: str) -> str:
     interval = None if found.findings is None else found.findings.interval
     rows = len(drawn) + (interval is not None)
-    height, left = TOP + BOTTOM + ROW * rows, 170
+    height, left = TOP + BOTTOM + ROW * rows, 150
     values = [dot.effect for dot in drawn] + [dot.controls for dot in drawn if dot.controls is not None]
     x = _across(reach([*values, -smallest, smallest], interval), left)
     parts = [_upright(x(value), kind, height) for value, kind in ((0, "zero"), (-smallest, "dash"), (smallest, "dash"))]
@@ -79,7 +80,7 @@ def dots_svg(drawn: Sequence[Dot], found: Result, smallest: float, what: str) ->
         parts += [
             _line(x(interval.low), middle, x(interval.high), middle, "whole"),
             _diamond(x(interval.estimate), middle),
-            _text(left - 6, middle + 4, f"mean {what}", "end", "bold", most=26),
+            _text(left - 6, middle + 4, f"mean {what}", "end", "bold", most=24),
         ]
         middle += ROW
     for dot in drawn:
@@ -88,7 +89,7 @@ def dots_svg(drawn: Sequence[Dot], found: Result, smallest: float, what: str) ->
             parts.append(_circle(x(dot.controls), middle, 3.5, "control"))
         told = f"{dot.text}: {dot.effect:+.3f} {found.unit}"
         parts.append(_circle(x(dot.effect), middle, 4, "up" if dot.effect > 0 else "down", told))
-        parts.append(_text(left - 6, middle + 4, dot.label, "end", most=26))
+        parts.append(_text(left - 6, middle + 4, dot.label, "end", most=24))
         middle += ROW
     parts += _below(x, f"{what}, {found.unit}", height)
     return _svg(height, f"{what} of {len(drawn)} prompts, {found.unit}", parts)
@@ -121,23 +122,25 @@ def predicted_svg(drawn: Sequence[Dot], unit: str) -> str:
 
 
 def shares_svg(rows: dict[str, list[tuple[str, float]]], title: str) -> str:
-    return _strips(rows, title, 100, float)
+    edges = share_reach(rows)
+    return _strips(rows, title, 100, Scale(*edges, STRIP_LEFT, WIDTH - RIGHT))
 
 
 def kl_svg(rows: dict[str, list[tuple[str, float]]], title: str) -> str:
-    return _strips(rows, f"{title} (√ scale)", HIGHEST_KL, lambda value: math.sqrt(max(value, 0.0)))
+    high = 1.05 * max(HIGHEST_KL, *(value for pairs in rows.values() for _, value in pairs))
+    x = Scale(0.0, high, STRIP_LEFT, WIDTH - RIGHT, lambda value: math.sqrt(max(value, 0.0)))
+    return _strips(rows, f"{title} (√ scale)", HIGHEST_KL, x)
 
 
-def _strips(rows: dict[str, list[tuple[str, float]]], title: str, mark: float, bend: Callable[[float], float]) -> str:
-    height, left = TOP + BOTTOM + 26 * len(rows), 130
-    values = [value for pairs in rows.values() for _, value in pairs]
-    low, high = min(0.0, *values), max(mark, *values)
-    x = Scale(low, high + 0.05 * (high - low), left, WIDTH - RIGHT, bend)
+def _strips(rows: dict[str, list[tuple[str, float]]], title: str, mark: float, x: Scale) -> str:
+    height = TOP + BOTTOM + 26 * len(rows)
     parts = [_upright(x(mark), "dash", height)]
     for n, (name, pairs) in enumerate(rows.items()):
         middle = TOP + 26 * n + 13
-        parts += [_line(x(value), middle - 8, x(value), middle + 8, "tick", text) for text, value in pairs]
-        parts.append(_text(left - 6, middle + 4, name, "end", most=20))
+        for text, value in pairs:
+            at = min(max(x(value), x.start), x.end)
+            parts.append(_line(at, middle - 8, at, middle + 8, "tick", f"{text}: {value:.3g}"))
+        parts.append(_text(STRIP_LEFT - 6, middle + 4, name, "end", most=20))
     return _svg(height, title, [*parts, *_below(x, title, height)])
 
 

@@ -52,8 +52,7 @@ def _part(part: Part) -> list[str]:
 
 
 def _table(table: Table) -> list[str]:
-    rest = "---:" if table.numbers else "---"
-    rules = ["---", *[rest] * (len(table.columns) - 1)]
+    rules = ["---"] * table.texts + ["---:"] * (len(table.columns) - table.texts)
     rows = [[inner(cell) for cell in row] for row in (table.columns, *table.rows)]
     return [_row(rows[0]), _row(rules), *map(_row, rows[1:])]
 

@@ -35,11 +35,11 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """Of texts; those of the first column to the left, and all others to the right where they are `numbers`."""
+    """The first `texts` columns are words, and stand to the left; the others are figures."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
-    numbers: bool = True
+    texts: int = 1
 
 
 Part = str | Quote | Bullets | Table
@@ -143,7 +143,7 @@ def _prompts(body: HypothesisBody, kept: Kept, found: Result) -> Iterator[Part]:
             left_out.append(f"{line.number}. {line.text}: left out, {out}")
     unit = found.unit
     columns = ("prompt", "unit", f"without, {unit}", f"effect, {unit}", f"controls' mean, {unit}", "KL, nats")
-    yield Table(columns, rows)
+    yield Table(columns, rows, texts=2)
     yield f"The metric is the {METRICS[body.metric]}. Effect: with the edit less without. KL: of the next token."
     if left_out:
         yield Bullets(left_out)
@@ -200,7 +200,7 @@ def _off_target(body: HypothesisBody, kept: Kept) -> Parts:
 def _statistics(body: HypothesisBody, found: Result) -> Parts:
     rows = [(line.name, line.value, line.help) for line in statistics(body, found)]
     rows += [(name, NOTHING, f"Not computed: {why}.") for name, why in missing(found)]
-    return [Table(("statistic", "value", "what it is"), rows, numbers=False)] if rows else []
+    return [Table(("statistic", "value", "what it is"), rows, texts=3)] if rows else []
 
 
 def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
@@ -230,7 +230,7 @@ def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
         ]
     )
     rows = [(s.name, f"L{node.layer} · {node.feature}", str(node.at)) for s in body.supernodes() for node in s.nodes]
-    yield Table(("supernode", "feature", "at"), rows, numbers=False)
+    yield Table(("supernode", "feature", "at"), rows, texts=3)
 
 
 def _made(run: RunBody, started: datetime) -> Parts:
@@ -244,7 +244,7 @@ def _made(run: RunBody, started: datetime) -> Parts:
         ("machine", run.machine),
         *sorted(made.versions.items()),
     ]
-    return [Table(("what", "which"), rows, numbers=False)]
+    return [Table(("what", "which"), rows, texts=2)]
 
 
 def amounts(body: HypothesisBody, dose: int) -> str:
