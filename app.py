@@ -6,7 +6,7 @@ import streamlit as st
 
 import ui.layers  # noqa: F401
 from ui.demo_bar import demo_bar
-from ui.late_requests import drop_late_requests
+from ui.fragments import mind_fragments
 from ui.session import APP, get_service
 from ui.sidebar import sidebar
 
@@ -18,14 +18,14 @@ STYLE = """<style>
 [data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}
 .st-key-card[data-waiting] > :not(:first-child) {opacity: 0.45}
 [data-testid="stMainBlockContainer"] {padding-left: clamp(1rem, 2.5vw, 3rem); padding-right: clamp(1rem, 2.5vw, 3rem)}
-@media (max-width: 1150px) {.st-key-steer > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {min-width: 100%}}
+@media (max-width: 1150px) {.st-key-steer > * > [data-testid="stHorizontalBlock"] > * {min-width: 100%}}
 </style>"""
 
 # a local icon: those of the pages would be fetched from a font server
 st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent / "ui" / "icon.svg"), layout="wide")
 st.html(STYLE)
 st.session_state[APP] = True
-drop_late_requests()
+mind_fragments()
 page = st.navigation(
     [
         st.Page("pages/trace.py", title="Trace", icon=":material/timeline:", default=True),
