@@ -156,4 +156,4 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
         st.caption("Opens this run for whoever uses this server.")
         st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)
     if st.session_state.pop("steer_saved", None):
-        st.success("Saved. Its link opens it again.")
+        st.toast("Saved. Its link opens it again.", icon=":material/check_circle:")

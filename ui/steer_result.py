@@ -212,9 +212,10 @@ def _values(model: ReplacementModel, steered: Steered) -> None:
             "token": [f"{token[e.position]} ({e.position})" for e in steered.edits],
             "before": [e.before for e in steered.edits],
             "set to": [e.value for e in steered.edits],
-            "writes": ["" if e.writes else "nothing in the range held" for e in steered.edits],
         }
     )
+    if not all(e.writes for e in steered.edits):
+        table["writes"] = ["" if e.writes else "nothing in the range held" for e in steered.edits]
     number = st.column_config.NumberColumn(format="%.4f")
     st.dataframe(table, hide_index=True, alt="the edits", column_config={"before": number, "set to": number})
 

@@ -100,7 +100,7 @@ def _hears(wanted: Steering, at: int, key: str, obey: Callable[[Any], object], *
 
 def _fields(service: Service, model: ReplacementModel, wanted: Steering, at: int, tag: str) -> None:
     row = wanted.rows[at]
-    unit, amount, where = st.columns([6, 7, 6], vertical_alignment="bottom")
+    unit, amount, where = st.columns(3, vertical_alignment="bottom")
     unit.selectbox(
         "Unit",
         list(UNITS),

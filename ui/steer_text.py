@@ -91,7 +91,7 @@ def _show(model: ReplacementModel, last: Generated | None, asked: str) -> None:
 def _columns(model: ReplacementModel, found: Sequence[Token], prompt: Sequence[int]) -> None:
     for condition, column in enumerate(st.columns(2)):
         ids = [token.id for token in found if token.condition == condition]
-        with column.container(border=True):
+        with column.container(border=True, height="stretch"):
             st.markdown(f"**{NAMES[condition]}**")
             if not found:
                 st.caption("Press Generate.")
