@@ -1,5 +1,6 @@
 """The Steer page: what is steered on the left, what it does on the right. One fragment: a slider reruns this alone."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -114,9 +115,9 @@ def _anew() -> None:
 def _nothing(wanted: Steering, refused: str | None) -> None:
     if refused is not None:
         st.error(refused)
-    elif not wanted.tokens:
+    elif not wanted.prompt:
         st.info("Type a prompt to steer.")
-    else:
+    elif wanted.tokens:  # else the field says why it has none
         st.info("No row is on: what is on the right of the switch is steered.")
 
 
@@ -132,15 +133,13 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     }
 
     def keep() -> None:
-        wanted.follow = follow
         figures["controls"] = float(len(controlled(st.session_state.get("steer_controls", (None, None))[1]).delta))
         try:
-            record = get_lab().create(
-                me(), About(graph=wanted.graph), wanted.body(model, name or "Steering run", figures)
-            )
+            body = replace(wanted, follow=follow).body(model, name or "Steering run", figures)
+            record = get_lab().create(me(), About(graph=wanted.graph), body)
         except (LabError, ValidationError) as problem:
             said = first_fault(problem) if isinstance(problem, ValidationError) else str(problem)
-            st.session_state["steer_problem"] = said
+            st.session_state["steer_unsaved"] = said
             return
         wanted.record = st.query_params["run"] = record.id
         st.session_state["steer_saved"] = record.id
@@ -155,5 +154,8 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     with link.popover("Link", width="stretch", disabled=wanted.record is None):
         st.caption("Opens this run for whoever uses this server.")
         st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)
+    with st.container():
+        if unsaved := st.session_state.pop("steer_unsaved", None):
+            st.error(f"Not saved: {plain(unsaved)}.")
     if st.session_state.pop("steer_saved", None):
         st.toast("Saved. Its link opens it again.", icon=":material/check_circle:")

@@ -80,7 +80,7 @@ def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> Non
         st.rerun(scope="fragment")
     before, after = steered.baseline_probabilities[outcome.follow], steered.probabilities[outcome.follow]
     first, last = steered.ranks(outcome.follow)
-    columns = st.columns(4)
+    row = st.container(horizontal=True, gap="medium")
     delta = float(steered.delta[outcome.follow])
     shown = (
         ("Probability", f"{float(after):.1%}", f"It was {float(before):.1%} without edits."),
@@ -88,8 +88,8 @@ def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> Non
         ("Δ logit", f"{delta:+.2f}", "Change of the logit less the mean logit, before any softcap, in nats."),
         ("KL", f"{steered.kl:.3f}", "Of the next token's distribution, from without edits to with them, in nats."),
     )
-    for column, (name, value, help_) in zip(columns, shown, strict=True):
-        column.metric(name, value, help=help_)
+    for name, value, help_ in shown:
+        row.metric(name, value, help=help_, width="content")
 
 
 def _probabilities(model: ReplacementModel, steered: Steered) -> None:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from lab import About, CircuitBody, LabelBody
 from service import Service, TraceRequest
 from tests.helpers import PROMPT
+from tests.lab.troubled import troubled
 from tests.pages.conftest import open_page, ready, sound, texts, until
 from tracer import Donor, Edit
 from ui.session import get_lab, me
@@ -114,19 +115,37 @@ def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
     app, service, key, _ids = steered_page()
     next(s for s in app.slider if s.label == "× own").set_value(0.5).run()
     kl = metric(app, "KL")
+    controlled(app)
+    controls = app.session_state["steer_controls"]
     app.text_input(key=f"steer_title_{app.session_state['steering'].id}").set_value("Half <script>").run()
     app.button(key="steer_save").click().run()
     sound(app)
+    assert app.session_state["steer_controls"] is controls, "not run again"
     (record,) = get_lab().find("steering", me())
     body = record.head.body
     assert body.title == "Half <script>" and record.about.graph == key
     assert (body.protocol, body.rows[0].amount, body.controls.n) == ("clamp", 0.5, 20)
+    assert body.figures["controls"] == 20 and body.follow is not None
     assert body.figures["kl"] == pytest.approx(float(kl), abs=1e-3)
     other = open_page("pages/steer.py", run=record.id)
     assert metric(other, "KL") == kl
     missing = open_page("pages/steer.py", run="nothing")
     assert "can't be opened" in texts(missing)
     assert service.model is not None
+
+
+def test_a_run_that_cant_be_saved_says_so_and_nothing_is_lost() -> None:
+    app, _service, _key, _ids = steered_page()
+    next(s for s in app.slider if s.label == "× own").set_value(0.5).run()
+    kl = metric(app, "KL")
+    with troubled(get_lab(), "query_only=ON", "query_only=OFF"):
+        app.button(key="steer_save").click().run()
+        assert "Not saved: the record can't be read or written now" in texts(sound(app))
+    assert metric(app, "KL") == kl and not get_lab().find("steering", me())
+    app.button(key="steer_save").click().run()
+    assert "Not saved" not in texts(sound(app))
+    (record,) = get_lab().find("steering", me())
+    assert record.head.body.rows[0].amount == 0.5
 
 
 def test_text_under_edits_beside_the_text_without() -> None:
