@@ -65,9 +65,13 @@ def buttons(service: Service, model: ReplacementModel, graph: Graph | None, want
         width="stretch",
     )
     back.button(
-        "Undo", key="steer_undo", help="Bring back the row that was taken out last", disabled=not wanted.removed,
-        on_click=wanted.bring_back, width="stretch",
-    )  # fmt: skip
+        "Undo",
+        key="steer_undo",
+        help="Take the last change of the rows back",
+        disabled=not wanted.former,
+        on_click=wanted.undo,
+        width="stretch",
+    )
     with add.popover("Add a feature", icon=":material/add:", width="stretch"):
         add_feature(service, model, graph, wanted)
     if problem := st.session_state.pop("steer_problem", None):

@@ -123,7 +123,7 @@ def _nothing(wanted: Steering, refused: str | None) -> None:
 
 def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     title, save, link = st.columns([5, 2, 2], vertical_alignment="bottom")
-    name = title.text_input("Title of the run", key=f"steer_title_{wanted.id}", max_chars=300)
+    name = title.text_input("Title of the run", key=f"steer_title_{wanted.id}", max_chars=300, persist_state="session")
     steered, follow = outcome.steered, outcome.follow
     figures = {
         "probability_before": float(steered.baseline_probabilities[follow]),

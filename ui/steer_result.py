@@ -222,7 +222,10 @@ def _values(model: ReplacementModel, steered: Steered) -> None:
 
 def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     """Runs only when asked for."""
-    if not st.toggle("Dose–response", key="steer_dose", help="All rows at −2 to 2 × their activation."):
+    shown = st.toggle(
+        "Dose–response", key="steer_dose", help="All rows at −2 to 2 × their activation.", persist_state="session"
+    )
+    if not shown:
         return
     try:
         runs = dose(model, wanted, outcome)
@@ -246,6 +249,7 @@ def prompt_only(service: Service, model: ReplacementModel, outcome: Outcome) -> 
     text = st.text_input(
         "Against another prompt",
         key="steer_prompt_only",
+        persist_state="session",
         placeholder="an instruction or another wording, without edits",
         help="What words alone do to the followed token: the baseline that steering should beat.",
         autocomplete="off",

@@ -3,7 +3,6 @@
 import re
 import threading
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 from lab import About, CircuitBody, LabelBody
 from service import Service, TraceRequest
 from tests.helpers import PROMPT
-from tests.lab.troubled import troubled
 from tests.pages.conftest import open_page, ready, sound, texts, until
 from tracer import Donor, Edit
 from ui.session import get_lab, me
@@ -93,24 +91,6 @@ def test_a_circuit_is_steered_and_the_figures_are_those_of_the_engine() -> None:
     assert metric(app, "KL") == f"{steered.kl:.3f}"
 
 
-def test_rows_can_be_switched_taken_out_and_brought_back() -> None:
-    app, service, _, ids = steered_page()
-    second = next(t for t in app.toggle if t.key.startswith("steer_on_") and t.key.endswith("_1"))
-    second.set_value(True).run()
-    both = service.model.steer(PROMPT, edits(ids, -1.0))
-    assert metric(app, "KL") == f"{both.kl:.3f}"
-    next(b for b in app.button if b.label == "✕").click().run()
-    one = service.model.steer(PROMPT, edits(ids[2:], -1.0))
-    assert metric(sound(app), "KL") == f"{one.kl:.3f}"
-    app.button(key="steer_undo").click().run()
-    assert metric(sound(app), "KL") == f"{both.kl:.3f}"
-    for toggle in [t.key for t in app.toggle if t.key.startswith("steer_on_")]:
-        app.toggle(key=toggle).set_value(False).run()
-    assert "No row is on" in texts(sound(app))
-    app.button(key="steer_reset").click().run()
-    assert metric(sound(app), "KL") == f"{both.kl:.3f}"
-
-
 def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
     app, service, key, _ids = steered_page()
     next(s for s in app.slider if s.label == "× own").set_value(0.5).run()
@@ -132,20 +112,6 @@ def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
     missing = open_page("pages/steer.py", run="nothing")
     assert "can't be opened" in texts(missing)
     assert service.model is not None
-
-
-def test_a_run_that_cant_be_saved_says_so_and_nothing_is_lost() -> None:
-    app, _service, _key, _ids = steered_page()
-    next(s for s in app.slider if s.label == "× own").set_value(0.5).run()
-    kl = metric(app, "KL")
-    with troubled(get_lab(), "query_only=ON", "query_only=OFF"):
-        app.button(key="steer_save").click().run()
-        assert "Not saved: the record can't be read or written now" in texts(sound(app))
-    assert metric(app, "KL") == kl and not get_lab().find("steering", me())
-    app.button(key="steer_save").click().run()
-    assert "Not saved" not in texts(sound(app))
-    (record,) = get_lab().find("steering", me())
-    assert record.head.body.rows[0].amount == 0.5
 
 
 def test_text_under_edits_beside_the_text_without() -> None:
@@ -236,28 +202,6 @@ def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
     where("own")
     steered = service.model.steer(PROMPT, places)
     assert metric(app, "KL") == f"{steered.kl:.3f}"
-
-
-def test_a_field_that_is_gone_is_not_heard_any_more() -> None:
-    """A browser may send its value once more, with the refresh of another part of the page."""
-    app, service, _, ids = steered_page()
-
-    def late(gone: Any) -> None:
-        states = app._tree.get_widget_states()
-        states.widgets.append(gone)
-        sound(app._run(states))
-
-    slider = next(s for s in app.slider if s.label == "× own")._widget_state
-    next(s for s in app.selectbox if s.label == "Unit").set_value("value").run()
-    late(slider)
-    out = service.model.steer(PROMPT, [replace(e, factor=None, value=0.0) for e in edits(ids[:2], 1.0)])
-    assert metric(app, "KL") == f"{out.kl:.3f}"
-    amount = next(n for n in app.number_input if n.label == "value")._widget_state
-    next(t for t in app.toggle if t.key.endswith("_1")).set_value(True).run()
-    next(b for b in app.button if b.label == "✕").click().run()
-    late(amount)
-    assert [row.amount for row in app.session_state["steering"].rows] == [-1.0]
-    assert metric(app, "KL") == f"{service.model.steer(PROMPT, edits(ids[2:], -1.0)).kl:.3f}"
 
 
 def test_activations_of_another_prompt_are_taken_where_the_person_says() -> None:
