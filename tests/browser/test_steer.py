@@ -23,15 +23,14 @@ def metric(page: Page, name: str) -> Locator:
 
 def add_feature(page: Page, layer: int, feature: int) -> None:
     idle(page)
-    main(page).get_by_role("button", name="Add a feature").click()
-    body = page.get_by_test_id("stPopoverBody")
+    body = main(page).get_by_test_id("stExpander").filter(has_text="Add a feature")
+    body.locator("summary").click()
     for name, number in (("Layer", layer), ("Feature", feature)):
         field = body.get_by_role("spinbutton", name=name, exact=True)
         field.fill(str(number))
         field.press("Enter")
         idle(page)
     body.get_by_role("button", name="Add", exact=True).click()
-    page.keyboard.press("Escape")
 
 
 def test_the_page_fits_its_window(visit: Visit, tmp_path: Path, axe: str) -> None:

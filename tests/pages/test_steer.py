@@ -165,6 +165,9 @@ def test_a_feature_is_added_by_its_numbers() -> None:
     last = len(service.model.token_ids(PROMPT)) - 1
     steered = service.model.steer(PROMPT, [Edit(1, last, 7, factor=-1)])
     assert metric(app, "KL") == f"{steered.kl:.3f}"
+    app.button(key="steer_add").click().run()
+    assert f"L1 · 7 @ {last} is in the row L1 · 7 @ {last} already" in texts(sound(app))
+    assert metric(app, "KL") == f"{steered.kl:.3f}" and len(app.session_state["steering"].rows) == 1
 
 
 def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
