@@ -18,7 +18,9 @@ STYLE = """<style>
 [data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}
 .st-key-card[data-waiting] > :not(:first-child) {opacity: 0.45}
 [data-testid="stMainBlockContainer"] {padding-left: clamp(1rem, 2.5vw, 3rem); padding-right: clamp(1rem, 2.5vw, 3rem)}
-@media (max-width: 1150px) {.st-key-steer > * > [data-testid="stHorizontalBlock"] > * {min-width: 100%}}
+@media (max-width: 1150px) {
+  .st-key-steer > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {min-width: 100%}
+}
 </style>"""
 
 # a local icon: those of the pages would be fetched from a font server

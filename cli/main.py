@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cache import CacheError
-from cli import dashboards, export, import_, models, replicate, steer, trace
+from cli import dashboards, export, import_, models, replicate, steer, trace, verify
+from lab import LabDatabaseError, LabError
 from service import SettingsError
 from tracer import TracerError
 
@@ -17,14 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug: dict[str, Any] = {"action": "store_true", "help": "show the traceback of an error"}
     parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (models, trace, steer, dashboards, export, import_, replicate):
+    for module in (models, trace, steer, dashboards, export, import_, replicate, verify):
         command = module.add_parser(commands)
         command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # before the command or after it
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
-    except (TracerError, CacheError, SettingsError) as problem:
+    except (TracerError, CacheError, LabError, LabDatabaseError, SettingsError) as problem:
         if arguments.debug:
             raise
         print(f"tracer: {problem}", file=sys.stderr)

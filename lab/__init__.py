@@ -1,19 +1,30 @@
-"""The team's record in SQL: people, labels, circuits; append-only revisions, who wrote them and when.
+"""The team's record in SQL: people, labels, circuits, hypotheses; append-only revisions, who wrote them and when.
 
 Work that people did: never evicted, never overwritten silently. Knows no user interface and no cache.
 """
 
+from lab.alignment import misfits
 from lab.bodies import CircuitBody, ControlsBody, Group, LabelBody, SteeredDonor, SteeredNode, SteeredRow, SteeringBody
 from lab.errors import Conflict, LabDatabaseError, LabError, NotFound, NotYours
+from lab.freeze import Checked, Freeze, HypothesisFile, exploratory, fault, read_file
+from lab.hypothesis import HypothesisBody
 from lab.lab import Lab
+from lab.prompt_sets import Template, pasted, read_csv
+from lab.prompts import Prompt, Slot, SlottedText
+from lab.splits import Split
+from lab.token_places import TokenPlace
 from lab.views import About, Person, Record, Revision
 
 __all__ = [
     "About",
+    "Checked",
     "CircuitBody",
     "Conflict",
     "ControlsBody",
+    "Freeze",
     "Group",
+    "HypothesisBody",
+    "HypothesisFile",
     "Lab",
     "LabDatabaseError",
     "LabError",
@@ -21,10 +32,22 @@ __all__ = [
     "NotFound",
     "NotYours",
     "Person",
+    "Prompt",
     "Record",
     "Revision",
+    "Slot",
+    "SlottedText",
+    "Split",
     "SteeredDonor",
     "SteeredNode",
     "SteeredRow",
     "SteeringBody",
+    "Template",
+    "TokenPlace",
+    "exploratory",
+    "fault",
+    "misfits",
+    "pasted",
+    "read_csv",
+    "read_file",
 ]

@@ -11,7 +11,9 @@ from lab.database import default_url
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--purge-record", metavar="ID", help="a circuit or a label, all its versions")
+    what.add_argument(
+        "--purge-record", metavar="ID", help="a circuit, label, steering run or hypothesis, all its versions"
+    )
     what.add_argument("--purge-person", metavar="ID", help="a person's name, and all that they wrote")
     arguments = parser.parse_args()
     try:

@@ -22,24 +22,24 @@ Layer = Annotated[int, Field(ge=0, lt=10_000)]
 Position = Annotated[int, Field(ge=0, lt=MOST_TOKENS)]
 
 
-class _Body(BaseModel):
+class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class LabelBody(_Body):
+class LabelBody(Part):
     """What a person calls a feature, everywhere or in one graph."""
 
     text: Line
 
 
-class Group(_Body):
+class Group(Part):
     """A supernode: some pinned nodes under one name."""
 
     name: Line
     nodes: tuple[NodeId, ...] = Field(min_length=1, max_length=MOST_NODES)
 
 
-class CircuitBody(_Body):
+class CircuitBody(Part):
     """The subgraph that a person made of one attribution graph, and how they looked at it."""
 
     title: Line
@@ -62,7 +62,7 @@ class CircuitBody(_Body):
         return self
 
 
-class SteeredNode(_Body):
+class SteeredNode(Part):
     """A feature at a token of the prompt."""
 
     layer: Layer
@@ -70,7 +70,7 @@ class SteeredNode(_Body):
     feature: Annotated[int, Field(ge=0)]
 
 
-class SteeredDonor(_Body):
+class SteeredDonor(Part):
     """Another prompt, whose activations a row takes over."""
 
     prompt: Prose = ""
@@ -78,7 +78,7 @@ class SteeredDonor(_Body):
     positions: tuple[tuple[Position, Position], ...] = ()  # (a node's here, the one that stands for it there)
 
 
-class SteeredRow(_Body):
+class SteeredRow(Part):
     """A feature or a supernode that is set, as one."""
 
     name: Line
@@ -111,13 +111,13 @@ class SteeredRow(_Body):
         return self
 
 
-class ControlsBody(_Body):
+class ControlsBody(Part):
     kind: Line
     n: Annotated[int, Field(ge=0, le=10_000)]
     seed: Annotated[int, Field(ge=0)]
 
 
-class SteeringBody(_Body):
+class SteeringBody(Part):
     """A steering run: everything that is needed to run it again, and the figures that it gave."""
 
     title: Line

@@ -1,6 +1,9 @@
 """The ways in which the record says no. Each message is one line that says what to do."""
 
-from lab.views import Revision
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # views need bodies, and what bodies are made of needs these errors
+    from lab.views import Revision
 
 
 class LabError(Exception):
@@ -22,7 +25,7 @@ class NotYours(LabError):
 class Conflict(LabError):
     """Somebody saved in the meantime. `theirs` is what they saved; nothing is lost."""
 
-    def __init__(self, theirs: Revision) -> None:
+    def __init__(self, theirs: "Revision") -> None:
         super().__init__(
             f"{theirs.author} saved version {theirs.number} in the meantime: look at both, then keep yours or theirs"
         )

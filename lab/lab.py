@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -17,18 +18,22 @@ from sqlalchemy.orm import Session
 from lab.bodies import CircuitBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
-from lab.schema import PersonRow, PurgeRow, RecordRow, RevisionRow
+from lab.freezing import Freezing
+from lab.hypothesis import HypothesisBody
+from lab.schema import FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
-KINDS: dict[str, type[CircuitBody] | type[LabelBody] | type[SteeringBody]] = {
+AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody
+KINDS: dict[str, type[AnyBody]] = {
     "circuit": CircuitBody,
     "label": LabelBody,
     "steering": SteeringBody,
+    "hypothesis": HypothesisBody,
 }
 VISIBILITIES = ("lab", "private")
 
 
-class Lab:
+class Lab(Freezing):
     def __init__(self, url: str) -> None:
         """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
         self._engine = open_database(url)
@@ -177,6 +182,7 @@ class Lab:
             for row in owned:
                 _erase(session, row)
             session.execute(update(RevisionRow).where(RevisionRow.author_id == id).values(body=None))
+            session.execute(update(FreezeRow).where(FreezeRow.author_id == id).values(author=None))
             person.issuer, person.subject, person.name = "purged", id, "(erased)"
             session.merge(PurgeRow(id=id, kind="person", purged=_now()))
         forget_pages(self._engine)
@@ -237,16 +243,20 @@ def _heads() -> Subquery:
     )
 
 
-def _revision(
-    record: str, number: int, author: Person, body: CircuitBody | LabelBody | SteeringBody, now: datetime
-) -> RevisionRow:
+def _revision(record: str, number: int, author: Person, body: AnyBody, now: datetime) -> RevisionRow:
     return RevisionRow(
         record_id=record, number=number, author_id=author.id, created=now, body=body.model_dump_json(exclude_none=True)
     )
 
 
 def _read(record: RecordRow, revision: RevisionRow, author: str) -> Revision:
-    body = KINDS[record.kind].model_validate_json(revision.body or "")
+    try:
+        body = KINDS[record.kind].model_validate_json(revision.body or "")
+    except ValidationError as problem:
+        raise LabError(
+            f"version {revision.number} of {record.kind} {record.id} can't be read: it was changed in the database;"
+            " restore a backup, or erase it (make purge)"
+        ) from problem
     return Revision(record.id, revision.number, author, revision.created, body)
 
 
@@ -257,6 +267,7 @@ def _record(row: RecordRow, owner: Person, head: Revision) -> Record:
 
 def _erase(session: Session, row: RecordRow) -> None:
     session.execute(update(RevisionRow).where(RevisionRow.record_id == row.id).values(body=None))
+    session.execute(update(FreezeRow).where(FreezeRow.record_id == row.id).values(author=None))  # the hash is kept
     row.deleted = row.deleted or _now()
     row.graph = row.node = row.model = row.basis = row.layer = row.feature = None
     session.merge(PurgeRow(id=row.id, kind=row.kind, purged=_now()))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, Index, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import DateTime, Dialect, ForeignKey, ForeignKeyConstraint, Index, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -33,7 +33,7 @@ class PersonRow(Base):
 
 
 class RecordRow(Base):
-    """One label or circuit. Its text is in its revisions."""
+    """One label, circuit, steering run or hypothesis. Its text is in its revisions."""
 
     __tablename__ = "records"
     __table_args__ = (
@@ -66,6 +66,24 @@ class RevisionRow(Base):
     author_id: Mapped[str] = mapped_column(ForeignKey("persons.id"))
     created: Mapped[datetime]
     body: Mapped[str | None]  # JSON; None once purged
+
+
+class FreezeRow(Base):
+    """A version of a hypothesis that was frozen. It outlives the text and the name that are purged."""
+
+    __tablename__ = "freezes"
+    __table_args__ = (
+        ForeignKeyConstraint(["record_id", "number"], ["revisions.record_id", "revisions.number"]),
+        UniqueConstraint("record_id", "previous"),  # one chain a record: of two who freeze at once, one fails
+    )
+
+    record_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hash: Mapped[str]
+    previous: Mapped[str]  # the hash of the version frozen before; empty: this is the first
+    author_id: Mapped[str] = mapped_column(ForeignKey("persons.id"))
+    author: Mapped[str | None]  # the name as it was hashed; None once purged
+    created: Mapped[datetime]
 
 
 class PurgeRow(Base):

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from lab.bodies import CircuitBody, LabelBody, SteeringBody
+from lab.hypothesis import HypothesisBody
 
-Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody)
+Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody)
 
 
 @dataclass(frozen=True)

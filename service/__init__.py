@@ -2,7 +2,7 @@
 
 from service.jobs import JobState, JobView, Refused, TraceRequest
 from service.service import Service
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, local_user
 from service.slot import Choice, ModelView
 from service.stream import Stream
 
@@ -17,4 +17,5 @@ __all__ = [
     "SettingsError",
     "Stream",
     "TraceRequest",
+    "local_user",
 ]

@@ -1,5 +1,6 @@
 """The settings of a running dashboard, from `HYPOGRAPH_*` in the environment. Knows their limits, not who uses them."""
 
+import getpass
 import hashlib
 import math
 import os
@@ -79,6 +80,11 @@ class Settings:
             neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
             neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
         )
+
+
+def local_user() -> str:
+    """Who is asking, until there are logins: HYPOGRAPH_USER, or the user of the operating system."""
+    return os.environ.get("HYPOGRAPH_USER") or getpass.getuser()
 
 
 def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> float:

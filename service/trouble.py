@@ -5,6 +5,7 @@ import logging
 import sys
 
 import tracer
+from tracer.memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -14,19 +15,12 @@ def explain(error: Exception, advice: str) -> str:
     first_line = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, tracer.TracerError):
         return first_line
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         log.warning("out of memory: %s", type(error).__name__)
         return f"out of memory: {advice}"
     log.error("unexpected error", exc_info=error)
     detail = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return f"unexpected error: {detail} (details in the log)"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # By text: torch raises RuntimeErrors of its own making, one a device.
-    text = str(error).lower()
-    torch_says_so = isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-    return isinstance(error, MemoryError) or torch_says_so
 
 
 def spare_long_lived() -> None:

@@ -3,9 +3,10 @@
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
 
-`make test` runs two workers, a file at a time each. The browser tests that use the dashboard are one group, the last:
-they share a server, and look at how long things take. On two shared cores a browser may miss a click: one that fails
-is run once more, and the run's last line says how many were.
+`make test` runs two workers. The browser tests that use the dashboard are one group, the first: they share a server,
+wait more than they compute, and look at how long things take. The other worker runs the others meanwhile, a file at a
+time, and gives way to them. On two shared cores a browser may miss a click: one that fails is run once more, and the
+run's last line says how many were.
 """
 
 import os
@@ -68,20 +69,38 @@ def ben(lab: Lab) -> Person:
 
 
 def pytest_configure() -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ:  # one of two, on two cores
+    if _is_worker():  # one of two, on two cores
         torch.set_num_threads(1)
 
 
+_first = pytest.StashKey[str]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _is_worker() and _first not in item.config.stash:
+        item.config.stash[_first] = _group(item.nodeid)
+        os.nice(0 if _group(item.nodeid) == "browser" else 10)
+
+
+def _is_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _group(item.nodeid) == "browser")
+    items.sort(key=_turn)
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+def _turn(item: pytest.Item) -> int:
+    """Browser tests on small servers of their own come last, when no other browser is busy."""
+    return 0 if _group(item.nodeid) == "browser" else 1 + ("browser" in item.path.parts)
+
+
 def _group(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
-    alone = ("test_canvas", "test_switching")  # on small servers of their own
+    alone = ("test_canvas", "test_switching")
     return file if not file.startswith("tests/browser/") or Path(file).name.startswith(alone) else "browser"
 
 

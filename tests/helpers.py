@@ -1,5 +1,9 @@
-"""Tiny random models of the supported families, with a tokenizer, deterministic."""
+"""Tiny random models of the supported families, with a tokenizer, deterministic.
 
+They are on the CPU, or where HYPOGRAPH_TEST_DEVICE says: the engine's own tests also run on a GPU so (README, Limits).
+"""
+
+import os
 from pathlib import Path
 
 import torch
@@ -30,6 +34,8 @@ from tracer.model.anatomy import Anatomy
 from tracer.model.load import transcoder_basis
 from tracer.replacement import ReplacementModel
 
+DEVICE = os.environ.get("HYPOGRAPH_TEST_DEVICE", "cpu")
+REPEATED = 0 if DEVICE == "cpu" else 1e-6  # how far the edges of a repeated trace may be: a GPU sums in no fixed order
 VOCAB = 61
 WORDS = ["<bos>", "<unk>"] + [f"w{i}" for i in range(VOCAB - 2)]
 SIZES = {
@@ -199,7 +205,7 @@ def _randomised(model: PreTrainedModel, seed: int) -> PreTrainedModel:
         plain_norm = norm and name.endswith("weight") and "gemma" not in type(model).__name__.lower()
         parameter.data = noise + 1 if plain_norm else noise
     model.set_attn_implementation("eager")
-    return model.eval()
+    return model.eval().to(DEVICE)
 
 
 def saved(model: PreTrainedModel, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The two ways in which the engine stops on purpose, and the type of a progress callback.
+"""The ways in which the engine stops on purpose, and the type of a progress callback.
 
 Everything else that escapes the engine is a bug.
 """
@@ -13,6 +13,10 @@ Progress = Callable[[str, float], None]
 
 class TracerError(Exception):
     """Something the person can mend. The message is one line that says what is wrong and what to do."""
+
+
+class OutOfMemory(TracerError):
+    """The memory of the device was too small for what was asked for."""
 
 
 class Cancelled(Exception):
@@ -30,7 +34,7 @@ def first_line(problem: Exception) -> str:
 def first_fault(problem: ValidationError) -> str:
     """The first thing that a pydantic model refused, and where, in one line."""
     first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(part if (part := str(at)).isprintable() else repr(part) for at in first["loc"])
     return (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
 
 

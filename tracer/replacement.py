@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from tracer.attribution.selection import greedy, largest, most_influential, n_candidates, total_attribution
-from tracer.attribution.settings import Clock, check_settings, cut
+from tracer.attribution.settings import Clock, check_products, check_settings, cut
 from tracer.attribution.sweep import Sweep
 from tracer.attribution.targets import Difference, LogitTarget, Targets, Unembedding, resolve
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis, FeatureSet
 from tracer.graph.file import Target
 from tracer.graph.graph import Graph
+from tracer.memory import in_memory
 from tracer.model.anatomy import Anatomy
 from tracer.model.prefix import PLAIN, Prefix
 from tracer.model.record import Record, record_forward
@@ -133,6 +134,7 @@ class ReplacementModel(Steering):
 
     # Forward passes
 
+    @in_memory
     def record(self, token_ids: Sequence[int], progress: Progress = silent) -> Record:
         self._check_ids(token_ids)
         with self.anatomy.lock:
@@ -181,6 +183,7 @@ class ReplacementModel(Steering):
 
     # Tracing
 
+    @in_memory
     def trace(
         self,
         prompt: str | None = None,
@@ -204,6 +207,7 @@ class ReplacementModel(Steering):
         ids = self._ids(prompt, tokens)
         ids = ids[: cut(position, len(ids))]
         check_settings(max_logits, logit_mass, max_nodes)
+        check_products(self.device)
         clock = Clock()
         record = self.record(ids, progress)
         clock.lap("record")

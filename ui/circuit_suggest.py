@@ -35,6 +35,7 @@ def suggestions(service: Service, graph: Graph, draft: Draft, known: list[str]) 
         help="Rules on where each feature peaks, what it says and where it is active; then features of one position"
         " with the same paths through the graph. Nothing changes until you accept.",
     ):
+        st.empty()  # in the place of what was there: see ui/slot.py
         return
     with st.container():
         _found(service, graph, draft, free)

@@ -32,6 +32,7 @@ def circuit_view(service: Service, graph: Graph, draft: Draft, selection: Select
         return
     # no expander: what is mounted in a closed one is drawn without a size
     if not st.toggle("Draw the circuit, and make groups", key="draw_circuit"):
+        st.empty()  # in the place of what was there: see ui/slot.py
         return
     with st.container(border=True):
         names, supernodes = _supernodes(graph, draft, known)

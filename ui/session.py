@@ -1,14 +1,11 @@
 """What every page starts from: the one service of this server, and who is asking."""
 
-import getpass
-import os
-
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from cache import CacheError
 from lab import Lab, LabDatabaseError, Person
-from service import Service, Settings, SettingsError
+from service import Service, Settings, SettingsError, local_user
 
 APP = "app"
 """Says in the state of a tab that app.py runs there."""
@@ -56,19 +53,14 @@ def get_lab() -> Lab:
 
 def person() -> str:
     """Who is asking, as the queue knows them."""
-    return f"local:{_user()}"
+    return f"local:{local_user()}"
 
 
 def me() -> Person:
     """Who is asking, as the record knows them."""
-    return _known_person(_user())
+    return _known_person(local_user())
 
 
 @st.cache_resource(max_entries=1000, show_spinner=False)
 def _known_person(user: str) -> Person:
     return _lab().person("local", user, user)
-
-
-def _user() -> str:
-    """Until there are logins: HYPOGRAPH_USER, or the user of the operating system."""
-    return os.environ.get("HYPOGRAPH_USER") or getpass.getuser()

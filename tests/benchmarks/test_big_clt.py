@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "big_clt.py"
 
 
+@pytest.mark.soak
 def test_quick_run(tmp_path):
     copy = tmp_path / "benchmarks" / SCRIPT.name  # its scratch lies beside it
     copy.parent.mkdir()

@@ -30,6 +30,7 @@ def start(tmp_path, *words):
     return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.soak
 def test_quick_run_without_circuit_tracer(tmp_path):
     done = start(tmp_path, "--quick")
     assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ from tests.helpers import saved, tiny_gemma3
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "trace.py"
 
 
+@pytest.mark.soak
 def test_quick_run_prints_every_table(tmp_path):
     folder = saved(tiny_gemma3(), tmp_path / "tiny")
     command = [sys.executable, str(SCRIPT), "--quick", "--model", str(folder)]

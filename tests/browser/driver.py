@@ -147,19 +147,19 @@ def idle(page: Page) -> None:
     until(quiet)
 
 
-def switch_on(page: Page, name: str) -> None:
+def switch_on(page: Page, name: str, on: bool = True) -> None:
     """A click on a switch is lost if what is above it grows meanwhile; a person would click again."""
     switch = main(page).get_by_test_id("stCheckbox").filter(has_text=name)
 
-    def on() -> bool:
+    def as_wanted() -> bool:
         idle(page)
         box = switch.locator("input")  # of a toggle the role is "switch"
-        if not box.is_checked():
+        if box.is_checked() != on:
             switch.get_by_text(name).click()
             page.wait_for_timeout(300)
-        return box.is_checked()
+        return box.is_checked() == on
 
-    until(on)
+    until(as_wanted)
 
 
 def press(page: Page, name: str) -> None:

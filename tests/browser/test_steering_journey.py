@@ -17,7 +17,7 @@ from tests.browser.test_demo import bar, click_through
 from tests.browser.test_steer import metric
 from ui.demo_steps import DEMOS
 
-pytestmark = [pytest.mark.browser, pytest.mark.default_model, pytest.mark.soak]
+pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
 Record = Callable[[str, object], None]
 DEMO = DEMOS["paris"]

@@ -356,19 +356,14 @@ def test_default_model_from_a_shell(store: Path, home: Path) -> None:
     made = converted(PRESETS["gemma-3-270m"], store, silent)
     (home / "models").mkdir(parents=True)
     (home / "models" / made.name).symlink_to(made)
-    results = []
-    for _ in range(2):
-        done = run("trace", "Michael Jordan plays the sport of", "--json", HYPOGRAPH_MODEL="")
-        assert (done.returncode, done.stderr) == (0, "")
-        results.append(json.loads(done.stdout))
-    first, second = results
-    assert first["model"] == "gemma-3-270m"
-    assert first["prompt"] == "Michael Jordan plays the sport of"
-    assert first["token_ids"][0] == 2  # <bos>, which Gemma's tokenizer adds
-    assert first["targets"][0]["token"] == " basketball"
-    assert first["targets"][0]["probability"] == pytest.approx(0.758, abs=0.01)
-    assert first["row_error"] <= 1e-4
-    assert first["n_selected"] >= 1000
-    assert (first["cache"], second["cache"]) == ("miss", "hit")
-    own = ("cache", "seconds", "peak_rss_mb")
-    assert {k: v for k, v in first.items() if k not in own} == {k: v for k, v in second.items() if k not in own}
+    done = run("trace", "Michael Jordan plays the sport of", "--json", HYPOGRAPH_MODEL="")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert result["model"] == "gemma-3-270m"
+    assert result["prompt"] == "Michael Jordan plays the sport of"
+    assert result["token_ids"][0] == 2  # <bos>, which Gemma's tokenizer adds
+    assert result["targets"][0]["token"] == " basketball"
+    assert result["targets"][0]["probability"] == pytest.approx(0.758, abs=0.01)
+    assert result["row_error"] <= 1e-4
+    assert result["n_selected"] >= 1000
+    assert result["cache"] == "miss"

@@ -76,7 +76,7 @@ class Server:
         return self.process.wait(60)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 def test_stopped_while_it_reads_the_corpus(slow_model: Path, tmp_path: Path, how: signal.Signals) -> None:
     server = Server(tmp_path, slow_model)
     try:

@@ -51,7 +51,7 @@ def run_frozen(
     if embedded is not None:
         hold(anatomy.embed, lambda _i, o: o + embedded)
     try:
-        anatomy.model(torch.tensor([record.token_ids]), use_cache=False)
+        anatomy.model(torch.tensor([record.token_ids], device=anatomy.device), use_cache=False)
     finally:
         for handle in handles:
             handle.remove()

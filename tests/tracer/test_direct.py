@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import FAMILIES, PROMPT, replacement
+from tests.helpers import DEVICE, FAMILIES, PROMPT, replacement
 from tests.tracer.frozen_model import run_frozen
 from tracer.features.basis import FeatureSet
 
@@ -20,7 +20,7 @@ def check_direct(model, graph, sources, logit_absolute=LOGIT_ABSOLUTE, read_abso
     skips = {layer: skip for layer in range(layout.n_layers) if (skip := encoding.skip(layer)) is not None}
     base_logits, base_streams = run_frozen(anatomy, record, {}, None, skips)
     edges = graph.adjacency.tocsc()
-    features = FeatureSet(*(torch.from_numpy(x) for x in (layout.layer, layout.position, layout.feature)))
+    features = FeatureSet(*(torch.from_numpy(x).to(DEVICE) for x in (layout.layer, layout.position, layout.feature)))
     spans = [features.span(layer) for layer in range(layout.n_layers)]
     reads = [encoding.read(i, features.position[span], features.feature[span])[0] for i, span in enumerate(spans)]
     for source in sources:
@@ -33,7 +33,7 @@ def check_direct(model, graph, sources, logit_absolute=LOGIT_ABSOLUTE, read_abso
             assert float(moved[target.id]) == pytest.approx(edge, rel=RELATIVE, abs=logit_absolute), graph.ids[source]
         for layer, span in enumerate(spans):
             difference = (streams[layer] - base_streams[layer])[layout.position[span]]
-            read = (reads[layer] * difference).sum(-1).numpy()
+            read = (reads[layer] * difference).sum(-1).cpu().numpy()
             np.testing.assert_allclose(read, column[span], rtol=RELATIVE, atol=read_absolute)
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import tracer
+from tests.helpers import DEVICE
 
 PARITY = Path(__file__).parent.parent / "fixtures" / "parity"
 CASES = sorted(path.name for path in PARITY.iterdir())
@@ -26,7 +27,7 @@ def loaded(case):
     if scaled.exists():  # circuit-tracer leaves out Gemma 3's embedding scale; these figures have it put back
         want |= load_file(scaled)
     spec = json.loads((folder / "case.json").read_text())
-    return tracer.load(str(folder / "model"), features=str(folder / "transcoders"), device="cpu"), want, spec
+    return tracer.load(str(folder / "model"), features=str(folder / "transcoders"), device=DEVICE), want, spec
 
 
 def trace(case, **more):

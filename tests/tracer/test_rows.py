@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.helpers import FAMILIES, PROMPT, replacement, tiny_gemma3, tiny_llama
+from tests.helpers import DEVICE, FAMILIES, PROMPT, REPEATED, replacement, tiny_gemma3, tiny_llama
 from tracer import Difference
 from tracer.attribution import frozen, group
 from tracer.attribution.sweep import Sweep
@@ -35,7 +35,7 @@ def test_values_are_activations_and_demeaned_logits():
     model = replacement(tiny_gemma3())
     ids = model.token_ids(PROMPT)
     graph = model.trace(tokens=ids, max_nodes=40)
-    logits = model.anatomy.model(torch.tensor([ids])).logits[0, -1].detach()
+    logits = model.anatomy.model(torch.tensor([ids], device=DEVICE)).logits[0, -1].detach()
     for target in graph.targets:
         assert target.value == pytest.approx(float(logits[target.id] - logits.mean()), abs=1e-5)
     held = {}
@@ -43,7 +43,7 @@ def test_values_are_activations_and_demeaned_logits():
         layer.mlp.down_proj.register_forward_hook(lambda _m, i, _o, at=at: held.__setitem__(at, i[0][0]))
         for at, layer in enumerate(model.anatomy.layers)
     ]
-    model.anatomy.model(torch.tensor([ids]))
+    model.anatomy.model(torch.tensor([ids], device=DEVICE))
     for handle in handles:
         handle.remove()
     layout = graph.layout
@@ -119,10 +119,16 @@ def test_the_size_of_a_group_changes_nothing(make, block, monkeypatch):
 @pytest.mark.parametrize("make", FAMILIES.values(), ids=FAMILIES.keys())
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("frozen.FEW", 0), ("frozen.FEW", 10**9), ("sources.PADDING", -1.0), ("sources.PADDING", 1e9), ("sweep.KEPT", 0)],
+    [
+        ("frozen.FEW", 0),
+        ("frozen.FEW", 10**9),
+        ("sources.PADDING", -1.0),
+        ("sources.PADDING", 1e9),
+        ("sweep.KEPT", 13_000),
+    ],
 )
 def test_the_shortcuts_of_the_sweep_change_nothing(make, name, value, monkeypatch):
-    """Fresh targets apart or not, vectors padded or not, attention kept or made again."""
+    """Fresh targets apart or not, vectors padded or not, attention kept or, of upper layers, made again."""
     model = replacement(make())
     usual = model.trace(PROMPT, max_nodes=None)
     monkeypatch.setattr(f"tracer.attribution.{name}", value)
@@ -138,8 +144,13 @@ def test_the_operations_that_are_claimed_are_those_that_are_done(monkeypatch):
             work(piece, lambda _amount: None)
 
     monkeypatch.setattr("tracer.attribution.sweep.side_by_side", one_by_one)
-    monkeypatch.setattr("tracer.attribution.frozen.FEW", 0)
-    monkeypatch.setattr("tracer.attribution.sources.PADDING", -1.0)
+    for name, value in (
+        ("frozen.FEW", 0),
+        ("frozen.GPU_FEW", 0),
+        ("sources.PADDING", -1.0),
+        ("sources.GPU_PADDING", -1.0),
+    ):
+        monkeypatch.setattr(f"tracer.attribution.{name}", value)
     done = []
 
     def product(_to, a, b, **_more):  # the one that torch doesn't count in place
@@ -185,7 +196,7 @@ def test_a_position_is_the_prompt_cut_after_it():
     for position in (4, 4 - len(ids)):
         at = model.trace(PROMPT, position=position, max_nodes=50)
         assert at.token_ids == ids[:5]
-        assert abs(at.adjacency - cut.adjacency).max() == 0
+        assert abs(at.adjacency - cut.adjacency).max() <= REPEATED
 
 
 def test_auto_targets_reach_the_mass():

@@ -30,7 +30,7 @@ def test_total_attribution_is_the_sum_over_all_paths_of_the_graph(family):
     for layer in reversed(range(layout.n_layers)):
         here = slice(layout.layer_starts[layer], layout.layer_starts[layer + 1])
         total += total[here] @ through[here]
-    ours = scores[layout.layer, layout.position, layout.feature].numpy()
+    ours = scores[layout.layer, layout.position, layout.feature].cpu().numpy()
     np.testing.assert_allclose(ours, np.abs(total), rtol=1e-3, atol=1e-4)
 
 

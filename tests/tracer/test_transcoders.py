@@ -64,7 +64,7 @@ def test_activations_are_those_of_the_set(tmp_path):
         encoding = model.basis.encode(record, [0])
         files = model.basis.files
         for layer in range(files.n_layers):
-            inputs = encoding.point(layer).values
+            inputs = encoding.point(layer).values.cpu()
             pre = inputs @ files.encoder_rows(layer, torch.arange(files.n_features)).T + files.encoder_bias(layer)
             if files.activation == "topk":
                 active = pre >= pre.topk(files.k, dim=1).values[:, -1:]
@@ -73,7 +73,8 @@ def test_activations_are_those_of_the_set(tmp_path):
                 active = pre > (0 if threshold is None else threshold)
             span = encoding.features.span(layer)
             dense = torch.zeros_like(pre)
-            dense[encoding.features.position[span], encoding.features.feature[span]] = encoding.values[span]
+            place = encoding.features.position[span].cpu(), encoding.features.feature[span].cpu()
+            dense[place] = encoding.values[span].cpu()
             torch.testing.assert_close(dense[1:], (pre * active)[1:])
             for feature in (0, 7):
                 torch.testing.assert_close(model.activations(record, layer, feature), (pre * active)[:, feature])
@@ -153,7 +154,7 @@ def test_what_a_feature_says_is_its_write_vector(tmp_path):
     model = made("llama", "clt relu", tmp_path)
     raised, _ = model.says(1, 3, n=3)
     rows = model.basis.files.decoder_rows(1, torch.tensor([3]))[0]
-    direction = rows.sum(0) * model.anatomy.norm_weight(model.anatomy.final_norm)
+    direction = rows.sum(0).to(model.device) * model.anatomy.norm_weight(model.anatomy.final_norm)
     weight = model.anatomy.unembed.weight
     effect = weight @ direction - (weight @ direction).mean()
     assert [v for _, v in raised] == pytest.approx(effect.topk(3).values.tolist(), abs=1e-5)

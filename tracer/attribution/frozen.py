@@ -14,7 +14,7 @@ from tracer.attribution.sources import Sources
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
 
-FEW = 32
+FEW, GPU_FEW = 32, 4096
 """Gradient vectors of fresh targets that are not worth a product of their own."""
 
 
@@ -50,7 +50,7 @@ class FrozenAttention:
         """
         n, width, d_model = gradient.shape
         last = first + width
-        old = n - fresh if fresh * width > FEW else n
+        old = n - fresh if fresh * width > (GPU_FEW if gradient.is_cuda else FEW) else n
         values = gradient.new_empty(self.n_kv, n, last, self.head_dim)  # at keys 0…P
         self._at_values(gradient[:old], slice(first, last), values[:, :old])
         self._at_values(gradient[old:, -1:], slice(last - 1, last), values[:, old:])

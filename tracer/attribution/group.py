@@ -6,6 +6,7 @@ from scipy import sparse
 from torch import Tensor
 
 from tracer.graph.layout import Layout
+from tracer.memory import gpu_share
 from tracer.model.anatomy import Anatomy
 
 CACHE = 12 << 20
@@ -19,8 +20,7 @@ def vectors_at_once(anatomy: Anatomy, device: torch.device) -> int:
     """Gradient vectors of one group: of a GPU they may take a sixteenth of what is free."""
     part = anatomy.layers[0]
     each = 4 * (anatomy.d_model + (part.n_heads + 2 * part.n_kv_heads) * part.head_dim)
-    room = torch.cuda.mem_get_info(device)[0] // 16 if device.type == "cuda" else CACHE
-    return max(1, room // each)
+    return max(1, (gpu_share(device, 16) or CACHE) // each)
 
 
 def groups(layout: Layout, nodes: np.ndarray, first: int, vectors: int) -> list[tuple[int, np.ndarray]]:

@@ -2,6 +2,8 @@
 
 import time
 
+import torch
+
 from tracer.errors import TracerError
 
 
@@ -22,6 +24,15 @@ def check_settings(max_logits: int, logit_mass: float, max_nodes: int | str | No
         raise TracerError(f"logit_mass is {logit_mass:g}; give a share above 0 and at most 1")
     if (isinstance(max_nodes, str) and max_nodes != "auto") or (isinstance(max_nodes, int) and max_nodes < 1):
         raise TracerError(f"max_nodes is {max_nodes!r}; give 'auto', None or a number of at least 1")
+
+
+def check_products(device: torch.device) -> None:
+    """Raises TracerError where products of a GPU are set to be rounded (TF32): rows then miss their targets by 3e-4."""
+    if device.type == "cuda" and torch.backends.cuda.matmul.fp32_precision not in ("none", "ieee"):
+        raise TracerError(
+            "torch is set to round float32 products on the GPU, and a graph would not add up; call"
+            " torch.set_float32_matmul_precision('highest') first"
+        )
 
 
 class Clock:

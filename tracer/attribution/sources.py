@@ -10,8 +10,9 @@ from tracer.features.points import Skip
 from tracer.graph.layout import Layout
 from tracer.model.record import Record
 
-PADDING = 0.5
-"""Where this share of zeros makes them as many at each position, vectors are multiplied at all positions at once."""
+PADDING, GPU_PADDING = 0.5, 4.0
+"""Where this share of zeros makes them as many at each position, vectors are multiplied at all positions at once. On a
+GPU each product takes time to start."""
 
 
 @dataclass
@@ -67,7 +68,8 @@ def _of_mlp(
         0, features.position[nodes], vectors, alpha=-1
     )
     everywhere = torch.arange(record.n_tokens, device=vectors.device)
-    counted = everywhere[~torch.isin(everywhere, torch.tensor(excluded, device=vectors.device))]
+    silent = torch.tensor(excluded, dtype=torch.int64, device=vectors.device)
+    counted = everywhere[~torch.isin(everywhere, silent)]
     parts = [
         (vectors, nodes, features.position[nodes]),
         (errors[counted], layout.first_error + layer * layout.n_tokens + counted, counted),
@@ -89,7 +91,8 @@ def _by_position(parts: list[tuple[Tensor, Tensor, Tensor]], layout: Layout) -> 
     vectors, nodes, position = vectors[order], nodes[order], position[order]
     counts = torch.bincount(position, minlength=layout.n_tokens)
     most, begins = int(counts.max()), counts.cumsum(0) - counts
-    if most * layout.n_tokens > (1 + PADDING) * len(nodes):
+    padding = GPU_PADDING if vectors.is_cuda else PADDING
+    if most * layout.n_tokens > (1 + padding) * len(nodes):
         return Sources(vectors, nodes, [*begins.tolist(), len(nodes)], None)
     place = position * most + torch.arange(len(nodes), device=nodes.device) - begins[position]
     padded = vectors.new_zeros(layout.n_tokens * most, vectors.shape[1]).index_copy_(0, place, vectors)

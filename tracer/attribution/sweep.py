@@ -22,11 +22,12 @@ from tracer.attribution.workers import side_by_side
 from tracer.errors import Progress
 from tracer.features.basis import Encoding, FeatureSet
 from tracer.graph.layout import Layout
+from tracer.memory import gpu_share
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
 
 KEPT = 1 << 28
-"""Bytes that the attention matrices of all layers may take in float32; beyond, each group makes them anew."""
+"""Bytes that attention matrices may take in float32, on the CPU; each group makes those of the other layers anew."""
 
 
 class Sweep:
@@ -45,9 +46,9 @@ class Sweep:
         self.n_layers = len(anatomy.layers)
         self.anatomy, self.record, self.encoding, self.features = anatomy, record, encoding, features
         self.layout = make_layout(features, self.n_layers, record.n_tokens, len(targets))
-        self._kept: list[FrozenAttention] | None = None
-        if frozen_bytes(anatomy) <= KEPT:
-            self._kept = [FrozenAttention(anatomy, record, layer) for layer in range(self.n_layers)]
+        room = gpu_share(anatomy.device, 8) or KEPT
+        n_kept = min(self.n_layers, room * self.n_layers // frozen_bytes(anatomy))  # more groups pass the lower layers
+        self._kept = [FrozenAttention(anatomy, record, layer) for layer in range(n_kept)]
         self.sources = all_sources(record, encoding, features, excluded, self.layout)
         self.embeddings = embeddings(record, self.layout)
         self.first = first_position(excluded, record.n_tokens)
@@ -61,7 +62,7 @@ class Sweep:
         self.final = torch.tensor([t.constant for t in targets], device=directions.device)
 
     def attention(self, layer: int) -> FrozenAttention:
-        return self._kept[layer] if self._kept else FrozenAttention(self.anatomy, self.record, layer)
+        return self._kept[layer] if layer < len(self._kept) else FrozenAttention(self.anatomy, self.record, layer)
 
     @torch.no_grad()
     def rows(self, nodes: np.ndarray, progress: Progress) -> sparse.csr_array:

@@ -26,6 +26,7 @@ from tracer.errors import Progress, TracerError, first_line, silent
 from tracer.features.basis import Basis
 from tracer.features.points import watch_input
 from tracer.features.transcoders import TranscoderBasis
+from tracer.memory import in_memory
 from tracer.model.forward import hooked
 from tracer.replacement import ReplacementModel
 
@@ -43,6 +44,7 @@ class _Enough(Exception):
     """The last layer has been read."""
 
 
+@in_memory
 @torch.no_grad()
 def build(model: ReplacementModel, rows: Tensor, folder: Path, progress: Progress = silent) -> None:
     """`rows` (n, T) token ids, as `corpus.contexts` makes them. `folder` is filled; `progress("dashboards", share)`.

@@ -44,8 +44,8 @@ def _flow(
     held = np.zeros(layout.n_nodes)  # influence, and weight
     held[layout.first_logit : layout.first_bias] = weights
     ones = among.astype(np.float64)
-    for rows in _from_the_top(layout):
-        starts = adjacency.indptr[rows.start : rows.stop + 1]
+    for rows in _from_the_top(adjacency, layout):
+        starts = np.append(adjacency.indptr[rows], adjacency.indptr[rows[-1] + 1])
         span = slice(starts[0], starts[-1])
         absolute, sources = np.abs(adjacency.data[span], dtype=np.float64), adjacency.indices[span]
         block = sparse.csr_array((absolute, sources, starts - starts[0]), shape=(len(starts) - 1, layout.n_nodes))
@@ -61,12 +61,17 @@ def _flow(
     return held
 
 
-def _from_the_top(layout: Layout) -> Iterator[slice]:
-    """The rows of the logits, then of each layer's features, some at a time: no row has a source before it."""
+def _from_the_top(adjacency: sparse.csr_array, layout: Layout) -> Iterator[np.ndarray]:
+    """The rows of the logits, then of each layer's features, some at a time: no row has a source before it.
+
+    Without those that are empty, as most are while features are selected: what is left lies together.
+    """
+    filled = np.flatnonzero(np.diff(adjacency.indptr))
     spans = [(layout.first_logit, layout.first_bias), *reversed(list(pairwise(layout.layer_starts.tolist())))]
     for first, end in spans:
-        for start in range(first, end, ROWS):
-            yield slice(start, min(start + ROWS, end))
+        rows = filled[slice(*np.searchsorted(filled, (first, end)))]
+        for start in range(0, len(rows), ROWS):
+            yield rows[start : start + ROWS]
 
 
 def gather(values: np.ndarray, indices: np.ndarray) -> np.ndarray:

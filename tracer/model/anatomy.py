@@ -84,6 +84,11 @@ FAMILIES = {
 """By `config.model_type`. Biases, q/k norms, softcaps and windows need no entry: patterns hold what acts on them."""
 
 
+def in_float32(weight: Tensor, device: torch.device) -> Tensor:
+    """In float32, on a device; the same tensor if it is that already. It travels as it is stored: half the bytes."""
+    return weight.to(device).to(torch.float32)
+
+
 def _sigmoid_gate(g: Tensor) -> Tensor:
     return torch.sigmoid(g)
 
@@ -128,20 +133,20 @@ class Linear:
     @property
     def weight(self) -> Tensor:
         """(out, in)."""
-        return self.stored.to(self.device, torch.float32)
+        return in_float32(self.stored, self.device)
 
     @property
     def bias(self) -> Tensor | None:
         """(out,)."""
-        return None if self.stored_bias is None else self.stored_bias.to(self.device, torch.float32)
+        return None if self.stored_bias is None else in_float32(self.stored_bias, self.device)
 
     def rows(self, index: Tensor) -> Tensor:
         """(n, in)."""
-        return self.stored[index.to(self.stored.device)].to(self.device, torch.float32)
+        return in_float32(self.stored[index.to(self.stored.device)], self.device)
 
     def columns(self, index: Tensor) -> Tensor:
         """(n, out)."""
-        return self.stored[:, index.to(self.stored.device)].to(self.device, torch.float32).T
+        return in_float32(self.stored[:, index.to(self.stored.device)], self.device).T
 
     def bias_at(self, index: Tensor) -> Tensor | float:
         return 0.0 if self.bias is None else self.bias[index]
@@ -263,7 +268,7 @@ class Anatomy:
 
     def norm_weight(self, norm: nn.Module) -> Tensor:
         """(D,), float32."""
-        return self.family.norm_offset + norm.weight.detach().to(self.device, torch.float32)
+        return self.family.norm_offset + in_float32(norm.weight.detach(), self.device)
 
     def norm_gain(self, norm: nn.Module, x: Tensor) -> Tensor:
         """The factor by which a norm multiplies x (…, D), centred where it centres, elementwise. Float32."""
@@ -272,7 +277,7 @@ class Anatomy:
     def norm_bias(self, norm: nn.Module) -> Tensor | None:
         """(D,), float32: LayerNorm's."""
         bias = getattr(norm, "bias", None)
-        return None if bias is None else bias.detach().to(self.device, torch.float32)
+        return None if bias is None else in_float32(bias.detach(), self.device)
 
     def centred(self, x: Tensor) -> Tensor:
         """x (…, D) less its mean where the family's norms take it off. Its own transpose."""

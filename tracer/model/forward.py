@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from tracer.model.anatomy import Anatomy
+from tracer.model.anatomy import Anatomy, in_float32
 
 
 class Hooks:
@@ -84,7 +84,7 @@ def _float32(anatomy: Anatomy) -> Iterator[None]:
     def raise_(module: nn.Module, _inputs: tuple) -> None:
         for parameter in module.parameters():
             lowered[parameter] = parameter.data
-            parameter.data = parameter.data.to(anatomy.device, torch.float32)
+            parameter.data = in_float32(parameter.data, anatomy.device)
 
     def lower(module: nn.Module, _inputs: tuple, _output: object) -> None:
         for parameter in module.parameters():

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from tracer import hub
-from tracer.errors import Progress, TracerError, first_line, silent
+from tracer.errors import OutOfMemory, Progress, TracerError, first_line, silent
 from tracer.features.cross_layer import CrossLayerBasis
 from tracer.features.files import TranscoderFiles, open_transcoders
 from tracer.features.neurons import NeuronBasis
 from tracer.features.per_layer import PerLayerBasis
 from tracer.home import home
+from tracer.memory import give_back, is_out_of_memory, or_cpu
 from tracer.model.anatomy import FAMILIES, Anatomy
 from tracer.model.mapped import MappedWeights, give_back_freed
 from tracer.model.packages import converted, converted_folder
@@ -44,12 +45,33 @@ def load(
     folder for converted weights. `reuse`: a loaded model whose weights serve again if it is this one. `offload`: layers
     stay on the disk, mapped, and go to the device one at a time while they are used; what memory they took is given
     back; weights that the folder has in another dtype stay in the main memory. Raises TracerError with one line that
-    says what to do.
+    says what to do: OutOfMemory where the model does not fit into the device's memory.
     """
     where = pick_device(device)
+    try:
+        return _load(name, features, where, dtype, store or home() / "models", progress, reuse, offload)
+    except Exception as problem:
+        if not isinstance(problem, OutOfMemory) and not is_out_of_memory(problem):
+            raise
+    give_back()  # what was loaded of it is gone with the exception
+    raise OutOfMemory(
+        f"{name} does not fit into the memory of {where}; free some, keep its layers on the disk"
+        f" (offload=True, HYPOGRAPH_OFFLOAD=1){or_cpu(where)}"
+    )
+
+
+def _load(
+    name: str,
+    features: str,
+    where: torch.device,
+    dtype: str,
+    store: Path,
+    progress: Progress,
+    reuse: ReplacementModel | None,
+    offload: bool,
+) -> ReplacementModel:
     if dtype != "auto" and dtype not in DTYPES:
         raise TracerError(f"dtype '{dtype}' is not known; give auto or one of {', '.join(DTYPES)}")
-    store = store or home() / "models"
     preset = PRESETS.get(name) or _published(name)
     files = None
     if features != "neurons":
@@ -89,13 +111,7 @@ def _model(
         shutil.rmtree(folder, ignore_errors=True)  # our own conversion is spoiled: it can be made again
         folder = _folder(name, preset, store, progress)
         model, tokenizer = _read(folder, name, where, dtype)
-    try:
-        _move(model, where, offload)
-    except torch.OutOfMemoryError as problem:
-        raise TracerError(
-            f"{name} does not fit into the memory of {where}; free some, keep its layers on the disk"
-            " (offload=True, HYPOGRAPH_OFFLOAD=1), or choose the device cpu"
-        ) from problem
+    _move(model, where, offload)
     progress("load", 0.7)
     fingerprint = package.sha256 if package and folder == own else folder_fingerprint(folder, progress)
     if model.dtype != torch.float32:  # rounded weights are another model
@@ -235,6 +251,8 @@ def _read(folder: Path, name: str, device: torch.device, dtype: str) -> tuple[An
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except Exception as problem:  # transformers raises what it meets
+        if is_out_of_memory(problem):
+            raise
         raise TracerError(f"can't load the model in {folder} ({first_line(problem)}); download it again") from problem
     made_up = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
     if made_up:  # transformers would go on with random weights

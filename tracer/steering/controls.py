@@ -16,6 +16,7 @@ import torch
 
 from tracer.errors import Progress, TracerError, silent
 from tracer.graph.graph import Graph
+from tracer.memory import in_memory
 from tracer.replacement import ReplacementModel
 from tracer.steering.candidates import PromptSizes, Size, Which, candidates
 from tracer.steering.edits import Edit, Push
@@ -50,6 +51,7 @@ class Controls:
     short: str | None  # why there are fewer than wanted, and what could be done
 
 
+@in_memory
 @torch.no_grad()
 def matched(
     model: ReplacementModel,

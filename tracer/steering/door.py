@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tracer.errors import Progress, TracerError, silent
 from tracer.features.basis import Basis
+from tracer.memory import in_memory
 from tracer.model.anatomy import Anatomy
 from tracer.model.record import Record
 from tracer.steering.edits import Edit, Push, place
@@ -59,6 +60,7 @@ class Steering(ABC):
         (steered,) = self.steer_many(prompt, [list(edits)], tokens=tokens, protocol=protocol, layers=layers)
         return steered
 
+    @in_memory
     def steer_many(
         self,
         prompt: str | None = None,
@@ -147,6 +149,7 @@ class Steering(ABC):
         # decoded by themselves, some tokenizers' first words lose their space
         return whole[len(before) :] if whole.startswith(before) else self.tokenizer.decode(new)
 
+    @in_memory
     def generate(
         self,
         prompt: str | None = None,
@@ -180,6 +183,7 @@ class Steering(ABC):
             progress=progress,
         )
 
+    @in_memory
     def score(
         self,
         text: Sequence[int],

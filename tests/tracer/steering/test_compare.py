@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.helpers import FAMILIES, PROMPT, replacement, tiny_llama
+from tests.helpers import DEVICE, FAMILIES, PROMPT, replacement, tiny_llama
 from tests.tracer.steering.models import EVERY, made
 from tracer import GENERATED, Edit, Sampling, TracerError
 from tracer.errors import Cancelled
@@ -26,7 +26,7 @@ def test_without_edits_each_place_is_a_plain_forward_s(family):
     prompt, text = model.token_ids(PROMPT), [5, 9, 40, 2, 17]
     found = model.score(text, PROMPT)
     assert found.shape == (5, model.vocab_size)
-    plain = model.anatomy.model(torch.tensor([prompt + text])).logits[0, len(prompt) - 1 : -1]
+    plain = model.anatomy.model(torch.tensor([prompt + text], device=DEVICE)).logits[0, len(prompt) - 1 : -1].cpu()
     torch.testing.assert_close(found, torch.log_softmax(plain, -1), atol=1e-4, rtol=0)
 
 

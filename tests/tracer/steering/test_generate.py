@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.helpers import FAMILIES, PROMPT
+from tests.helpers import DEVICE, FAMILIES, PROMPT
 from tests.tracer.steering.models import EVERY, made
 from tracer import GENERATED, Edit, Push, Sampling, TracerError
 from tracer.errors import Cancelled
@@ -28,7 +28,7 @@ def ids(tokens):
 def test_without_edits_it_is_the_model_s_own_generate(family, monkeypatch):
     model = made(family, "neurons")
     monkeypatch.setattr(type(model), "stop_tokens", {-1})
-    prompt = torch.tensor([model.token_ids(PROMPT)])
+    prompt = torch.tensor([model.token_ids(PROMPT)], device=DEVICE)
     plain = model.anatomy.model.generate(
         prompt, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0, attention_mask=prompt * 0 + 1
     )

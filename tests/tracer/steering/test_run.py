@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.helpers import FAMILIES, PROMPT
+from tests.helpers import DEVICE, FAMILIES, PROMPT
 from tests.tracer.steering.models import EVERY, active, made
 from tracer import Edit, TracerError
 from tracer.steering.protocols import PROTOCOLS
@@ -42,7 +42,7 @@ def activations_by_hand(model, at, stream):
         "hook_resid_mid": stream,
         "ln2.hook_normalized": anatomy.centred(stream) * anatomy.norm_scale(layer.ln2, stream),
     }[files.feature_input_hook]
-    pre = inputs @ files.encoder_rows(at, torch.arange(files.n_features)).T + files.encoder_bias(at)
+    pre = inputs.cpu() @ files.encoder_rows(at, torch.arange(files.n_features)).T + files.encoder_bias(at)
     if files.activation == "topk":
         kept = pre >= pre.topk(files.k, dim=1).values[:, -1:]
     else:
@@ -57,7 +57,7 @@ def writes_by_hand(model, at, feature):
     if model.basis.name == "neurons":
         return {at: model.anatomy.layers[at].down.columns(torch.tensor([feature]))[0]}
     rows = model.basis.files.decoder_rows(at, torch.tensor([feature]))[0]
-    return dict(enumerate(rows.view(-1, rows.shape[-1]), start=at))
+    return dict(enumerate(rows.view(-1, rows.shape[-1]).to(DEVICE), start=at))
 
 
 @pytest.mark.parametrize(("family", "basis"), EVERY)
@@ -108,7 +108,7 @@ def test_a_neuron_set_before_the_down_projection_gives_the_same(family):
         return h
 
     handle = model.anatomy.layers[1].down_projection.register_forward_pre_hook(overwrite)
-    by_hand = model.anatomy.model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+    by_hand = model.anatomy.model(torch.tensor([ids], device=DEVICE), use_cache=False).logits[0, -1].cpu()
     handle.remove()
     steered = model.steer(tokens=ids, edits=[Edit(1, 4, 7, value=2.5)], protocol="free")
     torch.testing.assert_close(steered.logits, by_hand, rtol=1e-5, atol=1e-5)
