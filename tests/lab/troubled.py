@@ -21,6 +21,8 @@ def troubled(lab: Lab, trouble: str, mended: str) -> Iterator[None]:
 
     event.listen(lab._engine, "checkout", set_)
     event.listen(lab._engine, "checkin", unset)
-    yield
-    event.remove(lab._engine, "checkout", set_)
-    event.remove(lab._engine, "checkin", unset)
+    try:
+        yield
+    finally:
+        event.remove(lab._engine, "checkout", set_)
+        event.remove(lab._engine, "checkin", unset)
