@@ -110,7 +110,9 @@ def _probabilities(model: ReplacementModel, steered: Steered) -> None:
         .encode(
             y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=130)),
             yOffset=alt.YOffset("run:N", sort=list(RUNS)),
-            x=alt.X("probability:Q", title="probability of the next token", axis=alt.Axis(format="%")),
+            x=alt.X(
+                "probability:Q", title="probability of the next token", axis=alt.Axis(format="%", labelFlush=False)
+            ),
             color=alt.Color(
                 "run:N",
                 sort=list(RUNS),

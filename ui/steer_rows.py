@@ -1,6 +1,6 @@
 """The rows of what is steered: a feature or supernode each, with its amount, where it acts, and what that comes to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,11 @@ def in_words(row: SteeredRow) -> str:
     amounts = {"factor": "× {:g}", "value": "= {:g}", "maximum": "+ {:g} × max", "donor": "× {:g} in another prompt"}
     place = "" if row.where == "own" else f", {WHERE[row.where]}"
     return f"{amounts[row.unit].format(row.amount)}{place}"
+
+
+def rows_in_words(rows: Sequence[SteeredRow]) -> str:
+    """Those that are on."""
+    return "; ".join(f"{row.name} {in_words(row)}" for row in rows if row.on)
 
 
 def guarded(work: Callable[[], object]) -> None:
@@ -246,6 +251,6 @@ def _comes_to(model: ReplacementModel, row: SteeredRow, outcome: Outcome | None)
 
 
 def _said(model: ReplacementModel, ids: list[int], edit: Applied, named: bool) -> str:
-    name = f"L{edit.layer} · {edit.feature} " if named else ""
+    name = f"L{edit.layer} · {edit.feature}: " if named else ""
     token = pretty_token(model.token_text(ids[edit.position]))
     return f"{name}{edit.before:.4g} → {edit.value:.4g} at {token} ({edit.position})"

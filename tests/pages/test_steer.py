@@ -198,7 +198,7 @@ def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
     next(n for n in app.number_input if n.label == "To").set_value(4).run()
     same(slice(2, 5))
     next(n for n in app.number_input if n.label == "To").set_value(1).run()
-    assert "a range goes from a token to the same or a later one" in texts(sound(app))
+    assert "A range goes from a token to the same or a later one" in texts(sound(app))
     same(slice(2, 5))
     where("generated")
     assert "the next token stays as it is" in texts(app) and metric(app, "KL") == "0.000" and last == 8

@@ -97,7 +97,9 @@ def test_a_run_that_cant_be_saved_says_so_and_nothing_is_lost() -> None:
     app.button(key="steer_save").click().run()
     assert "Not saved" not in texts(sound(app))
     (record,) = get_lab().find("steering", me())
-    assert record.head.body.rows[0].amount == 0.5
+    (row, _off) = record.head.body.rows
+    assert row.amount == 0.5
+    assert record.head.body.title == f"{row.name} × 0.5", "with no title given, what was done"
 
 
 def test_a_field_that_is_gone_is_not_heard_any_more() -> None:
