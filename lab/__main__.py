@@ -12,7 +12,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--purge-record", metavar="ID", help="a circuit, label, steering run or hypothesis, all its versions"
+        "--purge-record",
+        metavar="ID",
+        help="a circuit, label, steering run, hypothesis or run of one, all its versions",
     )
     what.add_argument("--purge-person", metavar="ID", help="a person's name, and all that they wrote")
     arguments = parser.parse_args()

@@ -71,6 +71,11 @@ class HypothesisBody(Part):
         names = {setting.supernode for setting in settings}
         return [node for supernode in self.supernodes() if supernode.name in names for node in supernode.nodes]
 
+    def watched(self) -> list[Supernode]:
+        """What a run looks at: supernodes of which no feature is set, so that none is its own outcome."""
+        edited = {node.which for node in self.set_nodes()}
+        return [s for s in self.supernodes() if not edited & {node.which for node in s.nodes}]
+
     def texts(self) -> Iterator[tuple[str, SlottedText, list[CircuitNode]]]:
         """Each prompt and donor, as messages name it, with the nodes that must be found on it: all on prompts, those
         that are set or held on off-target ones, those that are set in units of the donor on donors."""

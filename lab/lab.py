@@ -20,20 +20,23 @@ from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
 from lab.freezing import Freezing
 from lab.hypothesis import HypothesisBody
-from lab.schema import FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
+from lab.runs.bodies import RunBody
+from lab.runs.keeping import KeepingRuns
+from lab.schema import FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
-AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody
+AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody
 KINDS: dict[str, type[AnyBody]] = {
     "circuit": CircuitBody,
     "label": LabelBody,
     "steering": SteeringBody,
     "hypothesis": HypothesisBody,
+    "run": RunBody,
 }
 VISIBILITIES = ("lab", "private")
 
 
-class Lab(Freezing):
+class Lab(Freezing, KeepingRuns):
     def __init__(self, url: str) -> None:
         """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
         self._engine = open_database(url)
@@ -101,13 +104,16 @@ class Lab(Freezing):
             ]
 
     def save(self, id: str, author: Person, body: Body, base: int) -> Revision[Body]:
-        """A revision on top of number `base`. Raises Conflict if somebody was faster, NotFound if it is gone.
+        """A revision on top of number `base`. Raises Conflict if somebody was faster, NotFound if it is gone, LabError
+        for a run of a hypothesis, which stays as it was made.
 
         The same text again is no new revision.
         """
         try:
             with self._session() as session:
                 row = self._row(session, id, author)
+                if row.kind == "run":
+                    raise LabError("a run stays as it was made: run the hypothesis again")
                 # Before the head is read: whoever saves after this takes the number that is then ours, and one fails.
                 last = session.scalar(select(func.max(RevisionRow.number)).where(RevisionRow.record_id == id)) or 0
                 head = self._head(session, row)
@@ -261,7 +267,7 @@ def _read(record: RecordRow, revision: RevisionRow, author: str) -> Revision:
 
 
 def _record(row: RecordRow, owner: Person, head: Revision) -> Record:
-    about = About(row.graph, row.node, row.model, row.basis, row.layer, row.feature)
+    about = About(row.graph, row.node, row.model, row.basis, row.layer, row.feature, row.hypothesis)
     return Record(row.id, row.kind, owner, row.visibility, about, row.created, row.deleted, head)
 
 
@@ -269,7 +275,8 @@ def _erase(session: Session, row: RecordRow) -> None:
     session.execute(update(RevisionRow).where(RevisionRow.record_id == row.id).values(body=None))
     session.execute(update(FreezeRow).where(FreezeRow.record_id == row.id).values(author=None))  # the hash is kept
     row.deleted = row.deleted or _now()
-    row.graph = row.node = row.model = row.basis = row.layer = row.feature = None
+    session.execute(update(FiguresRow).where(FiguresRow.run_id == row.id).values(body=None))
+    row.graph = row.node = row.model = row.basis = row.layer = row.feature = row.hypothesis = None
     session.merge(PurgeRow(id=row.id, kind=row.kind, purged=_now()))
 
 

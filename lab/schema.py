@@ -33,12 +33,13 @@ class PersonRow(Base):
 
 
 class RecordRow(Base):
-    """One label, circuit, steering run or hypothesis. Its text is in its revisions."""
+    """One label, circuit, steering run, hypothesis or run of one. Its text is in its revisions."""
 
     __tablename__ = "records"
     __table_args__ = (
         Index("records_of_graph", "graph"),
         Index("records_of_feature", "model", "basis", "layer", "feature"),
+        Index("records_of_hypothesis", "hypothesis"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -51,6 +52,7 @@ class RecordRow(Base):
     basis: Mapped[str | None]
     layer: Mapped[int | None]
     feature: Mapped[int | None]
+    hypothesis: Mapped[str | None]
     created: Mapped[datetime]
     deleted: Mapped[datetime | None]
     deleted_by: Mapped[str | None] = mapped_column(ForeignKey("persons.id"))
@@ -84,6 +86,17 @@ class FreezeRow(Base):
     author_id: Mapped[str] = mapped_column(ForeignKey("persons.id"))
     author: Mapped[str | None]  # the name as it was hashed; None once purged
     created: Mapped[datetime]
+
+
+class FiguresRow(Base):
+    """What a run of a hypothesis measured on one prompt, written when that was finished; nothing changes it."""
+
+    __tablename__ = "figures"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("records.id"), primary_key=True)
+    part: Mapped[str] = mapped_column(primary_key=True)  # which prompt, or the controls that were drawn
+    created: Mapped[datetime]
+    body: Mapped[str | None]  # JSON; None once purged
 
 
 class PurgeRow(Base):

@@ -6,8 +6,9 @@ from typing import Generic, TypeVar
 
 from lab.bodies import CircuitBody, LabelBody, SteeringBody
 from lab.hypothesis import HypothesisBody
+from lab.runs.bodies import RunBody
 
-Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody)
+Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, RunBody)
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Person:
 
 @dataclass(frozen=True)
 class About:
-    """What a record speaks of: a feature of a basis, or a graph, or a node of it. The rest is None."""
+    """What a record speaks of: a feature of a basis, a graph, a node of it, or a hypothesis. The rest is None."""
 
     graph: str | None = None  # its key
     node: str | None = None  # its id in that graph
@@ -26,6 +27,7 @@ class About:
     basis: str | None = None
     layer: int | None = None
     feature: int | None = None
+    hypothesis: str | None = None  # the hash of the version that a run is of
 
 
 @dataclass(frozen=True)

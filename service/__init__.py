@@ -1,6 +1,6 @@
 """The one owner of the loaded model: jobs in a queue, progress, cancel. Knows no user interface."""
 
-from service.jobs import JobState, JobView, Refused, TraceRequest
+from service.jobs import JobState, JobView, Refused, RunRequest, TraceRequest
 from service.service import Service
 from service.settings import Settings, SettingsError, local_user
 from service.slot import Choice, ModelView
@@ -12,6 +12,7 @@ __all__ = [
     "JobView",
     "ModelView",
     "Refused",
+    "RunRequest",
     "Service",
     "Settings",
     "SettingsError",

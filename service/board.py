@@ -6,7 +6,7 @@ Knows no threads and no model; it runs nothing.
 from collections import deque
 
 from service.jobs import Job, JobState, JobView
-from service.progress import TRACE_PHASES, History, Tracker
+from service.progress import RUN_PHASES, TRACE_PHASES, History, Tracker
 
 _KEPT = 200  # jobs that are over
 
@@ -14,10 +14,12 @@ _KEPT = 200  # jobs that are over
 class Board:
     def __init__(self) -> None:
         self.running: Job | None = None
+        self._resting: Job | None = None  # a run, while a trace goes first between two of its prompts
         self._queue: deque[Job] = deque()
         self._jobs: dict[str, Job] = {}  # by id, oldest first
         self._in_flight: dict[str, Job] = {}  # by key: the job that the same request joins
-        self._history = History(TRACE_PHASES)
+        # of each kind of job; how long a run takes says nothing of another's, so none is remembered
+        self._histories = {"trace": History(TRACE_PHASES), "run": History(RUN_PHASES)}
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
@@ -59,16 +61,28 @@ class Board:
     def start_next(self) -> Job | None:
         if not self._queue:
             return None
-        self.running = self._queue.popleft()
-        self.running.start(Tracker(self._history))
-        return self.running
+        return self._start(self._queue.popleft())
+
+    def start_between(self) -> Job | None:
+        """The first trace that waits, while the running job rests; it goes on when the trace has ended."""
+        first = next((job for job in self._queue if job.request.kind == "trace"), None)
+        if first is None or self._resting is not None:
+            return None
+        self._queue.remove(first)
+        self._resting = self.running
+        return self._start(first)
 
     def end(self, job: Job, state: JobState, error: str | None = None) -> None:
         job.finish(state, error)
         if self._in_flight.get(job.key) is job:
             del self._in_flight[job.key]
         if self.running is job:
-            self.running = None
+            self.running, self._resting = self._resting, None
+
+    def _start(self, job: Job) -> Job:
+        self.running = job
+        job.start(Tracker(self._histories[job.request.kind]))
+        return job
 
     def drop_queue(self, error: str) -> None:
         while self._queue:

@@ -1,4 +1,5 @@
-"""A request for a graph and the job that answers it: plain records. Knows no threads, no model and no cache.
+"""A request, for a graph or for a run of a hypothesis, and the job that answers it: plain records. Knows no threads, no
+model and no cache.
 
 A `Job` is changed only under its owner's lock; everybody else reads a `JobView`.
 """
@@ -7,8 +8,10 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 import tracer
+from lab import HypothesisFile, Lab, Person
 from service.progress import Tracker
 
 
@@ -36,15 +39,43 @@ class TraceRequest:
     logit_mass: float = 0.95
     max_nodes: int | str | None = "auto"
 
+    @property
+    def kind(self) -> Literal["trace"]:
+        return "trace"
+
+    @property
+    def title(self) -> str:
+        return self.prompt.strip() or f"{len(self.tokens)} tokens"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Which hypothesis to run, for whom, in which record: the arguments of `lab.runs.run.begin`."""
+
+    lab: Lab
+    author: Person
+    file: HypothesisFile
+    full_grid: bool = False
+    predicts: bool = False
+
+    @property
+    def kind(self) -> Literal["run"]:
+        return "run"
+
+    @property
+    def title(self) -> str:
+        return self.file.hypothesis.title
+
 
 @dataclass(frozen=True)
 class JobView:
     """A job at one moment."""
 
     id: str
-    key: str  # of the graph, in the cache
-    summary: str  # the start of the prompt, or how many tokens
-    n_tokens: int
+    kind: Literal["trace", "run"]
+    key: str  # of the graph, in the cache; of a run its id, in the record
+    summary: str  # the start of the prompt, or how many tokens; the hypothesis's title
+    n_tokens: int  # of a trace
     state: JobState
     cached: bool  # it was in the cache: nothing was computed
     cancel_requested: bool  # running, and about to stop
@@ -69,7 +100,7 @@ class Job:
     """The changing record behind the views."""
 
     key: str
-    request: TraceRequest
+    request: TraceRequest | RunRequest
     watchers: list[str]
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: JobState = JobState.QUEUED
@@ -89,14 +120,14 @@ class Job:
         self.state, self.error, self.finished = state, error, time.time()
 
     def view(self, position: int | None = None) -> JobView:
-        prompt = " ".join(self.request.prompt.split())
-        n_tokens = len(self.request.tokens)
+        title = " ".join(self.request.title.split())
         fraction = self.tracker.fraction if self.tracker else 0.0
         return JobView(
             id=self.id,
+            kind=self.request.kind,
             key=self.key,
-            summary=(prompt if len(prompt) <= 80 else prompt[:79] + "…") or f"{n_tokens} tokens",
-            n_tokens=n_tokens,
+            summary=title if len(title) <= 80 else title[:79] + "…",
+            n_tokens=len(self.request.tokens) if isinstance(self.request, TraceRequest) else 0,
             state=self.state,
             cached=self.cached,
             cancel_requested=self.cancel_requested,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 TRACE_PHASES = {"record": 0.05, "encode": 0.02, "select": 0.05, "sweep": 0.88}
+RUN_PHASES = {"baselines": 0.04, "controls": 0.06, "prompts": 0.9}
 LOAD_PHASES = {
     "download": 0.0,  # of unknown length, and mostly none
     "assemble": 0.1,

@@ -1,4 +1,4 @@
-"""The one owner of the loaded model: it loads it, runs traces one after the other, and answers what is going on.
+"""The one owner of the loaded model: it loads it, runs jobs one after the other, and answers what is going on.
 
 One worker thread does all the work, so the model and its device need no lock of their own. Pages only submit and look:
 every method but `wait` and `stop` returns at once. Knows nothing of Streamlit; people are opaque strings.
@@ -12,22 +12,25 @@ from collections.abc import Callable
 from functools import partial
 
 import tracer
-from cache import FactCache, GraphCache, Sightings, graph_key
+from cache import FactCache, GraphCache, Sightings
 from service.background import Background
 from service.board import Board
 from service.facts import FeatureFacts
-from service.jobs import Job, JobState, JobView, Refused, TraceRequest
+from service.hypotheses import begun, expected, run_hypothesis
+from service.jobs import Job, JobState, JobView, Refused, RunRequest, TraceRequest
 from service.loading import load_model
 from service.public_records import PublicRecords
 from service.settings import Settings
 from service.shelf import Shelf
 from service.slot import Choice, ModelSlot, ModelView
+from service.tracing import check, key_of, trace
 from service.trouble import explain, release_memory, spare_long_lived
 
 log = logging.getLogger(__name__)
 
 _FACTS_BYTES = 200_000_000  # what features say (0.5 kB each), and what Neuronpedia says of them (up to 100 kB)
 _AT_EXIT = 10.0  # seconds for the step that is under way, when the interpreter ends
+_ADVICE = {"trace": "trace fewer nodes or a shorter prompt", "run": "take shorter prompts"}
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
 
@@ -152,17 +155,8 @@ class Service:
         with self._changed:
             self._supervise()
             model = self._ready_model()
-        self._check(request, model)
-        key = graph_key(
-            model_fingerprint=model.model_fingerprint,
-            basis_fingerprint=model.basis_fingerprint,
-            token_ids=request.tokens,
-            targets=request.targets,
-            position=request.position,
-            max_logits=request.max_logits,
-            logit_mass=request.logit_mass,
-            max_nodes=request.max_nodes,
-        )
+        check(request, model, self.settings.max_tokens)
+        key = key_of(request, model)
         with self._changed:
             if job := self._board.join(key, person):
                 return self._board.view(job)
@@ -175,13 +169,21 @@ class Service:
             job = Job(key, request, [person], cached=found is not None)
             if job.cached:
                 job.finish(JobState.DONE)
-            elif self._ready_model() is not model:
-                raise Refused("the model was changed meanwhile: submit the prompt again")
-            elif self._board.waiting() >= self.settings.queue:
-                raise Refused(f"{self.settings.queue} traces are waiting already (HYPOGRAPH_QUEUE): try again later")
-            self._board.add(job)
-            self._changed.notify_all()
-            return self._board.view(job)
+            return self._queued(job, model)
+
+    def submit_run(self, request: RunRequest, person: str) -> JobView:
+        """Queue a run of a hypothesis, or go on with one that was cut off; or join the job that does. Raises `Refused`.
+
+        Traces go first between two of its prompts. What is finished is kept, also when it is cancelled or fails.
+        """
+        with self._changed:
+            self._supervise()
+            model = self._ready_model()
+        record = begun(request, model, self.settings.max_tokens)
+        with self._changed:
+            if job := self._board.join(record.id, person):
+                return self._board.view(job)
+            return self._queued(Job(record.id, request, [person]), model)
 
     def job(self, job_id: str) -> JobView | None:
         with self._changed:
@@ -241,7 +243,7 @@ class Service:
         with self._changed:
             while not self._stopping:
                 if job := self._board.start_next():  # before a switch: these were asked of the model that is loaded
-                    return partial(self._trace, job)
+                    return partial(self._do, job)
                 if self._slot.needs_loading:
                     return self._load
                 if self._beside is not None and self._beside.needs_loading:
@@ -316,28 +318,22 @@ class Service:
         """Are they being built, or will they be when there is time."""
         return self._background.wanted(self._slot.model)
 
-    def _trace(self, job: Job) -> None:
-        request, model = job.request, self._slot.model
+    def _do(self, job: Job) -> None:
+        model, progress = self._slot.model, partial(self._on_job, job)
         assert model is not None and job.tracker is not None  # jobs are queued only while a model is loaded
         state, error, warning = JobState.DONE, None, None
         try:
-            graph = model.trace(
-                tokens=list(request.tokens),
-                targets=request.targets
-                if isinstance(request.targets, tracer.Difference | None)
-                else list(request.targets),
-                position=request.position,
-                max_logits=request.max_logits,
-                logit_mass=request.logit_mass,
-                max_nodes=request.max_nodes,
-                progress=partial(self._on_trace, job),
-            )
-            if not self._shelf.put(job.key, graph):
+            if isinstance(job.request, RunRequest):
+                tracker = expected(job.request, job.key, model)
+                with self._changed:
+                    job.tracker = tracker
+                run_hypothesis(job.request, job.key, model, self._shelf, progress, self._let_traces_go_first)
+            elif not self._shelf.put(job.key, trace(job.request, model, progress)):
                 warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
         except tracer.Cancelled:
             state = JobState.CANCELLED
         except Exception as caught:
-            state, error = JobState.FAILED, explain(caught, "trace fewer nodes or a shorter prompt")
+            state, error = JobState.FAILED, explain(caught, _ADVICE[job.request.kind])
         if error is not None:
             release_memory()
         log.info("job %s: %s after %.1f s", job.id, state, time.time() - (job.started or job.created))
@@ -348,9 +344,18 @@ class Service:
             self._board.end(job, state, error)
             self._changed.notify_all()
 
-    def _on_trace(self, job: Job, phase: str, fraction: float) -> None:
+    def _let_traces_go_first(self) -> None:
+        """Between two prompts of a run."""
+        while True:
+            with self._changed:
+                job = None if self._stopping else self._board.start_between()
+            if job is None:
+                return
+            self._do(job)
+
+    def _on_job(self, job: Job, phase: str, fraction: float) -> None:
         with self._changed:
-            if job.cancel_requested:
+            if job.cancel_requested or (self._stopping and job.request.kind == "run"):  # a run goes on another day
                 raise tracer.Cancelled
             assert job.tracker is not None
             job.tracker.report(phase, fraction)
@@ -366,7 +371,7 @@ class Service:
         if self._worker is None or self._worker.is_alive() or self._stopping:
             return
         log.error("the worker thread died; starting another")
-        if self._board.running is not None:
+        while self._board.running is not None:  # and one that rested meanwhile
             self._board.end(self._board.running, JobState.FAILED, "interrupted; run it again")
         if self._beside is not None and self._beside.loading:
             self._beside.fail("loading was interrupted; try again")
@@ -384,14 +389,12 @@ class Service:
             raise Refused(f"the model {self._slot.wanted.model} is still being loaded: try again when it is ready")
         return self._slot.model
 
-    def _check(self, request: TraceRequest, model: tracer.ReplacementModel) -> None:
-        n, most = len(request.tokens), self.settings.max_tokens
-        if n == 0:
-            raise Refused("there are no tokens to trace: type a prompt")
-        if n > most:
-            raise Refused(f"the prompt has {n} tokens, this server takes {most} (HYPOGRAPH_MAX_TOKENS): shorten it")
-        targets = request.targets
-        wanted = (targets.a, targets.b) if isinstance(targets, tracer.Difference) else targets or ()
-        foreign = [token for token in (*request.tokens, *wanted) if not 0 <= token < model.vocab_size]
-        if foreign:
-            raise Refused(f"token id {foreign[0]} is not in the model's vocabulary of {model.vocab_size}")
+    def _queued(self, job: Job, model: tracer.ReplacementModel) -> JobView:
+        """List a job that is over, or queue it for this model. Raises Refused."""
+        if job.finished is None and self._ready_model() is not model:
+            raise Refused("the model was changed meanwhile: submit it again")
+        if job.finished is None and self._board.waiting() >= self.settings.queue:
+            raise Refused(f"{self.settings.queue} jobs are waiting already (HYPOGRAPH_QUEUE): try again later")
+        self._board.add(job)
+        self._changed.notify_all()
+        return self._board.view(job)

@@ -31,7 +31,7 @@ class Settings:
     offload: bool  # do the layers' weights stay on the disk
     build_dashboards: bool  # collect what features fire on, while nothing else is to be done
     max_tokens: int  # longest prompt that is traced
-    queue: int  # most traces that wait
+    queue: int  # most jobs that wait
     import_mb: int  # of one file of another program
     import_nodes: int
     import_edges: int

@@ -5,6 +5,7 @@ import logging
 import sys
 
 import tracer
+from lab import LabDatabaseError, LabError
 from tracer.memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 def explain(error: Exception, advice: str) -> str:
     """One line; `advice` says what to do when memory ran out."""
     first_line = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, tracer.TracerError):
+    if isinstance(error, tracer.TracerError | LabError | LabDatabaseError):
         return first_line
     if is_out_of_memory(error):
         log.warning("out of memory: %s", type(error).__name__)

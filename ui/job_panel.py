@@ -55,7 +55,7 @@ def job_panel(service: Service) -> None:
 @st.fragment(run_every=0.5)
 def _watch(service: Service, job_id: str) -> None:
     job = service.job(job_id)
-    if job is None:
+    if job is None or job.kind != "trace":
         st.info("The job in this link is over and no longer listed. Trace the prompt again: a finished graph is kept.")
     elif not job.over:
         job_progress(service, job, where="page")

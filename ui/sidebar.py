@@ -20,6 +20,9 @@ PHASES = {
     "encode": "finding the active features",
     "select": "choosing features",
     "sweep": "tracing direct effects",
+    "baselines": "running the prompts without edits",
+    "controls": "matching controls",
+    "prompts": "running the edit and its controls",
 }
 
 
@@ -92,16 +95,17 @@ def _announce(jobs: list[JobView]) -> None:
         before = known.get(job.id)
         if before is not None and before != job.state and job.over:
             if job.state is JobState.DONE:
-                st.toast(f"Graph ready: {plain(job.summary)}", icon=":material/check_circle:")
-                st.session_state["finished_title"] = "✓ Graph ready"
+                ready = "Graph ready" if job.kind == "trace" else "Run finished"
+                st.toast(f"{ready}: {plain(job.summary)}", icon=":material/check_circle:")
+                st.session_state["finished_title"] = f"✓ {ready}"
                 if job.warning:
                     st.toast(plain(job.warning), icon=":material/warning:")
             elif job.state is JobState.FAILED:
                 st.toast(f"Failed: {plain(job.error or '')}", icon=":material/error:")
-                st.session_state["finished_title"] = "✗ Trace failed"
+                st.session_state["finished_title"] = "✗ Trace failed" if job.kind == "trace" else "✗ Run failed"
         if before is not None or not job.over:
             known[job.id] = job.state
-    for job in jobs:
+    for job in (job for job in jobs if job.kind == "trace"):
         if job.state is JobState.DONE and job.id in known and st.session_state.get("opened_graph") != job.key:
             st.page_link("pages/graph.py", label=f"Open: {plain(job.summary)}", query_params={"graph": job.key})
             break

@@ -56,7 +56,7 @@ class Controls:
 def matched(
     model: ReplacementModel,
     prompts: Sequence[Sequence[int]],
-    edits: Sequence[Edit],
+    edits: Sequence[Edit] | Sequence[Sequence[Edit]],
     kind: str = "features",
     n: int = 20,
     seed: int = 0,
@@ -68,6 +68,7 @@ def matched(
 ) -> Controls:
     """n sets of controls for some edits, the same sets on all prompts; control r is drawn with seed + r.
 
+    `edits`: the same on all prompts, or a list of them for each: the same features, where they are on that prompt.
     `graph`: of the one prompt, for kind "influence". `protocol`, `layers`: those of the run, as they say where an edit
     writes. `avoid`: (layer, feature) of the rest of the circuit, none of which may stand in. Controls are for the next
     token: edits of generated tokens have none. Raises TracerError for an unknown kind, for edits that change nothing,
@@ -79,12 +80,12 @@ def matched(
         raise TracerError(f"{n} controls on {len(prompts)} prompts can't be drawn; ask for at least 1 on 1")
     held = choose(protocol, layers, model.n_layers)
     runs = []
-    for i, ids in enumerate(prompts):
+    for i, (ids, mine) in enumerate(zip(prompts, _of_each(edits, len(prompts)), strict=True)):
 
         def told(_phase: str, fraction: float, i: int = i) -> None:
             progress("controls", (i + fraction) / len(prompts))
 
-        runs.append(PromptSizes(model, list(ids), edits, held, told))
+        runs.append(PromptSizes(model, list(ids), mine, held, told))
     if any(Counter(s.which for s in run.edited) != Counter(s.which for s in runs[0].edited) for run in runs):
         raise TracerError("the edits name different numbers of tokens on these prompts; name positions that all have")
     if not any(size.change for run in runs for size in run.edited):
@@ -107,6 +108,11 @@ def matched(
         why = "there is one other way" if kind == "sign" else "there are too few candidates"
         short = f"only {len(sets)} of {n} controls could be matched: {why}; ask for fewer, or take random directions"
     return Controls(kind, n, sets, short)
+
+
+def _of_each(edits: Sequence[Edit] | Sequence[Sequence[Edit]], n: int) -> list[list[Edit]]:
+    each = [list(mine) for mine in edits if not isinstance(mine, Edit)]
+    return each or [[edit for edit in edits if isinstance(edit, Edit)]] * n
 
 
 def share(effect: float, others: Sequence[float]) -> tuple[int, float]:

@@ -193,6 +193,16 @@ def test_prompts_of_other_lengths_are_matched_feature_by_feature():
         matched(model, prompts, [Edit(1, slice(3, None), 7, factor=-1)], n=5)
 
 
+@pytest.mark.parametrize("kind", ["features", "directions", "positions", "sign"])
+def test_edits_at_places_of_their_own_on_each_prompt(kind):
+    """As one list with places counted from the end, which are the same there."""
+    model = made("llama", "neurons")
+    prompts = [model.token_ids(PROMPT), model.token_ids("w7 w21 w3 w9 w50")]  # 9 and 6 tokens
+    each = [[Edit(1, 6, 7, factor=-1)], [Edit(1, 3, 7, factor=-1)]]
+    assert matched(model, prompts, each, kind, n=3) == matched(model, prompts, [Edit(1, -3, 7, factor=-1)], kind, n=3)
+    assert matched(model, prompts, [each[0], [Edit(1, 2, 7, value=3.0)]], kind, n=1).sets[0].prompts[1]
+
+
 def test_what_is_to_be_avoided_and_the_layers_of_the_protocol():
     model = made("llama", "clt relu")
     ids = model.token_ids(PROMPT)

@@ -1,0 +1,100 @@
+"""`python -m tracer test`: run a hypothesis against its controls and decide it. Cut off, it goes on where it was."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cli import common
+from cli.result_report import report
+from lab import HypothesisFile, Lab, Person, read_file
+from lab.runs.bodies import RunBody
+from lab.runs.conclude import result
+from lab.runs.files import save
+from lab.runs.plan import make_plan
+from lab.runs.result import Result
+from lab.runs.run import GraphOf, begin, estimate
+from lab.runs.run import run as run_prompts
+from lab.views import Record
+from service import Settings, local_user
+from tracer import Graph, Progress, ReplacementModel
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    parser = commands.add_parser("test", help="run a hypothesis with its controls, and decide it")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", nargs="?", type=Path, metavar="HYPOTHESIS.yaml", help="a frozen hypothesis, or a draft")
+    what.add_argument("--record", metavar="ID", help="of this lab: the version frozen last, or else the draft")
+    parser.add_argument("--model", help="preset, folder or Hub id (default: what the hypothesis names)")
+    parser.add_argument("--features", help="feature basis (default: what the hypothesis names)")
+    parser.add_argument(
+        "--full-grid", action="store_true", help="run controls at all doses, not at the primary one alone"
+    )
+    parser.add_argument(
+        "--predict", action="store_true", help="trace each prompt too, and compare what its graph foretells"
+    )
+    parser.add_argument("--anew", action="store_true", help="begin a new run, even where one is there to go on with")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write hypothesis, figures and result there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    settings, user = Settings.from_env(), local_user()
+    lab = Lab(settings.database)
+    try:
+        person = lab.person("local", user, user)
+        file = read_file(arguments.file) if arguments.file is not None else _of_record(lab, arguments.record, person)
+        arguments.model = arguments.model or file.hypothesis.model
+        arguments.features = arguments.features or file.hypothesis.features
+        model = common.load(arguments, settings)
+        begun = begin(
+            lab,
+            person,
+            file,
+            model,
+            full_grid=arguments.full_grid,
+            predicts=arguments.predict,
+            anew=arguments.anew,
+        )
+        if not _result(lab, begun, person).complete:
+            _say_how_long(begun.head.body, model)
+        graph_of = _tracing(model) if arguments.predict else None
+        try:
+            for _ in run_prompts(lab, person, begun, model, graph_of, common.show):
+                pass
+        finally:
+            common.clear()
+            found = _result(lab, begun, person)
+            if not found.complete:
+                left = f"{found.finished} of {found.total} prompts are finished and kept"
+                print(f"tracer: {left}: the same command goes on", file=sys.stderr)
+        if arguments.out is not None:
+            save(arguments.out, begun.head.body, lab.figures(begun.id, person), found)
+        print(found.model_dump_json(indent=2) if arguments.json else report(found, begun))
+    finally:
+        lab.close()
+
+
+def _result(lab: Lab, begun: Record[RunBody], person: Person) -> Result:
+    return result(begun.head.body, begun.created, lab.figures(begun.id, person))
+
+
+def _of_record(lab: Lab, id: str, person: Person) -> HypothesisFile:
+    freezes = lab.freezes(id, person)
+    number = freezes[-1].version if freezes else lab.get(id, person).head.number
+    return lab.hypothesis_file(id, number, person)
+
+
+def _say_how_long(body: RunBody, model: ReplacementModel) -> None:
+    if sys.stderr.isatty():
+        plan = make_plan(body.body, model, body.full_grid)
+        seconds = estimate(model, plan)
+        common.clear()
+        print(f"{plan.n_runs:,} runs with edits, about {seconds:.0f} s from the beginning", file=sys.stderr)
+
+
+def _tracing(model: ReplacementModel) -> GraphOf:
+    def graph_of(ids: list[int], targets: list[int], progress: Progress) -> Graph:
+        return model.trace(tokens=ids, targets=targets, progress=progress)
+
+    return graph_of

@@ -1,0 +1,180 @@
+"""Running a hypothesis: baselines, controls, then prompt by prompt, each kept as soon as it is finished.
+
+A run that was cut off goes on: what is kept is not computed again, and the same record gives the same figures.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import scipy
+import torch
+import transformers
+
+from lab.errors import LabError, NotFound
+from lab.freeze import HypothesisFile
+from lab.lab import Lab
+from lab.runs.bodies import MadeWith, PromptFigures, RunBody, version_hash
+from lab.runs.drawing import draw
+from lab.runs.measure import PromptControls, baseline_of, measure
+from lab.runs.plan import Plan, PromptPlan, make_plan
+from lab.views import Person, Record
+from tracer.errors import Progress, silent
+from tracer.graph.graph import Graph
+from tracer.replacement import ENGINE_VERSION, ReplacementModel
+
+GraphOf = Callable[[list[int], list[int], Progress], Graph]
+"""The graph of a prompt (token ids) that explains these targets (token ids)."""
+
+
+def begin(
+    lab: Lab,
+    author: Person,
+    file: HypothesisFile,
+    model: ReplacementModel,
+    *,
+    full_grid: bool = False,
+    predicts: bool = False,
+    anew: bool = False,
+) -> Record[RunBody]:
+    """The run of this hypothesis on this model: the one that is there, to go on with, or a new one.
+
+    `full_grid`: controls at all doses too. `predicts`: `run` is given graphs. Raises LabError and TracerError for what
+    can't be run or not be decided, before anything is written.
+    """
+    hypothesis = file.hypothesis
+    body = RunBody(
+        title=hypothesis.title,
+        hypothesis=file,
+        hash=version_hash(file),
+        full_grid=full_grid,
+        predicts=predicts,
+        made_with=_made_with(model),
+        machine=_machine(model),
+    )
+    make_plan(body.body, model, full_grid)
+    if predicts and hypothesis.metric != "logit_difference":
+        raise LabError("graphs foretell logit differences, and this metric is another: run it without")
+    return lab.begin_run(author, body, _visibility(lab, author, file), anew)
+
+
+def run(
+    lab: Lab,
+    author: Person,
+    record: Record[RunBody],
+    model: ReplacementModel,
+    graph_of: GraphOf | None = None,
+    progress: Progress = silent,
+) -> Iterator[PromptFigures]:
+    """Goes on with a run that was begun; gives each prompt's figures once they are kept.
+
+    `graph_of`: for a run that predicts. Raises TracerError and LabError for what can't be run, and whatever `progress`
+    raises; what is finished stays.
+    """
+    body = record.head.body
+    if body.made_with != _made_with(model):
+        raise LabError("this run was begun with another model or other libraries: run the hypothesis anew")
+    plan = make_plan(body.body, model, body.full_grid)
+    kept = lab.figures(record.id, author)
+    included = []
+    for n, prompt in enumerate(plan.prompts):
+        figures = kept.prompts.get(prompt.part)
+        if figures is None:
+            figures = baseline_of(plan, prompt, model.record(prompt.ids).logits)
+            if figures.excluded:
+                lab.keep_figures(record.id, author, figures)
+                yield figures
+        if not figures.excluded:
+            included.append(prompt)
+        progress("baselines", (n + 1) / len(plan.prompts))
+    left = [prompt for prompt in included if prompt.part not in kept.prompts]
+    controls: dict[str, list[PromptControls]] = {}
+    if left and plan.body.controls:
+        drawn, controls = draw(model, plan, included, progress)
+        if kept.drawn is None:
+            lab.keep_figures(record.id, author, drawn)
+        elif [family.digest for family in kept.drawn.families] != [family.digest for family in drawn.families]:
+            raise LabError("drawn again, the controls of this run come out differently: run the hypothesis anew")
+    left += [prompt for prompt in plan.off_target if prompt.part not in kept.prompts]
+    before = len(included) + len(plan.off_target) - len(left)
+    for n, prompt in enumerate(left, start=before):
+
+        def told(phase: str, fraction: float, n: int = n) -> None:
+            within = fraction if phase == "steer" else 0.0  # what comes before takes little of a prompt's time
+            progress("prompts", (n + within) / (before + len(left)))
+
+        told("", 0)
+        graph = _graph(body, prompt, graph_of, told)
+        figures = measure(model, plan, prompt, controls.get(prompt.part, ()), graph, told)
+        lab.keep_figures(record.id, author, figures)
+        yield figures
+    progress("prompts", 1.0)
+
+
+def estimate(model: ReplacementModel, plan: Plan) -> float:
+    """Seconds that a run will take about, without graphs: from a few edits and controls of the first prompt.
+
+    Raises TracerError where no controls can be matched there.
+    """
+    prompt, intervention = plan.prompts[0], plan.body.intervention
+
+    def edits(n: int) -> None:
+        conditions = [list(prompt.doses[0])] * n
+        held = intervention.protocol, intervention.layers
+        list(model.steer_many(tokens=prompt.ids, conditions=conditions, protocol=held[0], layers=held[1]))
+
+    few = tuple(family.model_copy(update={"sets": 1}) for family in plan.body.controls)
+    drawn = replace(plan, body=plan.body.model_copy(update={"controls": few}))
+    edits(1)  # the first is slower
+    one, many = _seconds(lambda: edits(1)), _seconds(lambda: edits(17))
+    each = max(many - one, 0.0) / 16
+    below = max(one - each, 0.0)  # what runs once for all edits of a prompt; as long as to see what the model says
+    matching = _seconds(lambda: draw(model, drawn, [prompt]))
+    return len(plan.prompts) * (2 * below + matching) + len(plan.off_target) * below + each * plan.n_runs
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _graph(body: RunBody, prompt: PromptPlan, graph_of: GraphOf | None, progress: Progress) -> Graph | None:
+    if not body.predicts or prompt.where != "test":
+        return None
+    if graph_of is None:
+        raise LabError("this run foretells what the edit does: give it graphs")
+    targets = [id for id in (prompt.target, prompt.competitor) if id is not None]
+    return graph_of(prompt.ids, targets, progress)
+
+
+def _made_with(model: ReplacementModel) -> MadeWith:
+    libraries = {"torch": torch, "transformers": transformers, "numpy": np, "scipy": scipy}
+    return MadeWith(
+        model_fingerprint=model.model_fingerprint,
+        basis_fingerprint=model.basis_fingerprint,
+        engine=ENGINE_VERSION,
+        device=model.device.type,
+        dtype=str(model.dtype).removeprefix("torch."),
+        versions={"python": platform.python_version()}
+        | {name: str(library.__version__) for name, library in libraries.items()},
+    )
+
+
+def _machine(model: ReplacementModel) -> str:
+    gpu = f", {torch.cuda.get_device_name(model.device)}" if model.device.type == "cuda" else ""
+    threads = torch.get_num_threads()
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {threads} threads{gpu}"
+
+
+def _visibility(lab: Lab, author: Person, file: HypothesisFile) -> str:
+    """As the hypothesis's own, where it is in this lab."""
+    if file.freeze is None:
+        return "lab"
+    try:
+        return lab.get(file.freeze.record, author).visibility
+    except NotFound:
+        return "lab"

@@ -1,0 +1,57 @@
+"""One run of a hypothesis as a job: what is refused, how long it will take, and the run. Knows no queue, no threads."""
+
+from collections.abc import Callable
+from functools import partial
+
+import tracer
+from lab import LabError
+from lab.runs.bodies import RunBody
+from lab.runs.plan import make_plan
+from lab.runs.run import begin, estimate, run
+from lab.views import Record
+from service.jobs import Refused, RunRequest
+from service.progress import RUN_PHASES, History, Tracker
+from service.shelf import Shelf
+from service.tracing import kept_graph
+
+
+def begun(request: RunRequest, model: tracer.ReplacementModel, max_tokens: int) -> Record[RunBody]:
+    """The run that this asks for, in the record. Raises Refused for what can't be run."""
+    try:
+        for prompt in (*request.file.hypothesis.prompts, *request.file.hypothesis.off_target):
+            n = len(model.token_ids(prompt.text))
+            if n > max_tokens:
+                raise Refused(
+                    f"a prompt has {n} tokens, this server takes {max_tokens} (HYPOGRAPH_MAX_TOKENS): shorten it"
+                )
+        options = {"full_grid": request.full_grid, "predicts": request.predicts}
+        return begin(request.lab, request.author, request.file, model, **options)
+    except (LabError, tracer.TracerError) as problem:
+        raise Refused(str(problem)) from problem
+
+
+def expected(request: RunRequest, run_id: str, model: tracer.ReplacementModel) -> Tracker:
+    """A tracker that knows about how long it will be."""
+    body: RunBody = request.lab.get(run_id, request.author).head.body
+    seconds = estimate(model, make_plan(body.body, model, body.full_grid))
+    history = History(RUN_PHASES)
+    history.add({phase: share * seconds for phase, share in RUN_PHASES.items()})
+    return Tracker(history)
+
+
+def run_hypothesis(
+    request: RunRequest,
+    run_id: str,
+    model: tracer.ReplacementModel,
+    shelf: Shelf,
+    progress: tracer.Progress,
+    between: Callable[[], None],
+) -> None:
+    """To its end, or until `progress` raises: what is finished is kept, and the same request goes on with it.
+
+    `between` is called after each prompt.
+    """
+    record = request.lab.get(run_id, request.author)
+    graph_of = partial(kept_graph, shelf, model)
+    for _ in run(request.lab, request.author, record, model, graph_of, progress):
+        between()
