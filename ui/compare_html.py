@@ -17,7 +17,8 @@ STYLE = """
 .said .more { border-bottom: 2px solid var(--positive); } .said .less { border-bottom: 2px dashed var(--negative); }
 .said .other { font-weight: 650; outline: 1px solid var(--faint); }
 .bar { display: inline-block; height: .6rem; background: var(--positive); vertical-align: middle; }
-.bars td:last-child { width: 60%; text-align: left; }
+.bars td:nth-child(2) { white-space: nowrap; } .bars td:last-child { width: 50%; text-align: left; }
+.wide td:first-child { min-width: 9rem; max-width: 16rem; }
 """
 
 
@@ -72,7 +73,9 @@ def _word(word: Word, at: int) -> str:
     tint = f' style="background: {colour}{round(97 * share(word)):02x}"' if word.sign else ""
     others = [f"{name} {p:.1%}" for name, p in word.alternatives]
     title = escape("\n".join([*facts(word, at), *others]), quote=True)
-    return f'<span class="{" ".join(kinds).strip()}" title="{title}"{tint}>{escape(word.text)}</span>'
+    text = word.text.lstrip(" ") or word.text
+    space = word.text[: len(word.text) - len(text)]  # not within the frame: it may be at the end of the line before
+    return f'{space}<span class="{" ".join(kinds).strip()}" title="{title}"{tint}>{escape(text)}</span>'
 
 
 def _bars(sheet: Sheet, column: Shown) -> str:

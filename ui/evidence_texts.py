@@ -12,7 +12,6 @@ from ui.loaded_model import loaded_model
 from ui.sidebar import plain, sentence
 from ui.steer_text import MOST, generate, show_texts
 
-NAME = "evidence_texts"
 TOKENS = 20
 
 
@@ -22,28 +21,26 @@ def sample_texts(service: Service, run: RunBody, found: Result) -> None:
     if (model := loaded_model(service)) is None:
         return
     made = run.made_with
-    if (made.model_fingerprint, made.basis_fingerprint) != (
-        model.model_fingerprint,
-        model.basis_fingerprint,
-    ):
+    if (made.model_fingerprint, made.basis_fingerprint) != (model.model_fingerprint, model.basis_fingerprint):
         st.caption(
             plain(f"Load {run.body.model} with {run.body.features} to see its texts without the edit and with it.")
         )
         return
+    name = f"evidence_texts_{run.hash[:12]}"  # two hypotheses have each their own
     texts = {line.number: line.text for line in found.prompts if not line.excluded}
     which, length, go = st.columns([5, 2, 2], vertical_alignment="bottom")
     number = which.selectbox(
-        "Test prompt", list(texts), format_func=lambda n: f"{n} · {texts[n]}", key="evidence_prompt"
+        "Test prompt", list(texts), format_func=lambda n: f"{n} · {texts[n]}", key=f"{name}_prompt"
     )
-    n = int(length.number_input("Tokens", 1, MOST, TOKENS, key="evidence_n_tokens"))
+    n = int(length.number_input("Tokens", 1, MOST, TOKENS, key="evidence_n_tokens", persist_state="session"))
     pressed = go.button("Generate", key="evidence_generate", width="stretch")
     if number is None:
         return
     asked = repr((run.hash, number, n))
     if pressed:
-        _generate(asked, model, run, number, n)
+        _generate(name, asked, model, run, number, n)
     with st.container():
-        show_texts(NAME, model, asked)
+        show_texts(name, model, asked)
     st.caption(
         f"Always the likeliest token, with the edit of the primary dose on the prompt's tokens (protocol"
         f" {run.body.intervention.protocol}); nothing is held on what is generated. One text of one prompt: it decides"
@@ -51,11 +48,11 @@ def sample_texts(service: Service, run: RunBody, found: Result) -> None:
     )
 
 
-def _generate(asked: str, model: ReplacementModel, run: RunBody, number: int, n: int) -> None:
+def _generate(name: str, asked: str, model: ReplacementModel, run: RunBody, number: int, n: int) -> None:
     body, held = run.body, run.body.intervention
     try:
         prompt = next(prompt for prompt in make_plan(body, model).prompts if prompt.number == number)
     except (LabError, TracerError) as problem:
         st.error(sentence(problem))
         return
-    generate(NAME, asked, model, prompt.ids, prompt.doses[0], held.protocol, held.layers, n, Sampling(0.0))
+    generate(name, asked, model, prompt.ids, prompt.doses[0], held.protocol, held.layers, n, Sampling(0.0))

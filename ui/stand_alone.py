@@ -24,7 +24,7 @@ h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }} h3 {{ 
 table {{ border-collapse: collapse; width: 100%; font-size: .87rem; }}
 .wide {{ overflow-x: auto; }}
 th, td {{ text-align: right; padding: .2rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }}
-th:first-child, td:first-child {{ text-align: left; }} th {{ overflow-wrap: normal; }}
+th:first-child, td:first-child {{ text-align: left; min-width: 6rem; }} th {{ overflow-wrap: normal; }}
 """
 
 
