@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
                 left = f"{found.finished} of {found.total} prompts are finished and kept"
                 print(f"tracer: {left}: the same command goes on", file=sys.stderr)
         if arguments.out is not None:
-            save(arguments.out, begun.head.body, lab.figures(begun.id, person), found)
+            save(arguments.out, begun.head.body, begun.created, lab.figures(begun.id, person), found)
         print(found.model_dump_json(indent=2) if arguments.json else report(found, begun))
     finally:
         lab.close()

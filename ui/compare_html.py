@@ -7,68 +7,52 @@ import pandas as pd
 from ui.compare_sheet import KL_HELP, PERPLEXITY_HELP, SLIGHT, Sheet, Shown, Word, heading, metrics
 from ui.compare_text import facts, share
 from ui.palette import NEGATIVE, POSITIVE
+from ui.stand_alone import document, paragraph, wide_table
 
-STYLE = f"""
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #101618; background: #fff; max-width: 1200px; margin: 2rem auto;
-  padding: 0 1rem; font-variant-numeric: tabular-nums; }}
-h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }} h3 {{ font-size: 1rem; margin: 0; }}
-.columns {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 1rem; }}
-.columns > div {{ border: 1px solid #d5dcdc; border-radius: 4px; padding: .8rem; overflow-wrap: anywhere; }}
-.said {{ line-height: 1.9; white-space: pre-wrap; }}
-.said span {{ border-bottom: 2px solid transparent; padding-bottom: 2px; }}
-.said .more {{ border-bottom: 2px solid {POSITIVE}; }} .said .less {{ border-bottom: 2px dashed {NEGATIVE}; }}
-.said .other {{ font-weight: 650; outline: 1px solid #6b7478; }}
-.small {{ color: #4a5558; font-size: .87rem; }}
-table {{ border-collapse: collapse; width: 100%; font-size: .87rem; }}
-.wide {{ overflow-x: auto; }}
-th, td {{ text-align: right; padding: .2rem .5rem; border-bottom: 1px solid #e3e8e8; }}
-th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; }}
-.bar {{ display: inline-block; height: .6rem; background: {POSITIVE}; vertical-align: middle; }}
-.bars td:last-child {{ width: 60%; text-align: left; }}
+STYLE = """
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 1rem; }
+.columns > div { border: 1px solid var(--line); border-radius: 4px; padding: .8rem; overflow-wrap: anywhere; }
+.said { line-height: 1.9; white-space: pre-wrap; }
+.said span { border-bottom: 2px solid transparent; padding-bottom: 2px; }
+.said .more { border-bottom: 2px solid var(--positive); } .said .less { border-bottom: 2px dashed var(--negative); }
+.said .other { font-weight: 650; outline: 1px solid var(--faint); }
+.bar { display: inline-block; height: .6rem; background: var(--positive); vertical-align: middle; }
+.bars td:nth-child(2) { white-space: nowrap; } .bars td:last-child { width: 50%; text-align: left; }
+.wide td:first-child { min-width: 9rem; max-width: 16rem; }
 """
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def as_html(sheet: Sheet, follow: int, made: str) -> bytes:
     """`made`: when, as it shall be shown."""
     body = [
         "<h1>What a language model says under different conditions</h1>",
-        _p(f"{sheet.how}. The same seed in all columns. Made with Hypograph, {made}.", "small"),
+        paragraph(f"{sheet.how}. The same seed in all columns. Made with Hypograph, {made}.", "small"),
         "<h2>Texts</h2>",
         _columns(sheet, [_text(sheet, at) for at in range(len(sheet.columns))]),
-        _p(
+        paragraph(
             "Framed and bold: differs from column 1's text. Tinted and underlined: the token's log-probability changed"
             " against column 1 (solid teal: likelier than there; dashed amber: less likely; below"
             f" {SLIGHT:g} nats unmarked). A tooltip on each token holds the figures and what else could stand there.",
             "small",
         ),
-        *(_p(line, "small") for line in sheet.limits),
+        *(paragraph(line, "small") for line in sheet.limits),
         "<h2>The next token after each prompt</h2>",
         _columns(sheet, [_bars(sheet, column) for column in sheet.columns]),
         "<h2>KL at each token of column 1's text, nats</h2>",
         _kl(sheet),
-        _p(KL_HELP, "small"),
+        paragraph(KL_HELP, "small"),
         f"<h2>Figures; the token followed is {escape(sheet.tokens[follow])}</h2>",
         _metrics(sheet, follow),
-        _p(f"Logit: less the mean logit, before any softcap. Perplexity: {PERPLEXITY_HELP}", "small"),
+        paragraph(f"Logit: less the mean logit, before any softcap. Perplexity: {PERPLEXITY_HELP}", "small"),
         "<h2>What this does not show</h2>",
-        _p(
+        paragraph(
             "These are single texts of single prompts. A difference between columns says that the condition changed"
             " what this model says here; it does not say why, nor that it would do so elsewhere: that takes controls"
             " and more prompts."
         ),
-        *(_p(line, "small") for line in sheet.terms),
+        *(paragraph(line, "small") for line in sheet.terms),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width"><title>Hypograph: a comparison</title><style>'
-        f"{STYLE}</style></head><body>{''.join(body)}</body></html>"
-    ).encode("utf-8", "replace")
-
-
-def _p(text: str, kind: str = "") -> str:
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return document("Hypograph: a comparison", STYLE, body)
 
 
 def _columns(sheet: Sheet, parts: list[str]) -> str:
@@ -80,7 +64,7 @@ def _text(sheet: Sheet, at: int) -> str:
     column = sheet.columns[at]
     about = column.about + (f" · {column.on}" if sheet.several else "")
     said = "".join(_word(word, at) for word in column.words)
-    return f'{_p(column.prompt)}{_p(about, "small")}<div class="said">{said}</div>'
+    return f'{paragraph(column.prompt)}{paragraph(about, "small")}<div class="said">{said}</div>'
 
 
 def _word(word: Word, at: int) -> str:
@@ -89,7 +73,9 @@ def _word(word: Word, at: int) -> str:
     tint = f' style="background: {colour}{round(97 * share(word)):02x}"' if word.sign else ""
     others = [f"{name} {p:.1%}" for name, p in word.alternatives]
     title = escape("\n".join([*facts(word, at), *others]), quote=True)
-    return f'<span class="{" ".join(kinds).strip()}" title="{title}"{tint}>{escape(word.text)}</span>'
+    text = word.text.lstrip(" ") or word.text
+    space = word.text[: len(word.text) - len(text)]  # not within the frame: it may be at the end of the line before
+    return f'{space}<span class="{" ".join(kinds).strip()}" title="{title}"{tint}>{escape(text)}</span>'
 
 
 def _bars(sheet: Sheet, column: Shown) -> str:
@@ -117,12 +103,7 @@ def _kl(sheet: Sheet) -> str:
 
 def _metrics(sheet: Sheet, follow: int) -> str:
     table = metrics(sheet, follow)
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(_figure(value))}</td>' for value in row)}</tr>"
-        for row in table.itertuples(index=False)
-    )
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+    return wide_table(list(table.columns), [[_figure(value) for value in row] for row in table.itertuples(index=False)])
 
 
 def _figure(value: object) -> str:

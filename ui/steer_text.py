@@ -30,25 +30,49 @@ class Generated:
 
 def text_under_edits(model: ReplacementModel, wanted: Steering, edits: Sequence[Edit]) -> None:
     length, heat, seed, go = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
-    n = int(length.number_input("Tokens", 1, MOST, 20, key="steer_n_tokens"))
+    n = int(length.number_input("Tokens", 1, MOST, 20, key="steer_n_tokens", persist_state="session"))
     temperature = heat.number_input(
-        "Temperature", 0.0, 5.0, 0.0, 0.1, key="steer_temperature", help="0: always the likeliest token"
+        "Temperature",
+        0.0,
+        5.0,
+        0.0,
+        0.1,
+        key="steer_temperature",
+        help="0: always the likeliest token",
+        persist_state="session",
     )
-    luck = seed.number_input("Seed", 0, 2**31, 0, key="steer_seed", help="The same for both texts.")
+    luck = seed.number_input(
+        "Seed", 0, 2**31, 0, key="steer_seed", help="The same for both texts.", persist_state="session"
+    )
     sampling = Sampling(float(temperature), seed=int(luck))
     asked = repr((wanted.tokens, list(edits), wanted.protocol, wanted.layers, n, sampling))
     if go.button("Generate", key="steer_generate", type="primary", width="stretch"):
-        if (before := st.session_state.get("steer_text")) is not None:
-            before.stream.cancel()
-        work = partial(_generated, model, wanted.tokens, list(edits), wanted.protocol, wanted.layers, n, sampling)
-        stream = Stream(work, "ask for fewer tokens, or shorten the prompt")
-        st.session_state["steer_text"] = Generated(asked, wanted.tokens, n, stream)
+        generate("steer_text", asked, model, wanted.tokens, edits, wanted.protocol, wanted.layers, n, sampling)
     with st.container():
-        _show(model, st.session_state.get("steer_text"), asked)
+        show_texts("steer_text", model, asked)
     st.caption(
         "On the prompt the edits act under the protocol. Those of generated tokens, and those that go on from a token,"
         " act on what is generated too, where nothing is held."
     )
+
+
+def generate(
+    name: str,
+    asked: str,
+    model: ReplacementModel,
+    tokens: Sequence[int],
+    edits: Sequence[Edit],
+    protocol: str,
+    layers: tuple[int, int] | None,
+    n: int,
+    sampling: Sampling,
+) -> None:
+    """Begin; what this tab asked for before under this name is stopped. `asked`: all that the texts follow from."""
+    if (before := st.session_state.get(name)) is not None:
+        before.stream.cancel()
+    work = partial(_generated, model, tokens, list(edits), protocol, layers, n, sampling)
+    stream = Stream(work, "ask for fewer tokens, or shorten the prompt")
+    st.session_state[name] = Generated(asked, tuple(tokens), n, stream)
 
 
 def _generated(
@@ -73,8 +97,9 @@ def _generated(
     )
 
 
-def _show(model: ReplacementModel, last: Generated | None, asked: str) -> None:
-    """What was generated last stays, also when the settings are others by now."""
+def show_texts(name: str, model: ReplacementModel, asked: str) -> None:
+    """What was generated last under this name stays, also when the settings are others by now."""
+    last: Generated | None = st.session_state.get(name)
     if last is None:
         _columns(model, [], ())
         return
@@ -85,13 +110,13 @@ def _show(model: ReplacementModel, last: Generated | None, asked: str) -> None:
         done = max((token.index + 1 for token in last.stream.found()), default=0)
         return f"{done} of {last.n} tokens"
 
-    follow_stream("steer_text", last.stream, words, lambda: _columns(model, last.stream.found(), last.tokens))
+    follow_stream(name, last.stream, words, lambda: _columns(model, last.stream.found(), last.tokens))
 
 
 def _columns(model: ReplacementModel, found: Sequence[Token], prompt: Sequence[int]) -> None:
     for condition, column in enumerate(st.columns(2)):
         ids = [token.id for token in found if token.condition == condition]
-        with column.container(border=True):
+        with column.container(border=True, height="stretch"):
             st.markdown(f"**{NAMES[condition]}**")
             if not found:
                 st.caption("Press Generate.")

@@ -1,84 +1,19 @@
 """The verdict follows from the kept figures by the record's own rule. Figures are made up here: no model runs."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import HypothesisBody, HypothesisFile
-from lab.freeze import frozen as freeze
-from lab.runs.bodies import (
-    ControlFigures,
-    DrawnControls,
-    DrawnFamily,
-    MadeWith,
-    Predicted,
-    PromptFigures,
-    Reading,
-    RunBody,
-    version_hash,
-)
+from lab import HypothesisFile
+from lab.runs.bodies import ControlFigures, Predicted, PromptFigures, Reading, version_hash
 from lab.runs.conclude import result
 from lab.runs.files import save
-from lab.runs.keeping import Kept
 from lab.runs.result import Result
+from tests.lab.runs.made_up import BASE, EDIT, NOISE, NOON, decided, figures, kept, made
 from tests.lab.runs.tiny import hypothesis, prompts
-
-NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
-NOISE = [0.1, -0.2, 0.0, 0.15, -0.05, 0.2, -0.1, -0.1]
-BASE = {"controls": [{"seed": 5, "sets": 39}], "smallest_effect": 0.5}
-EDIT = {"settings": [{"supernode": "set", "primary": -1, "others": [0, 2]}]}
-
-
-def made(body: HypothesisBody, **freezing: Any) -> RunBody:
-    told = {"record": "r", "version": 1, "previous": None, "time": NOON, "author": "Ada"} | freezing
-    file = HypothesisFile(hypothesis=body, freeze=freeze(body, **told))
-    with_ = MadeWith(
-        model_fingerprint="m", basis_fingerprint="b", engine="2", device="cpu", dtype="float32", versions={}
-    )
-    return RunBody(title="t", hypothesis=file, hash=version_hash(file), made_with=with_, machine="here")
-
-
-def figures(body: HypothesisBody, n: int, effect: float, control: float, **changes: Any) -> PromptFigures:
-    """Of prompt n: the edit at doses 1, 0.5 and −0.5 does `effect` × dose, control set r about `control`."""
-    noise, sets = NOISE[n - 1], sum(family.sets for family in body.controls)
-    values = tuple(1.0 + control * math.sin(r + 1) for r in range(sets))
-    told: dict[str, Any] = {
-        "where": "test",
-        "number": n,
-        "baseline": Reading(value=1.0, supernodes=(2.0,)),
-        "doses": tuple(Reading(value=1 + x * (effect + noise), kl=0.2, supernodes=(1.0,)) for x in (1, 0.5, -0.5)),
-        "controls": (ControlFigures(kind="features", values=(values,)),) if sets else (),
-        "sizes": (4.0, 2.0, -2.0),
-    }
-    return PromptFigures(**told | changes)
-
-
-def kept(body: HypothesisBody, found: list[PromptFigures], kl: float | None = 0.02) -> Kept:
-    if kl is not None:
-        reading = Reading(value=kl, kl=kl)
-        found = [*found, PromptFigures(where="off-target", number=1, baseline=reading, doses=(reading,))]
-    families = [
-        DrawnFamily(
-            kind=family.kind,
-            wanted=family.sets,
-            seeds=tuple(range(family.sets)),
-            ratios=(2.0, 0.5),
-            worst=(0.1, 2.0),
-            digest="0" * 64,
-        )
-        for family in body.controls
-    ]
-    drawn = DrawnControls(families=tuple(families)) if families else None
-    return Kept({one.part: one for one in found}, drawn, {})
-
-
-def decided(effect: float = -2.0, control: float = 0.3, notebook: tuple[float, ...] = (), **changes: Any) -> Result:
-    body = hypothesis(**BASE | {"intervention": EDIT} | changes)
-    found = [figures(body, n, effect, control) for n in range(1, 9)]
-    return result(made(body), NOON + timedelta(hours=1), kept(body, found), notebook)
 
 
 @pytest.mark.parametrize(
@@ -237,10 +172,10 @@ def test_files(tmp_path: Path) -> None:
     there = kept(body, [figures(body, n, -2.0, 0.3) for n in range(1, 9)])
     run = made(body)
     found = result(run, NOON, there)
-    save(tmp_path / "out", run, there, found)
+    save(tmp_path / "out", run, NOON, there, found)
     assert Result.model_validate_json((tmp_path / "out" / "result.json").read_text()) == found
     lines = (tmp_path / "out" / "figures.csv").read_text().splitlines()
     assert lines[0] == "where,prompt,excluded,condition,dose,set,value,kl"
-    assert lines[1] == "test,1,False,baseline,,,1.0,0.0" and lines[2].startswith("test,1,False,edit,1,,")
+    assert lines[1] == "test,1,False,baseline,,,1,0" and lines[2].startswith("test,1,False,edit,1,,")
     assert len(lines) == 1 + 8 * (1 + 3 + 39) + 2
     assert run.hash in (tmp_path / "out" / "hypothesis.yaml").read_text()

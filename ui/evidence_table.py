@@ -1,0 +1,60 @@
+"""The prompts of a run as a table, on the page and as CSV."""
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from lab.hypothesis import HypothesisBody
+from lab.runs.keeping import Kept
+from lab.runs.result import Result
+from lab.runs.words import why_excluded
+from ui.export_menu import as_csv
+
+
+def prompt_table(body: HypothesisBody, kept: Kept, found: Result) -> pd.DataFrame:
+    """One row a test prompt that is finished; what a prompt that is left out has not is NaN."""
+    return pd.DataFrame(
+        {
+            "prompt": [line.number for line in found.prompts],
+            "text": [line.text for line in found.prompts],
+            "unit": [line.unit for line in found.prompts],
+            "baseline": [line.baseline for line in found.prompts],
+            "effect": [line.effect for line in found.prompts],
+            "controls": [line.controls for line in found.prompts],
+            "kl": [line.kl for line in found.prompts],
+            "predicted": [line.predicted for line in found.prompts],
+            "excluded": [why_excluded(body, kept.prompts[f"test {line.number}"]) for line in found.prompts],
+        }
+    )
+
+
+def show_table(table: pd.DataFrame, unit: str, name: str) -> None:
+    """`name`: of the file."""
+
+    def number(name: str, help: str) -> ColumnConfig:
+        return st.column_config.NumberColumn(name, help=help, format="%.3f")
+
+    columns = {
+        "prompt": st.column_config.NumberColumn("#", width=40, help="Its number in the record."),
+        "text": st.column_config.TextColumn("prompt", width="medium"),
+        "unit": st.column_config.TextColumn("unit", help="What counts once: its family, or the prompt itself."),
+        "baseline": number(f"without, {unit}", "The metric without the edit."),
+        "effect": number(f"effect, {unit}", "With the edit less without."),
+        "controls": number(f"controls' mean, {unit}", "Of the same, over the sets of the first kind."),
+        "kl": number("KL, nats", "Of the next token, from without the edit to with it."),
+        "predicted": number(f"foretold, {unit}", "By the graph of the prompt, before it was measured."),
+        "excluded": st.column_config.TextColumn("left out", help="By the rule of the record, and why.", width="medium"),
+    }
+    empty = [column for column in ("predicted", "controls") if table[column].isna().all()]
+    empty += [] if table["excluded"].any() else ["excluded"]
+    st.dataframe(
+        table.drop(columns=empty), hide_index=True, column_config=columns, alt="the prompts of this run, one a row"
+    )
+    st.download_button(
+        "CSV: all prompts",
+        data=lambda: as_csv(table),
+        file_name=f"{name}-prompts.csv",
+        mime="text/csv",
+        key="evidence_csv",
+        on_click="ignore",
+    )
