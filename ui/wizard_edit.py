@@ -13,7 +13,7 @@ from ui.steer_form import PROTOCOLS
 from ui.steer_rows import UNITS
 from ui.wizard_draft import Node, Piece, Writing, doses
 from ui.wizard_sources import add_second, saved_circuits
-from ui.wizard_table import editor
+from ui.wizard_table import MOST_ROWS, ROW, editor
 
 UNIT_OF = {words: unit for unit, words in UNITS.items()}
 SHOWN = 6  # features of a supernode, in its row
@@ -45,7 +45,7 @@ def edit(service: Service, model: ReplacementModel, writing: Writing) -> None:
             ),
         },
         disabled=["circuit", "features"],
-        height="content",
+        height="content" if len(pieces) <= MOST_ROWS else ROW * (MOST_ROWS + 1) + 2,
     )
     with st.container():
         _protocol(model, writing, tag)
@@ -63,6 +63,8 @@ def frame(pieces: list[Piece], model: ReplacementModel) -> pd.DataFrame:
             "features": [_features(piece, model) for piece in pieces],
         }
     )
+    if all(len(piece.nodes) == 1 and told in piece.name for piece, told in zip(pieces, table["features"], strict=True)):
+        table = table.drop(columns="features")  # each is called what it is
     if any(piece.second for piece in pieces):
         table.insert(0, "circuit", ["second" if piece.second else "first" for piece in pieces])
     return table

@@ -8,6 +8,9 @@ import streamlit as st
 
 from ui.wizard_draft import Writing
 
+ROW = 35  # px
+MOST_ROWS = 8  # of a table that does not scroll
+
 
 def editor(
     name: str,
@@ -29,6 +32,6 @@ def editor(
         for old in [other for other in bases if other.startswith(f"{name}_")]:
             del bases[old]
         bases[key] = frame()
-    if take(st.data_editor(bases[key], key=key, hide_index=True, width="stretch", **look)):
+    if take(st.data_editor(bases[key], key=key, hide_index=True, width="stretch", placeholder="", **look)):
         writing.revision += 1
         st.rerun()
