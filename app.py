@@ -12,14 +12,19 @@ from ui.sidebar import sidebar
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
 # layout leaves margins that a graph can use. What the card shows of the node before is faint (ui/card_head.js). What is
-# steered and what it does are below each other where they would squeeze each other.
+# steered and what it does are below each other where they would squeeze each other; so are a hypothesis's fields and what
+# is said of them, which else stays in view.
 STYLE = """<style>
 [data-testid="stBaseButton-primary"], [data-testid="stBaseLinkButton-primary"],
 [data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}
 .st-key-card[data-waiting] > :not(:first-child) {opacity: 0.45}
 [data-testid="stMainBlockContainer"] {padding-left: clamp(1rem, 2.5vw, 3rem); padding-right: clamp(1rem, 2.5vw, 3rem)}
 @media (max-width: 1150px) {
-  .st-key-steer > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {min-width: 100%}
+  .st-key-steer > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"],
+  .st-key-wizard > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {min-width: 100%}
+}
+@media (min-width: 1151px) {
+  [data-testid="stColumn"]:has(.st-key-wizard_side) {position: sticky; top: 4rem; align-self: flex-start}
 }
 </style>"""
 

@@ -23,6 +23,14 @@ Fingerprint = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\r\n
 SHOW_NOTHING_IS_THERE = ("no_effect", "equivalence")
 
 
+def tokens_needed(metric: str, rule: str) -> tuple[str, ...]:
+    """Which of target and competitor each prompt must have, for this metric and this rule of exclusion."""
+    both = ("target", "competitor")
+    if "logit_difference" in (metric, rule):
+        return both
+    return () if (metric, rule) == ("kl", "none") else both[:1]
+
+
 class HypothesisBody(Part):
     """`smallest_effect`: the smallest mean change of the metric that matters, in its unit (nats for logit difference
     and KL, probability, ranks); for claims that nothing is there, what counts as nothing. The change is the metric with
@@ -150,9 +158,7 @@ class HypothesisBody(Part):
             raise ValueError(f"the prompt {text!r} is there twice; it counts once")
         if len({prompt.family is None for prompt in self.prompts}) > 1:
             raise ValueError("some prompts have a family and some have none; give one to all or to none")
-        needed = {"kl": (), "logit_difference": ("target", "competitor")}.get(self.metric, ("target",)) + (
-            {"logit_difference": ("competitor",), "none": ()}.get(self.exclusion.rule, ("target",))
-        )
+        needed = tokens_needed(self.metric, self.exclusion.rule)
         from_donor = bool(self.set_nodes("donor"))
         for number, prompt in enumerate(self.prompts, start=1):
             for name in needed:

@@ -80,6 +80,15 @@ class Template(Part):
         return {"text": text, "slots": slots} | {name: value for name, value in others.items() if value}
 
 
+def slot_names(*patterns: str) -> list[str]:
+    """The slots of these templates, each once, in their order. Raises LabError for a template that is none."""
+    try:
+        names = [name for pattern in patterns for _, name in _pieces(pattern) if name is not None]
+    except ValueError as problem:
+        raise LabError(str(problem)) from problem
+    return list(dict.fromkeys(names))
+
+
 def pasted(text: str) -> tuple[Prompt, ...]:
     """A prompt a line, spaces around it dropped, empty lines left out. Raises LabError, naming the line."""
     lines = ((f"line {number}", line.strip()) for number, line in enumerate(text.split("\n"), start=1))

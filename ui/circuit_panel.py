@@ -17,6 +17,7 @@ from ui.session import get_lab, me
 from ui.sidebar import plain
 from ui.slot import shows
 from ui.steer_draft import take_circuit
+from ui.wizard_sources import begin_from, of_circuit
 
 START = 12  # features that a circuit may begin with
 SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
@@ -111,6 +112,13 @@ def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple
     ):
         take_circuit(draft.graph, graph, draft)
         st.switch_page("pages/steer.py", query_params={"graph": draft.graph})
+    if row.button(
+        "Make this a hypothesis",
+        key="circuit_hypothesis",
+        help="A claim about these features, decided with controls on other prompts.",
+        disabled=not any(graph.index.get(id, features) < features for id in draft.body.pins),
+    ):
+        begin_from(lambda model: of_circuit(draft.graph, graph, draft, model))
     with row.popover("More"):
         if draft.record is not None:
             st.caption("This link opens the circuit with its graph, thresholds and selection.")

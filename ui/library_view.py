@@ -195,6 +195,14 @@ def _circuits(service: Service, entries: Mapping[str, Entry], words: Sequence[st
     row.page_link(
         "pages/graph.py", label="Open", icon=":material/hub:", query_params={"circuit": record.id}, width="content"
     )
+    row.page_link(
+        "pages/hypotheses.py",
+        label="Make this a hypothesis",
+        icon=":material/experiment:",
+        query_params={"write": "new", "circuit": record.id},
+        width="content",
+        disabled=(record.about.graph or "") not in service.cache,
+    )
     row.button("Delete", key="delete_circuit", on_click=_delete_circuit, args=(record,))
     graph = service.graph(record.about.graph or "")
     if graph is not None:

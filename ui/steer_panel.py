@@ -19,6 +19,7 @@ from ui.steer_result import dose_response, prompt_only, result
 from ui.steer_rows import rows, rows_in_words
 from ui.steer_run import Outcome, controlled, run, stop_controls
 from ui.steer_text import text_under_edits
+from ui.wizard_sources import begin_from, of_run
 
 LONGEST_TITLE = 300
 
@@ -124,7 +125,7 @@ def _nothing(wanted: Steering, refused: str | None) -> None:
 
 
 def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
-    title, save, link = st.columns([5, 2, 2], vertical_alignment="bottom")
+    title, save, link, claim = st.columns([5, 2, 2, 3], vertical_alignment="bottom")
     said = rows_in_words(wanted.rows)[:LONGEST_TITLE]
     name = title.text_input(
         "Title of the run",
@@ -160,6 +161,13 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
         width="stretch",
         help="With the prompt, rows, protocol, controls and their seed: all that is needed to run it again.",
     )
+    if claim.button(
+        "Make this a hypothesis",
+        key="steer_hypothesis",
+        help="A claim about these edits, decided with controls on other prompts.",
+        width="stretch",
+    ):
+        begin_from(lambda model: of_run(wanted, name or said, model))
     with link.popover("Link", width="stretch", disabled=wanted.record is None):
         st.caption("Opens this run for whoever uses this server.")
         st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)

@@ -11,7 +11,7 @@ from lab.statistics.dose import Dose, dose_response
 from lab.statistics.effect import Interval, d_z, interval
 from lab.statistics.equivalence import Equivalence, equivalence
 from lab.statistics.mediation import Mediation, mediation
-from lab.statistics.power import power, units_needed
+from lab.statistics.power import effect_seen, power, units_needed
 from lab.statistics.random_circuits import Wins, partial_necessity, sufficiency
 from lab.statistics.reach import controls_for, refuse_out_of_reach, units_for
 from lab.statistics.signs import SignFlips, Signs, above_controls, sign_consistency, sign_flips
@@ -41,6 +41,7 @@ __all__ = [
     "corrected",
     "d_z",
     "dose_response",
+    "effect_seen",
     "equivalence",
     "interval",
     "mediation",

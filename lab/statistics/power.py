@@ -37,3 +37,14 @@ def units_needed(d_z: float, wanted: float = 0.8, alpha: float = 0.05, two_sided
             f"no number of units up to {MOST_UNITS:,} finds an effect of d_z = {d_z:g}; look for a larger one"
         )
     return bisect_left(range(MOST_UNITS), wanted, lo=2, key=lambda units: power(size, units, alpha, two_sided))
+
+
+def effect_seen(units: int, wanted: float = 0.8, alpha: float = 0.05, two_sided: bool = True) -> float:
+    """The least d_z that `units` find with the power `wanted`: `power`, solved for d_z (statsmodels `solve_power`).
+
+    Raises LabError for fewer than 2 units, and for a power or α not in 0 … 1.
+    """
+    share_of(wanted, "the power")
+    power(1.0, units, alpha, two_sided)  # refuses what can't be computed
+    side = "two-sided" if two_sided else "larger"
+    return float(TTestPower().solve_power(None, units, alpha, wanted, alternative=side))

@@ -1,0 +1,106 @@
+"""What the model says on each prompt before anything is edited: does it show the behaviour at all?
+
+One pass a prompt, beside the page. Where a prompt names no target, it is the likeliest token, and the competitor the
+next likeliest: as in a graph, whose first targets they are.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from lab import LabError, Prompt
+from lab.token_places import next_token
+from service import Service, Stream
+from tracer import Progress, ReplacementModel, TracerError
+from ui.wizard_draft import Asked, Baseline, Writing, asked
+
+LIKELIEST = 20  # tokens among which target and competitor are looked for
+
+
+def baselines(service: Service, model: ReplacementModel, writing: Writing) -> Stream | None:
+    """Takes up what is known by now, and starts what is not. None: all is known."""
+    key, stream, wanted = st.session_state.get("wizard_baselines", (None, None, ()))
+    fits = f"{model.model_fingerprint} {writing.id}"
+    if stream is not None and key != fits:
+        stream.cancel()
+        stream = None
+    if stream is not None:
+        writing.baselines |= dict(stream.found())
+    missing = tuple(asked(p) for p in writing.prompts if asked(p) not in writing.baselines)
+    if not missing:
+        return None
+    if stream is None or set(missing) - set(wanted):
+        if stream is not None:
+            stream.cancel()
+        most = service.settings.max_tokens
+        stream = Stream(lambda progress: _passes(model, missing, most, progress), "take fewer or shorter prompts")
+        st.session_state["wizard_baselines"] = (fits, stream, missing)
+    return stream
+
+
+def _passes(
+    model: ReplacementModel, prompts: Sequence[Asked], most: int, progress: Progress
+) -> Iterator[tuple[Asked, Baseline]]:
+    for n, prompt in enumerate(prompts):
+        progress("record", n / len(prompts))
+        yield prompt, baseline(model, prompt, most)
+
+
+def baseline(model: ReplacementModel, prompt: Asked, most: int) -> Baseline:
+    """`most`: tokens that a prompt may have here."""
+    text, target, competitor = prompt
+    try:
+        ids = model.token_ids(text)
+        if len(ids) > most:
+            return Baseline(problem=f"{len(ids):,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten it")
+        logits = model.record(ids).logits
+    except TracerError as problem:
+        return Baseline(problem=str(problem))
+    own = Prompt(text=text)
+    try:
+        first = _given(model, own, target) if target else _likeliest(model, own, logits, ())
+        avoid = () if first is None else (first,)
+        second = _given(model, own, competitor) if competitor else _likeliest(model, own, logits, avoid)
+    except (LabError, TracerError) as problem:
+        return Baseline(target=target, competitor=competitor, problem=str(problem))
+    if first is None or second is None:
+        return Baseline(target=target, competitor=competitor, problem="no likely token can be typed: name the tokens")
+    (target, a), (competitor, b) = first, second
+    return Baseline(
+        target=target,
+        competitor=competitor,
+        logit_difference=float(logits[a].double() - logits[b].double()),
+        probability=float(torch.softmax(logits.double(), dim=-1)[a]),
+        rank=1 + int((logits > logits[a]).sum()),
+    )
+
+
+def _given(model: ReplacementModel, prompt: Prompt, text: str) -> tuple[str, int]:
+    """A token as it must be written, and its id: with the space before it that a person may leave out.
+
+    Raises LabError for what is no token after this prompt.
+    """
+    try:
+        return text, next_token(text, prompt, model.token_ids)
+    except (LabError, TracerError):
+        try:
+            return f" {text}", next_token(f" {text}", prompt, model.token_ids)
+        except (LabError, TracerError):
+            return text, next_token(text, prompt, model.token_ids)
+
+
+def _likeliest(
+    model: ReplacementModel, prompt: Prompt, logits: Tensor, avoid: Sequence[tuple[str, int]]
+) -> tuple[str, int] | None:
+    """The likeliest token that can be written after the prompt, but for `avoid`."""
+    taken = {id for _, id in avoid}
+    for id in torch.topk(logits, min(LIKELIEST, len(logits))).indices.tolist():
+        for text in dict.fromkeys((model.token_text(id), f" {model.token_text(id)}")):
+            try:
+                if id not in taken and "\x00" not in text and next_token(text, prompt, model.token_ids) == id:
+                    return text, id
+            except (LabError, TracerError):
+                continue
+    return None

@@ -1,0 +1,123 @@
+"""The claim: which kind it is, and what it says in words."""
+
+import streamlit as st
+
+from lab.claim import ControlFamily
+from lab.hypothesis import SHOW_NOTHING_IS_THERE
+from ui.slot import shows
+from ui.wizard_draft import SETS, SMALLEST, Piece, Writing
+
+KINDS = {
+    "necessity": "Without the circuit the behaviour is lost: the edit takes it away.",
+    "sufficiency": "The circuit alone brings the behaviour about: the edit turns it on.",
+    "mediation": "What the edited supernodes do goes through others, the mediators: held, they carry nothing.",
+    "specificity": "The circuit does more than matched controls do: what is measured is the effect above theirs.",
+    "no_effect": "The edit does nothing that matters: the whole interval lies within the smallest effect.",
+    "equivalence": "Two circuits do the same: the effects of editing one and the other differ by nothing that matters.",
+}
+METRICS = {
+    "logit_difference": "the target's logit less the competitor's",
+    "probability": "the target's probability",
+    "rank": "the target's rank",
+    "kl": "KL from the unedited model",
+}
+
+
+def claim(writing: Writing) -> None:
+    tag = f"{writing.id}_{writing.revision}"
+    writing.title = st.text_input("Title", writing.title, key=f"wizard_title_{tag}", max_chars=300)
+    st.segmented_control(
+        "Kind of claim",
+        list(KINDS),
+        default=writing.kind,
+        key=f"wizard_kind_{tag}",
+        format_func=lambda kind: kind.replace("_", " "),
+        required=True,
+        on_change=lambda: take_kind(writing, st.session_state[f"wizard_kind_{tag}"]),
+    )
+    st.caption(KINDS[writing.kind])
+    key = f"wizard_claim_{tag}"
+    if not writing.claim:
+        shows(key, in_words(writing))
+    st.text_area(
+        "Claim in words",
+        writing.claim or in_words(writing),
+        key=key,
+        height=84,
+        max_chars=5_000,
+        on_change=lambda: take_claim(writing, st.session_state[key]),
+        help="Follows the fields until you write your own; clear it to have that back.",
+    )
+
+
+def take_kind(writing: Writing, kind: str) -> None:
+    """With the direction that goes with it; nothing that is there needs no controls, all else does."""
+    writing.kind = kind
+    writing.direction = natural_direction(writing)
+    if kind in SHOW_NOTHING_IS_THERE:
+        writing.controls = ()
+    elif not writing.controls:
+        writing.controls = (ControlFamily(sets=SETS, seed=writing.seed),)
+
+
+def take_metric(writing: Writing, metric: str) -> None:
+    writing.metric = metric
+    writing.smallest = SMALLEST[metric]
+    writing.direction = natural_direction(writing)
+
+
+def take_claim(writing: Writing, text: str) -> None:
+    writing.claim = "" if text.strip() == in_words(writing) else text.strip()
+
+
+def natural_direction(writing: Writing) -> str:
+    """What such an edit is expected to do: a circuit that is turned around lowers what it brought about."""
+    if writing.kind in SHOW_NOTHING_IS_THERE:
+        return "two_sided"
+    if writing.metric == "kl":
+        return "increase"
+    lowers = writing.kind != "sufficiency"
+    return "decrease" if lowers != (writing.metric == "rank") else "increase"
+
+
+def in_words(writing: Writing) -> str:
+    """The claim as the fields have it, in a sentence."""
+    what, metric = _names(writing.part("circuit")), METRICS[writing.metric]
+    change = {"increase": "raises", "decrease": "lowers", "two_sided": "changes"}[writing.direction]
+    edit = _edit(writing.part("circuit"))
+    if writing.kind == "sufficiency":
+        return f"{what} is enough to bring the behaviour about: {edit} {change} {metric}."
+    if writing.kind == "mediation":
+        others = _names(writing.part("mediators"))
+        return f"What {what} does goes through {others}: {edit} {change} {metric} less where {others} is held."
+    if writing.kind == "specificity":
+        return f"{edit[0].upper()}{edit[1:]} {change} {metric} more than matched controls do."
+    if writing.kind == "no_effect":
+        return f"{what} does nothing that matters here: {edit} leaves {metric} as it is."
+    if writing.kind == "equivalence":
+        return f"{what} and {_names(writing.part('second'))} do the same to {metric}: the same edit of either."
+    return f"{what} is needed for the behaviour: {edit} {change} {metric}."
+
+
+def _names(pieces: list[Piece]) -> str:
+    names = [f"“{piece.name}”" for piece in pieces if piece.on] or [f"“{piece.name}”" for piece in pieces]
+    if not names:
+        return "…"
+    more = [f"{len(names) - 3} more"] if len(names) > 4 else names[3:]
+    shown = [*names[:3], *more]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _edit(pieces: list[Piece]) -> str:
+    amounts = {(piece.unit, piece.amount) for piece in pieces if piece.on}
+    what = "it" if sum(piece.on for piece in pieces) < 2 else "them"
+    if len(amounts) != 1:
+        return f"setting {what} to other values"
+    ((unit, amount),) = amounts
+    words = {
+        "factor": f"{amount:g} × {'its' if what == 'it' else 'their'} own activation",
+        "value": f"{amount:g}",
+        "maximum": f"the own activation plus {amount:g} × the maximum",
+        "donor": f"{amount:g} × the activation on the other prompt",
+    }
+    return f"setting {what} to {words[unit]}".replace("-", "−")

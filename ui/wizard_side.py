@@ -1,0 +1,142 @@
+"""What stands beside the fields: what is wrong so far, what the model says without the edit, the power; and saving."""
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+
+from lab import HypothesisBody, LabError, misfits
+from lab.claim import Exclusion
+from lab.freeze import HypothesisFile, write
+from lab.hypothesis import SHOW_NOTHING_IS_THERE
+from lab.runs.plan import make_plan
+from lab.splits import units
+from lab.statistics import effect_seen, units_for
+from service import Service, Stream
+from tracer import ReplacementModel, TracerError
+from tracer.errors import first_fault
+from ui.graph_canvas import pretty_token
+from ui.sidebar import plain, sentence
+from ui.steer_progress import follow_stream
+from ui.steer_run import kept
+from ui.wizard_baseline import baselines
+from ui.wizard_claim import in_words
+from ui.wizard_draft import Baseline, Writing, asked
+
+SHOWN = 8  # problems
+
+
+def made(writing: Writing, model: ReplacementModel) -> tuple[HypothesisBody | None, str | None]:
+    """The record as the fields have it, or why it is none."""
+    fault = next((fault for fault in writing.faults.values() if fault), None)
+    if fault:
+        return None, fault
+    try:
+        return writing.body(model.token_ids, in_words(writing)), None
+    except ValidationError as problem:
+        return None, first_fault(problem)
+    except (LabError, TracerError) as problem:
+        return None, str(problem)
+
+
+def problems(body: HypothesisBody, model: ReplacementModel) -> list[str]:
+    """Why it can't be frozen and run as it is; none: it can."""
+    found = [reason] if (reason := body.unready()) else []
+    found += misfits(body, model.token_ids)
+    if not found:
+        try:
+            make_plan(body, model)
+        except (LabError, TracerError) as problem:
+            found.append(str(problem))
+    return found
+
+
+def left_out(writing: Writing, n: int) -> bool:
+    """Does the rule leave out prompt `n`, as far as is known?"""
+    baseline = writing.baselines.get(asked(writing.prompts[n]), Baseline())
+    figure = None if writing.rule == "none" else getattr(baseline, writing.rule)
+    rule = Exclusion(rule=writing.rule, bound=None if writing.rule == "none" else writing.bound)  # type: ignore[arg-type]
+    return figure is not None and rule.excludes(figure)
+
+
+def power_words(writing: Writing, body: HypothesisBody) -> tuple[bool, str]:
+    """Whether α can be reached with the units that are left, and which effects they find."""
+    tests = [n for n, prompt in enumerate(body.prompts) if prompt.use == "test" and not left_out(writing, n)]
+    counted = units([body.prompts[n] for n in tests])
+    n, noun = len(counted), "families" if body.prompts[0].family is not None else "prompts"
+    two_sided = writing.two_sided and writing.kind not in SHOW_NOTHING_IS_THERE
+    needed = units_for(writing.alpha, two_sided)
+    if n < needed:
+        return False, f"{n} test {noun} can't reach α = {writing.alpha:g}: {needed} are needed, {needed - n} more."
+    if n < 2:
+        return False, f"{n} test {noun}: add some."
+    seen = effect_seen(n, 0.8, writing.alpha, two_sided)
+    return True, (
+        f"{n} test {noun} find an effect of d_z ≥ {seen:.2g} (mean over standard deviation between them) with 80 %"
+        " power."
+    )
+
+
+def checks(service: Service, model: ReplacementModel, writing: Writing) -> HypothesisBody | None:
+    """Draws what is wrong and what is known; gives the record, if the fields make one."""
+    stream = baselines(service, model, writing)
+    body, fault = made(writing, model)
+    with st.container():
+        if fault is not None:
+            st.warning(f"Not whole yet: {sentence(fault)}")
+        elif body is not None:
+            key = f"{model.model_fingerprint} {model.basis_fingerprint} {body!r}"
+            found = kept("wizard_problems", key, lambda: problems(body, model))
+            if found:
+                lines = [f"- {sentence(line)}" for line in found[:SHOWN]]
+                more = [f"- and {len(found) - SHOWN:,} more like these"] if len(found) > SHOWN else []
+                st.warning("\n".join(["Can be saved, but not run yet:", *lines, *more]))
+            else:
+                st.success("Ready to be saved, frozen and run.")
+    with st.container():
+        if body is not None:
+            reached, words = power_words(writing, body)
+            (st.caption if reached else st.warning)(plain(words))
+    with st.container():
+        _baselines(writing, body, stream)
+    return body
+
+
+def _baselines(writing: Writing, body: HypothesisBody | None, stream: Stream | None) -> None:
+    if not writing.prompts:
+        return
+    st.markdown(
+        "**Without the edit**",
+        help="What the model says on each prompt, in one pass each. Where no target is named it is the likeliest token,"
+        " and the competitor the next.",
+    )
+    with st.container():
+        if stream is not None:
+            follow_stream("wizard_baselines", stream, lambda: "running the prompts", lambda: None)
+    st.dataframe(baseline_table(writing, body), hide_index=True, width="stretch", height="content")
+
+
+def baseline_table(writing: Writing, body: HypothesisBody | None) -> pd.DataFrame:
+    """A row a prompt; `side`: discovery, test, or left out by the rule."""
+    rows = []
+    for n, prompt in enumerate(writing.prompts):
+        known = writing.baselines.get(asked(prompt), Baseline())
+        side = body.prompts[n].use if body is not None else None
+        rows.append(
+            {
+                "prompt": prompt.text,
+                "side": "left out" if side == "test" and left_out(writing, n) else side,
+                "target": pretty_token(known.target) if known.target else None,
+                "competitor": pretty_token(known.competitor) if known.competitor else None,
+                "probability": known.probability,
+                "logit difference": known.logit_difference,
+                "rank": known.rank,
+                "problem": known.problem,
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table if table["problem"].notna().any() else table.drop(columns="problem")
+
+
+def file_of(body: HypothesisBody) -> str:
+    """YAML."""
+    return write(HypothesisFile(hypothesis=body))
