@@ -2,16 +2,11 @@
 
 from datetime import timedelta
 
-import pytest
 from markdown_it import MarkdownIt
 
-from lab import HypothesisBody, HypothesisFile
-from lab.runs.bodies import Predicted, PromptFigures, Reading
-from lab.runs.conclude import result
-from lab.runs.report import escaped, markdown
-from lab.runs.words import missing, statistics
-from tests.lab.runs.made_up import BASE, EDIT, NOON, figures, kept, made
-from tests.lab.runs.tiny import hypothesis, prompts
+from lab import HypothesisBody
+from lab.runs.bodies import Predicted, PromptFigures
+from tests.lab.runs.made_up import NOON, figures
 
 LATER = NOON + timedelta(hours=1)
 HOSTILE = "<script>alert(1)</script> </td> [x](javascript:alert(1)) ![i](http://x.example/a.png) **b** | `c` =1+1"
