@@ -4,7 +4,17 @@ Work that people did: never evicted, never overwritten silently. Knows no user i
 """
 
 from lab.alignment import misfits
-from lab.bodies import CircuitBody, ControlsBody, Group, LabelBody, SteeredDonor, SteeredNode, SteeredRow, SteeringBody
+from lab.bodies import (
+    CircuitBody,
+    CommentBody,
+    ControlsBody,
+    Group,
+    LabelBody,
+    SteeredDonor,
+    SteeredNode,
+    SteeredRow,
+    SteeringBody,
+)
 from lab.errors import Conflict, LabDatabaseError, LabError, NotFound, NotYours
 from lab.freeze import Checked, Freeze, HypothesisFile, exploratory, fault, read_file
 from lab.hypothesis import HypothesisBody
@@ -19,6 +29,7 @@ __all__ = [
     "About",
     "Checked",
     "CircuitBody",
+    "CommentBody",
     "Conflict",
     "ControlsBody",
     "Freeze",

@@ -3,6 +3,7 @@
 import streamlit as st
 
 import ui.layers  # noqa: F401
+from ui.hypothesis_examples import worked_example
 from ui.hypothesis_list import hypotheses
 from ui.hypothesis_view import hypothesis
 from ui.hypothesis_wizard import wizard
@@ -12,6 +13,8 @@ service = get_service()
 st.title("Hypotheses")
 if "write" in st.query_params:
     wizard(service)
+elif (name := st.query_params.get("example")) is not None:
+    worked_example(name)
 elif (id := st.query_params.get("hypothesis")) is not None:
     hypothesis(service, id)
 else:

@@ -5,7 +5,7 @@ Knows no threads and no model; it runs nothing.
 
 from collections import deque
 
-from service.jobs import Job, JobState, JobView
+from service.jobs import Job, JobState, JobView, RunRequest
 from service.progress import RUN_PHASES, TRACE_PHASES, History, Tracker
 
 _KEPT = 200  # jobs that are over
@@ -43,6 +43,11 @@ class Board:
         if job is not None and person not in job.watchers:
             job.watchers.append(person)
         return job
+
+    def join_same(self, request: RunRequest, person: str) -> Job | None:
+        """The same for a run, asked for in the same words: one that begins anew has no key yet."""
+        key = next((key for key, job in self._in_flight.items() if job.request == request), None)
+        return None if key is None else self.join(key, person)
 
     def leave(self, job: Job, person: str) -> None:
         """One watcher less; a job that nobody waits for ends: a queued one now, a running one at its next step."""

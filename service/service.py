@@ -14,6 +14,7 @@ from functools import partial
 import tracer
 from cache import FactCache, GraphCache, Sightings
 from service.background import Background
+from service.beside import Beside
 from service.board import Board
 from service.facts import FeatureFacts
 from service.hypotheses import begun, expected, run_hypothesis
@@ -34,7 +35,7 @@ _ADVICE = {"trace": "trace fewer nodes or a shorter prompt", "run": "take shorte
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
 
-class Service:
+class Service(Beside):
     def __init__(self, settings: Settings, load: Callable[..., tracer.ReplacementModel] = tracer.load) -> None:
         """Raises `cache.CacheError` when the cache folder cannot be used. Nothing runs before `start`."""
         self.settings = settings
@@ -46,6 +47,7 @@ class Service:
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load
+        self._beginning = threading.Lock()  # of two who ask for one run at once, the second finds what the first began
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
         self._beside: ModelSlot | None = None  # of one more model, where somebody compares
@@ -120,34 +122,6 @@ class Service:
             self._slot.want(Choice(name, features))
             self._changed.notify_all()
 
-    def load_beside(self, choice: Choice) -> None:
-        """Have one more model beside the loaded one, until another is asked for here or the loaded one changes.
-
-        Its weights must fit into the memory that is free, or it is not loaded; see `beside_state`.
-        """
-        with self._changed:
-            self._supervise()
-            if self._beside is None or self._beside.wanted != choice or self._beside.error is not None:
-                self._beside = ModelSlot(choice)  # a load of another one is given up
-                self._changed.notify_all()
-
-    def give_up_beside(self, choice: Choice) -> None:
-        """Its loading ends at its next step; one that is loaded stays."""
-        with self._changed:
-            if self._beside is not None and self._beside.wanted == choice and self._beside.model is None:
-                self._beside = None
-
-    def beside(self, choice: Choice) -> tracer.ReplacementModel | None:
-        """The model beside the loaded one, if it is this one."""
-        slot = self._beside
-        return slot.model if slot is not None and slot.wanted == choice else None
-
-    def beside_state(self) -> ModelView | None:
-        """None if no model was asked for beside the loaded one."""
-        with self._changed:
-            self._supervise()
-            return None if self._beside is None else self._beside.view()
-
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def submit(self, request: TraceRequest, person: str) -> JobView:
@@ -179,11 +153,15 @@ class Service:
         with self._changed:
             self._supervise()
             model = self._ready_model()
-        record = begun(request, model, self.settings.max_tokens)
-        with self._changed:
-            if job := self._board.join(record.id, person):
-                return self._board.view(job)
-            return self._queued(Job(record.id, request, [person]), model)
+        with self._beginning:
+            with self._changed:
+                if job := self._board.join_same(request, person):
+                    return self._board.view(job)
+            record = begun(request, model, self.settings.max_tokens)
+            with self._changed:
+                if job := self._board.join(record.id, person):
+                    return self._board.view(job)
+                return self._queued(Job(record.id, request, [person]), model)
 
     def job(self, job_id: str) -> JobView | None:
         with self._changed:
@@ -270,33 +248,11 @@ class Service:
         with self._changed:
             self._slot.fill(model)
 
-    def _load_beside(self, slot: ModelSlot) -> None:
-        """The loaded model is left as it is; if it has the same weights, they serve both."""
-        with self._changed:
-            choice, _ = slot.begin()
-            shared = self._slot.model if self._slot.loaded and self._slot.loaded.model == choice.model else None
-        release_memory()  # of the model that was beside before
-        progress, more = partial(self._on_load_beside, slot), shared is None and not self.settings.offload
-        model, error = load_model(self._load_model, choice, self.settings, shared, progress, checks_room=more)
-        if model is None:
-            with self._changed:
-                slot.fail(error)
-            return
-        spare_long_lived()
-        with self._changed:
-            slot.fill(model)
-
     def _on_load(self, choice: Choice, phase: str, fraction: float) -> None:
         with self._changed:
             if self._stopping or self._slot.wanted != choice:
                 raise tracer.Cancelled
             self._slot.tracker.report(phase, fraction)
-
-    def _on_load_beside(self, slot: ModelSlot, phase: str, fraction: float) -> None:
-        with self._changed:
-            if self._stopping or self._beside is not slot or self._slot.needs_loading:
-                raise tracer.Cancelled
-            slot.tracker.report(phase, fraction)
 
     def _build_dashboards(self) -> None:
         """While nobody asks for anything else; goes on later where it was."""

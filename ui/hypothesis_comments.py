@@ -1,6 +1,71 @@
-"""Comments."""
+"""What people say of a hypothesis: short, in the order in which they said it; nobody changes it afterwards."""
 
+import streamlit as st
+from pydantic import ValidationError
+
+from lab import About, CommentBody, LabError, Record
+from tracer.errors import first_fault
+from ui.hypothesis_look import when
 from ui.hypothesis_opened import Opened
+from ui.session import get_lab, me
+from ui.sidebar import plain
+
+LONGEST = 2_000
 
 
-def comments(opened: Opened) -> None: ...
+def comments(opened: Opened) -> None:
+    found: list[Record[CommentBody]] = get_lab().find("comment", me(), About(hypothesis=opened.id))
+    st.subheader(f"Comments ({len(found)})" if found else "Comments")
+    with st.container():
+        for record in reversed(found):
+            _comment(record)
+        if gone := st.session_state.get("comment_gone"):
+            st.button("Undo: bring the comment back", key="comment_undo", on_click=_bring_back, args=(gone,))
+        if problem := st.session_state.pop("comment_problem", None):
+            st.error(plain(problem))
+    with st.form("comment", clear_on_submit=True, border=False):
+        st.text_area(
+            "Say something of it",
+            key="comment_text",
+            height=80,
+            max_chars=LONGEST,
+            help="It stays as it is said, with your name and the time. You alone can take it away.",
+        )
+        st.form_submit_button("Comment", on_click=_say, args=(opened,))
+
+
+def _comment(record: Record[CommentBody]) -> None:
+    said = st.container(key=f"comment_{record.id}", gap=None)
+    head = said.container(horizontal=True, vertical_alignment="center", gap="small")
+    private = " · private" if record.visibility == "private" else ""
+    head.caption(f"**{plain(record.owner.name)}**, {when(record.created)}{private}", width="content")
+    if record.owner.id == me().id:
+        head.button("Take away", key=f"uncomment_{record.id}", type="tertiary", on_click=_take_away, args=(record.id,))
+    said.text(record.head.body.text)
+
+
+def _say(opened: Opened) -> None:
+    """As visible as the hypothesis."""
+    try:
+        body = CommentBody(text=st.session_state["comment_text"])
+        get_lab().create(me(), About(hypothesis=opened.id), body, opened.record.visibility)
+    except ValidationError as problem:
+        st.session_state["comment_problem"] = first_fault(problem)
+    except LabError as problem:
+        st.session_state["comment_problem"] = str(problem)
+
+
+def _take_away(id: str) -> None:
+    try:
+        get_lab().delete(id, me())
+        st.session_state["comment_gone"] = id
+    except LabError as problem:
+        st.session_state["comment_problem"] = str(problem)
+
+
+def _bring_back(id: str) -> None:
+    st.session_state.pop("comment_gone", None)
+    try:
+        get_lab().undelete(id, me())
+    except LabError as problem:
+        st.session_state["comment_problem"] = str(problem)

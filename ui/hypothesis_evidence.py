@@ -5,16 +5,15 @@ import streamlit as st
 from lab import LabError, Record
 from lab.runs.bodies import RunBody
 from lab.runs.notebook import entries, others, total
-from service import Service
 from ui.evidence import evidence
-from ui.hypothesis_look import EXPLORATORY, verdict_badge, when
+from ui.hypothesis_look import when
 from ui.hypothesis_opened import Opened
 from ui.hypothesis_results import result_of
 from ui.session import get_lab, me
-from ui.sidebar import plain, sentence
+from ui.sidebar import sentence
 
 
-def evidence_of(service: Service, opened: Opened) -> None:
+def evidence_of(opened: Opened) -> None:
     if not opened.runs:
         st.info(
             "Nothing ran yet. A run measures the edit and its controls on each test prompt, and then decides."
@@ -25,14 +24,12 @@ def evidence_of(service: Service, opened: Opened) -> None:
     run = _chosen(opened)
     try:
         kept = get_lab().figures(run.id, me())
-        found = result_of(run, _over(opened, run))
+        over = _over(opened, run)
+        found = result_of(run, over)
     except LabError as problem:
         st.error(sentence(problem))
         return
-    if found.exploratory is not None:
-        st.markdown(f"{EXPLORATORY} {plain(found.exploratory)}.")
-    st.markdown(verdict_badge(found))
-    evidence(run, kept, found)
+    evidence(run, kept, found, over)
 
 
 def _over(opened: Opened, run: Record[RunBody]) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ import streamlit as st
 from lab import Checked, HypothesisBody
 from service import Service
 from ui.hypothesis_fit import whole
-from ui.hypothesis_list import said
+from ui.hypothesis_go import said
 from ui.hypothesis_opened import Opened
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence

@@ -1,12 +1,13 @@
 """The notebook: all hypotheses with what became of them, corrected over one another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
-from lab import LabError
 from lab.runs.notebook import Entry, Row, entries, rows
 from service import JobView, Service
+from ui.hypothesis_examples import worked_examples
+from ui.hypothesis_go import go, said
 from ui.hypothesis_look import job_of, running, state_badge, state_of, verdict_badge, when
 from ui.hypothesis_results import result_of
 from ui.hypothesis_words import kind_name
@@ -68,11 +69,7 @@ def hypotheses(service: Service) -> None:
     else:
         _listed(service, rows(shown, gone, result_of))
     _deleted(gone)
-
-
-def go(**query: str) -> None:
-    """To another address of this page."""
-    st.query_params.from_dict(query)
+    worked_examples()
 
 
 def _listed(service: Service, every: Sequence[Row]) -> None:
@@ -200,11 +197,3 @@ def _restore(id: str) -> None:
     get_lab().undelete(id, me())
     if st.session_state.get("deleted_hypothesis", ("",))[0] == id:
         del st.session_state["deleted_hypothesis"]
-
-
-def said(work: Callable[[], object]) -> None:
-    """Run a callback; what is wrong is shown on the page."""
-    try:
-        work()
-    except LabError as problem:
-        st.session_state["hypothesis_problem"] = str(problem)

@@ -5,21 +5,20 @@ from datetime import datetime
 from lab.runs.notebook import Entry, Row, total
 from lab.runs.result import Result
 from service import JobState, JobView, Service
+from ui.evidence import BADGES
 
-VERDICTS = {
-    "supported": ":green-badge[:material/check: supported]",
-    "refuted": ":red-badge[:material/close: refuted]",
-    "inconclusive": ":gray-badge[:material/question_mark: inconclusive]",
-}
 DRAFT = ":gray-badge[:material/edit: draft]"
 FROZEN = ":blue-badge[:material/lock: frozen]"
-EXPLORATORY = ":orange-badge[:material/explore: exploratory]"
+EXPLORATORY = ":orange-badge[:material/science: exploratory]"
 TAMPERED = ":red-badge[:material/warning: tampered with]"
 
 
 def verdict_badge(found: Result | None) -> str:
     """As Markdown; a run without a verdict has none."""
-    return "" if found is None or found.verdict is None else VERDICTS[found.verdict.decision]
+    if found is None or found.verdict is None:
+        return ""
+    word, icon, colour = BADGES[found.verdict.decision]
+    return f":{colour}-badge[{icon} {word.lower()}]"
 
 
 def state_of(row: Row, job: JobView | None) -> str:

@@ -5,20 +5,20 @@ import streamlit as st
 from lab import LabError
 from lab.freeze import write
 from service import Service
+from ui.hypothesis_claim import claim
 from ui.hypothesis_comments import comments
 from ui.hypothesis_evidence import evidence_of
 from ui.hypothesis_freeze import freeze_button, freeze_line
-from ui.hypothesis_list import go, said
+from ui.hypothesis_go import STEP_BACK, go, said
 from ui.hypothesis_look import DRAFT, FROZEN, TAMPERED, when
 from ui.hypothesis_opened import Opened, open_version
 from ui.hypothesis_run import Estimate, run_bar
 from ui.hypothesis_versions import versions
-from ui.hypothesis_words import circuit_table, kind_name, lines, prompt_table
+from ui.hypothesis_words import kind_name
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 
 SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
-STEP_BACK = "All hypotheses"
 
 
 def hypothesis(service: Service, id: str) -> None:
@@ -43,9 +43,9 @@ def hypothesis(service: Service, id: str) -> None:
         return
     estimate = _buttons(service, opened)
     st.subheader("Evidence")
-    evidence_of(service, opened)
+    evidence_of(opened)
     st.subheader("What it claims, and how it is decided")
-    _claim(opened)
+    claim(opened.file)
     st.subheader("Versions")
     versions(opened)
     comments(opened)
@@ -60,7 +60,7 @@ def _head(opened: Opened) -> None:
     state = DRAFT if checked is None else TAMPERED if checked.fault is not None else FROZEN
     exploratory = ""
     if checked is not None and checked.freeze.previous is not None:
-        exploratory = " :orange-badge[:material/explore: exploratory: changes a frozen version]"
+        exploratory = " :orange-badge[:material/science: exploratory: changes a frozen version]"
     st.markdown(f"{state} :gray-badge[{kind_name(body.kind)}]{exploratory}")
     st.text(body.claim)
     notebook = f"notebook {plain(body.notebook)}" if body.notebook else "in no notebook"
@@ -162,17 +162,3 @@ def _delete(opened: Opened) -> None:
     get_lab().delete(opened.id, me())
     st.session_state["deleted_hypothesis"] = (opened.id, opened.body.title)
     go()
-
-
-def _claim(opened: Opened) -> None:
-    body = opened.body
-    st.markdown("\n".join(f"- **{name}**: {plain(text)}" for name, text in lines(body).items()))
-    if body.notes:
-        st.text(body.notes)
-    nodes = sum(len(supernode.nodes) for supernode in body.supernodes())
-    with st.expander(f"Circuit: {len(body.supernodes())} supernodes, {nodes} nodes"):
-        st.dataframe(circuit_table(body), hide_index=True, alt="Nodes of the circuit")
-    with st.expander(f"Prompts: {len(body.prompts)}, and {len(body.off_target)} off-target"):
-        st.dataframe(prompt_table(body), hide_index=True, alt="Prompts and their use")
-    with st.expander("As YAML"):
-        st.code(write(opened.file), language="yaml", height=400)

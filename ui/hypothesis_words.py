@@ -8,6 +8,7 @@ from lab.claim import ControlFamily, Supernode
 from lab.hypothesis import HypothesisBody
 from lab.prompts import Prompt
 from lab.runs.conclude import CORRECTIONS, UNITS
+from lab.runs.words import CONTROLS, METRICS, UNITS_OF_SETTINGS
 from lab.splits import units
 
 KINDS = {
@@ -18,29 +19,11 @@ KINDS = {
     "no_effect": "no effect: the edit does nothing that matters",
     "equivalence": "equivalence: the edits of two circuits do the same",
 }
-METRICS = {
-    "logit_difference": "logit difference, target less competitor",
-    "probability": "probability of the target",
-    "rank": "rank of the target",
-    "kl": "KL divergence of the next token",
-}
 PROTOCOLS = {
     "direct": "direct: attention, norm scales and all MLP outputs are held",
     "constrained": "constrained: attention is held, and MLP outputs in the layers",
     "clamp": "clamp: attention is held",
     "free": "free: nothing is held",
-}
-CONTROLS = {
-    "features": "other features",
-    "directions": "random directions",
-    "positions": "other tokens",
-    "sign": "the opposite edit",
-}
-UNIT_OF = {
-    "factor": "× its own activation",
-    "value": "as activation",
-    "maximum": "× its largest known activation, added",
-    "donor": "× its activation on the donor prompt",
 }
 
 
@@ -120,7 +103,7 @@ def _prompt_row(prompt: Prompt, use: str) -> dict[str, str]:
 def _setting(body: HypothesisBody, n: int) -> str:
     setting = body.intervention.settings[n]
     others = f", then {', '.join(map(amount, setting.others))}" if setting.others else ""
-    return f"{setting.supernode} to {amount(setting.primary)} {UNIT_OF[setting.unit]}{others}"
+    return f"{setting.supernode} to {amount(setting.primary)} {UNITS_OF_SETTINGS[setting.unit]}{others}"
 
 
 def amount(value: float) -> str:

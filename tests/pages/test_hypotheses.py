@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
 import ui.session
@@ -53,7 +52,7 @@ def test_from_a_draft_to_a_verdict(loading: Loading) -> None:
     again(app)
     assert "supported" in texts(app) or "refuted" in texts(app) or "inconclusive" in texts(app)
     assert "exploratory" not in texts(app).replace("whose runs are exploratory", "")
-    (run,) = lab.runs(viewer, freeze.hash)
+    (_run,) = lab.runs(viewer, freeze.hash)
     assert "9 of 9 prompts finished" in texts(app)
     listed = texts(open_page(PAGE))
     assert "finished" in listed

@@ -1,6 +1,7 @@
 """Runs of hypotheses in the queue: progress, cancel, going on, traces that go first. The tiny model is a real one."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,26 @@ def test_a_run_that_fails_says_so_in_one_line(service: Service, slow: Slow, lab:
     slow.open()
     over = finish(service, job)
     assert (over.state, over.error) == (JobState.FAILED, "this run was deleted in the meantime: restore it, then go on")
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_two_who_ask_at_once_begin_one_run(service: Service, slow: Slow, lab: Lab, ada: Person, anew: bool) -> None:
+    create, together, found = lab.create, threading.Barrier(2), []
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        time.sleep(0.1)  # after it was looked for, before it is there
+        return create(*args, **named)
+
+    def ask(who: str) -> None:
+        together.wait(5)
+        found.append(service.submit_run(request(lab, ada, anew=anew), who))
+
+    lab.create = slowly  # type: ignore[method-assign]
+    both = [threading.Thread(target=ask, args=(who,)) for who in ("ann", "bob")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(10)
+    assert len({job.id for job in found}) == 1 and len(lab.find("run", ada)) == 1
+    slow.open()
+    finish(service, found[0])
