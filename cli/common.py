@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable
 
 import tracer
+from lab.runs.run import GraphOf
 from service import Settings
-from tracer import TracerError
+from tracer import Graph, Progress, TracerError
 
 
 def add_request(parser: argparse.ArgumentParser, purpose: str) -> None:
@@ -69,6 +70,15 @@ def token_ids(arguments: argparse.Namespace, model: tracer.ReplacementModel, set
             " HYPOGRAPH_MAX_TOKENS"
         )
     return ids
+
+
+def tracing(model: tracer.ReplacementModel) -> GraphOf:
+    """For runs that foretell what their edits do."""
+
+    def graph_of(ids: list[int], targets: list[int], progress: Progress) -> Graph:
+        return model.trace(tokens=ids, targets=targets, progress=progress)
+
+    return graph_of
 
 
 def show(phase: str, fraction: float) -> None:

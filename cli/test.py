@@ -12,11 +12,11 @@ from lab.runs.conclude import result
 from lab.runs.files import save
 from lab.runs.plan import make_plan
 from lab.runs.result import Result
-from lab.runs.run import GraphOf, begin, estimate
+from lab.runs.run import begin, estimate
 from lab.runs.run import run as run_prompts
 from lab.views import Record
 from service import Settings, local_user
-from tracer import Graph, Progress, ReplacementModel
+from tracer import ReplacementModel
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         if not _result(lab, begun, person).complete:
             _say_how_long(begun.head.body, model)
-        graph_of = _tracing(model) if arguments.predict else None
+        graph_of = common.tracing(model) if arguments.predict else None
         try:
             for _ in run_prompts(lab, person, begun, model, graph_of, common.show):
                 pass
@@ -91,10 +91,3 @@ def _say_how_long(body: RunBody, model: ReplacementModel) -> None:
         seconds = estimate(model, plan)
         common.clear()
         print(f"{plan.n_runs:,} runs with edits, about {seconds:.0f} s from the beginning", file=sys.stderr)
-
-
-def _tracing(model: ReplacementModel) -> GraphOf:
-    def graph_of(ids: list[int], targets: list[int], progress: Progress) -> Graph:
-        return model.trace(tokens=ids, targets=targets, progress=progress)
-
-    return graph_of

@@ -100,6 +100,13 @@ class PromptFigures(Part):
         return f"{self.where} {self.number}"
 
 
+def left_out(body: HypothesisBody, figures: PromptFigures) -> bool:
+    """By the record's rule: a test prompt that doesn't show the behaviour without the edit."""
+    rule = body.exclusion
+    figure = None if rule.rule == "none" else getattr(figures.baseline, rule.rule)
+    return figures.where == "test" and figure is not None and rule.excludes(figure)
+
+
 class DrawnFamily(Part):
     """The sets of one family that could be matched. `digest`: of which features, tokens and seeds they are made; drawn
     again, they must come out the same, or a run that goes on would mix two."""

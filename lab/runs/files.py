@@ -5,14 +5,16 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
-from lab.bodies import Number, Part
+from lab.bodies import Line, Number, Part
 from lab.errors import LabError
 from lab.freeze import Moment, write
 from lab.runs.bodies import DrawnControls, MadeWith, PromptFigures, RunBody
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
 from lab.splits import Sha256
+from lab.yaml_text import MOST_BYTES
 from tracer.errors import first_line
 from tracer.interchange.files import writing
 
@@ -23,17 +25,25 @@ COLUMNS = ("where", "prompt", "excluded", "condition", "dose", "set", "value", "
 Row = tuple[str, int, bool, str, int | None, int | None, str, str | None]
 
 
+LONGEST = {  # bytes, of each file that is read again
+    "hypothesis.yaml": MOST_BYTES,
+    "run.json": 1_000_000,
+    "figures.jsonl": 30_000_000,
+    "result.json": 20_000_000,
+}
+
+
 class RunFile(Part):
     """run.json: what the figures were made with; beside hypothesis.yaml all that a run is."""
 
-    format: int = 1
+    format: Literal[1] = 1
     hash: Sha256  # of hypothesis.yaml, see `version_hash`
-    title: str
+    title: Line
     started: Moment
     full_grid: bool
     predicts: bool
     made_with: MadeWith
-    machine: str
+    machine: Line
     notebook: tuple[Number, ...] = ()  # p of its other hypotheses, with which the result was corrected
 
 
@@ -41,8 +51,7 @@ class FiguresLine(Part):
     """One line of figures.jsonl, to the last digit: the control sets, or what was measured on one prompt."""
 
     written: Moment
-    controls: DrawnControls | None = None
-    prompt: PromptFigures | None = None
+    figures: PromptFigures | DrawnControls
 
 
 def save(
@@ -67,7 +76,9 @@ def save(
 def contents(
     run: RunBody, started: datetime, kept: Kept, found: Result, report: str = "", notebook: Sequence[float] = ()
 ) -> dict[str, bytes]:
-    """Of each file, by name. `report`: Markdown; without it there is no report.md. `notebook`: as `conclude.result`."""
+    """Of each file, by name. `report`: Markdown; without it there is no report.md. `notebook`: as `conclude.result`.
+
+    Raises LabError for a run too long to be read again."""
     table = io.StringIO()
     lines = csv.writer(table, lineterminator="\n")
     lines.writerow(COLUMNS)
@@ -80,7 +91,13 @@ def contents(
         "figures.csv": table.getvalue(),
         "result.json": found.model_dump_json(indent=2) + "\n",
     } | ({"report.md": report} if report else {})
-    return {name: text.encode() for name, text in told.items()}
+    files = {name: text.encode() for name, text in told.items()}
+    for name, most in LONGEST.items():
+        if len(files[name]) > most:
+            raise LabError(
+                f"{name} would be longer than {most:,} bytes, and could not be read again: run fewer controls"
+            )
+    return files
 
 
 def _run_file(run: RunBody, started: datetime, notebook: Sequence[float]) -> RunFile:
@@ -101,9 +118,9 @@ def _lines(kept: Kept, started: datetime) -> Iterator[FiguresLine]:
         return kept.times.get(part, started)
 
     if kept.drawn is not None:
-        yield FiguresLine(written=written(kept.drawn.part), controls=kept.drawn)
+        yield FiguresLine(written=written(kept.drawn.part), figures=kept.drawn)
     for part, figures in kept.prompts.items():
-        yield FiguresLine(written=written(part), prompt=figures)
+        yield FiguresLine(written=written(part), figures=figures)
 
 
 def _rows(figures: PromptFigures) -> Iterator[Row]:

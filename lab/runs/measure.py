@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lab.errors import LabError
 from lab.hypothesis import Metric
-from lab.runs.bodies import ControlFigures, Predicted, PromptFigures, Reading
+from lab.runs.bodies import ControlFigures, Predicted, PromptFigures, Reading, left_out
 from lab.runs.plan import Plan, PromptPlan
 from tracer.errors import Progress, silent
 from tracer.graph.graph import Graph
@@ -32,10 +32,8 @@ class PromptControls:
 def baseline_of(plan: Plan, prompt: PromptPlan, logits: Tensor) -> PromptFigures:
     """What the model says without edits. `logits` (V,): of the last position. `excluded`: by the record's rule."""
     reading = _reading(plan, prompt, logits, logits)
-    rule = plan.body.exclusion
-    figure = None if rule.rule == "none" else getattr(reading, rule.rule)
-    excluded = prompt.where == "test" and figure is not None and rule.excludes(figure)
-    return PromptFigures(where=prompt.where, number=prompt.number, baseline=reading, excluded=excluded)
+    figures = PromptFigures(where=prompt.where, number=prompt.number, baseline=reading)
+    return figures.model_copy(update={"excluded": left_out(plan.body, figures)})
 
 
 def measure(

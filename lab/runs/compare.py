@@ -1,0 +1,63 @@
+"""Two runs of one hypothesis, figure by figure: do they agree."""
+
+from collections.abc import Iterator
+from math import inf
+from typing import Any, NamedTuple
+
+from lab.runs.keeping import Kept
+from lab.runs.result import Result
+
+
+class Pair(NamedTuple):
+    """The same figure of both. `where`: as figures.jsonl names it, part first; None where one of the two lacks it."""
+
+    where: str
+    first: object
+    second: object
+
+    def gap(self) -> float:
+        """How far they are apart: of numbers the smaller of |a − b| and |a − b| / max(|a|, |b|), so that one bound
+        holds for small and large ones; of anything else 0 or ∞."""
+        a, b = self.first, self.second
+        if _is_number(a) and _is_number(b):
+            return abs(a - b) / max(1.0, abs(a), abs(b))  # type: ignore[operator, arg-type]
+        return 0.0 if a == b else inf
+
+
+def pairs(first: Kept, second: Kept) -> list[Pair]:
+    """Every figure that one of the two has, the farthest apart first."""
+    found = [pair for part in _parts(first, second) for pair in _pairs(part, _of(first, part), _of(second, part))]
+    return sorted(found, key=Pair.gap, reverse=True)
+
+
+def result_pairs(first: Result, second: Result) -> list[Pair]:
+    """The numbers of two results, and their decisions; sentences may be put in other words."""
+    every = _pairs("result", first.model_dump(mode="json"), second.model_dump(mode="json"))
+    found = [pair for pair in every if _is_number(pair.first) or pair.where.endswith(", decision")]
+    return sorted(found, key=Pair.gap, reverse=True)
+
+
+def _parts(first: Kept, second: Kept) -> list[str]:
+    drawn = ["controls"] if first.drawn is not None or second.drawn is not None else []
+    return drawn + sorted({*first.prompts, *second.prompts})
+
+
+def _of(kept: Kept, part: str) -> Any:
+    figures = kept.drawn if part == "controls" else kept.prompts.get(part)
+    return None if figures is None else figures.model_dump(mode="json")
+
+
+def _pairs(where: str, first: Any, second: Any) -> Iterator[Pair]:
+    if isinstance(first, list) and isinstance(second, list):
+        first, second = dict(enumerate(first, start=1)), dict(enumerate(second, start=1))
+    if isinstance(first, dict) and isinstance(second, dict):
+        for name in {**first, **second}:
+            yield from _pairs(
+                f"{where}, {name}" if isinstance(name, str) else f"{where} {name}", first.get(name), second.get(name)
+            )
+    elif first is not None or second is not None:
+        yield Pair(where, first, second)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
