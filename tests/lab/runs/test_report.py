@@ -50,7 +50,7 @@ def test_the_report_says_what_was_found() -> None:
     prompts = rows(text, "Prompt by prompt")
     assert [row[0] for row in prompts] == [f"{line.number}. {line.text}" for line in found.prompts]
     for row, line in zip(prompts, found.prompts, strict=True):
-        assert row[2:] == [number(x or 0.0) for x in (line.baseline, line.effect, line.controls, line.kl)]
+        assert row[3:] == [number(x or 0.0) for x in (line.baseline, line.effect, line.controls, line.kl)]
     (against,) = found.findings.controls
     assert rows(text, "The effect against its controls")[0][5:7] == [str(against.as_much), f"{against.p:.2g}"]
     lines = statistics(body, found)
@@ -110,7 +110,7 @@ def test_what_is_left_out_and_what_is_exploratory() -> None:
     text = markdown(run, LATER, there, result(run, LATER, there))
     assert "Exploratory: the hypothesis was not frozen." in text and "Confirmatory" not in text
     assert "left out, without the edit its logit difference is -2, below -1.5" in text
-    assert rows(text, "Prompt by prompt")[0][2:] == ["-2", "–", "–", "–"]
+    assert rows(text, "Prompt by prompt")[0][3:] == ["-2", "–", "–", "–"]
 
 
 def test_hostile_texts_stay_texts() -> None:
@@ -121,7 +121,7 @@ def test_hostile_texts_stay_texts() -> None:
     assert tags <= {"h1", "h2", "p", "ul", "li", "blockquote", "br", "table", "thead", "tbody", "tr", "th", "td"}
     assert page.count("<h1>") == 1 and page.count("&lt;script&gt;") >= 4
     widths = {len(re.findall(r"<t[hd]", row)) for row in re.findall(r"<tr>.*?</tr>", _table_of(page, "Prompt"), re.S)}
-    assert widths == {6}  # no | of a prompt has made a column
+    assert widths == {7}  # no | of a prompt has made a column
 
 
 def _table_of(page: str, heading: str) -> str:
