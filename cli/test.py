@@ -11,6 +11,7 @@ from lab.runs.bodies import RunBody
 from lab.runs.conclude import result
 from lab.runs.files import save
 from lab.runs.plan import make_plan
+from lab.runs.report import markdown
 from lab.runs.result import Result
 from lab.runs.run import begin, estimate
 from lab.runs.run import run as run_prompts
@@ -69,7 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
                 left = f"{found.finished} of {found.total} prompts are finished and kept"
                 print(f"tracer: {left}: the same command goes on", file=sys.stderr)
         if arguments.out is not None:
-            save(arguments.out, begun.head.body, begun.created, lab.figures(begun.id, person), found)
+            body, kept = begun.head.body, lab.figures(begun.id, person)
+            save(arguments.out, body, begun.created, kept, found, markdown(body, begun.created, kept, found))
         print(found.model_dump_json(indent=2) if arguments.json else report(found, begun))
     finally:
         lab.close()

@@ -120,7 +120,7 @@ def _prompts(body: HypothesisBody, drawn: list[Dot], found: Result) -> None:
 def _doses(curve: Doses, findings: Findings, unit: str) -> None:
     st.markdown(f"#### {words.DOSES}")
     dose_curve(curve, unit)
-    st.caption(plain(words.doses_caption(findings, unit)))
+    st.caption(plain(words.doses_caption(curve, findings, unit)))
 
 
 def _foretold(drawn: list[Dot], findings: Findings, unit: str) -> None:
