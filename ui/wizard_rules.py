@@ -34,7 +34,7 @@ def rules(writing: Writing) -> None:
     if writing.direction not in options:
         writing.direction = natural_direction(writing)
     writing.direction = direction.selectbox(
-        "It",
+        "With the edit it",
         options,
         index=options.index(writing.direction),
         format_func=DIRECTIONS.__getitem__,

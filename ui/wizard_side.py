@@ -21,8 +21,10 @@ from ui.steer_run import kept
 from ui.wizard_baseline import baselines
 from ui.wizard_claim import in_words
 from ui.wizard_draft import Baseline, Writing, asked
+from ui.wizard_table import ROW
 
 SHOWN = 8  # problems
+MOST_ROWS = 14  # of a table that does not scroll
 
 
 def made(writing: Writing, model: ReplacementModel) -> tuple[HypothesisBody | None, str | None]:
@@ -81,7 +83,9 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     stream = baselines(service, model, writing)
     body, fault = made(writing, model)
     with st.container():
-        if fault is not None:
+        if stream is not None and not stream.over and fault is not None:
+            st.info("Being checked: the model runs the prompts.")
+        elif fault is not None:
             st.warning(f"Not whole yet: {sentence(fault)}")
         elif body is not None:
             key = f"{model.model_fingerprint} {model.basis_fingerprint} {body!r}"
@@ -111,8 +115,28 @@ def _baselines(writing: Writing, body: HypothesisBody | None, stream: Stream | N
     )
     with st.container():
         if stream is not None:
-            follow_stream("wizard_baselines", stream, lambda: "running the prompts", lambda: None)
-    st.dataframe(baseline_table(writing, body), hide_index=True, width="stretch", height="content")
+            follow_stream("wizard_baselines", stream, lambda: "running the prompts", lambda: None, again)
+    table = baseline_table(writing, body)
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(table) <= MOST_ROWS else ROW * (MOST_ROWS + 1) + 2,
+        placeholder="",
+        column_config={
+            "prompt": st.column_config.TextColumn(width=130),
+            "side": st.column_config.TextColumn(width=70, help="Left out: by the rule, as the model says it now."),
+            "next token": st.column_config.TextColumn(width=125, help="Target / competitor."),
+            "p": st.column_config.NumberColumn(format="%.3f", width=50, help="Probability of the target."),
+            "Δ": st.column_config.NumberColumn(format="%.2f", width=50, help="Its logit less the competitor's; nats."),
+            "rank": st.column_config.NumberColumn(width=40, help="Of the target; 1 is the likeliest."),
+        },
+    )
+
+
+def again() -> None:
+    """After a stop."""
+    st.session_state.pop("wizard_baselines", None)
 
 
 def baseline_table(writing: Writing, body: HypothesisBody | None) -> pd.DataFrame:
@@ -125,10 +149,9 @@ def baseline_table(writing: Writing, body: HypothesisBody | None) -> pd.DataFram
             {
                 "prompt": prompt.text,
                 "side": "left out" if side == "test" and left_out(writing, n) else side,
-                "target": pretty_token(known.target) if known.target else None,
-                "competitor": pretty_token(known.competitor) if known.competitor else None,
-                "probability": known.probability,
-                "logit difference": known.logit_difference,
+                "next token": " / ".join(pretty_token(text) for text in (known.target, known.competitor) if text),
+                "p": known.probability,
+                "Δ": known.logit_difference,
                 "rank": known.rank,
                 "problem": known.problem,
             }
