@@ -87,7 +87,7 @@ def _import() -> None:
     file = st.file_uploader(
         "YAML file of a hypothesis",
         type=["yaml", "yml"],
-        key="wizard_import",
+        key=f"wizard_import_{st.session_state.get('wizard_imports', 0)}",  # a new one, once a file is taken
         max_upload_size=max(1, MOST_BYTES // 1_000_000),
     )
     if file is None:
@@ -98,6 +98,7 @@ def _import() -> None:
         st.error(f"Not read: {sentence(problem)}")
         return
     begin(of_body(found.hypothesis, f"file {file.file_id}"))
+    st.session_state["wizard_imports"] = st.session_state.get("wizard_imports", 0) + 1
     st.query_params.from_dict({"write": "new"})
     st.rerun()
 
@@ -166,8 +167,7 @@ def _buttons(writing: Writing, body: HypothesisBody | None) -> None:
         if problem := st.session_state.pop("wizard_problem", None):
             st.error(sentence(problem))
     if saved := st.session_state.pop("wizard_saved", None):
-        st.query_params.from_dict({"hypothesis": saved})
-        st.rerun()
+        st.switch_page("pages/hypotheses.py", query_params={"hypothesis": saved})
 
 
 def _save(writing: Writing, body: HypothesisBody) -> None:

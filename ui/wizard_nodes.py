@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lab import HypothesisBody, TokenPlace
 from lab.claim import CircuitNode
 from tracer.errors import first_fault
+from ui.sidebar import sentence
 from ui.wizard_draft import Piece, Writing
 from ui.wizard_table import MOST_ROWS, ROW, editor
 
@@ -26,7 +27,8 @@ def nodes(writing: Writing, body: HypothesisBody) -> None:
     ]
 
     def take(table: pd.DataFrame) -> bool:
-        writing.faults["nodes"] = take_places(placed, table)
+        if fault := take_places(placed, table):
+            st.error(sentence(fault))
         return False
 
     st.caption(
@@ -58,7 +60,7 @@ def frame(placed: Sequence[Placed]) -> pd.DataFrame:
 
 
 def take_places(placed: Sequence[Placed], table: pd.DataFrame) -> str | None:
-    """Those that were changed stay as they were put. What is wrong with one, if anything is."""
+    """Those that were changed stay as they were put. Says what is wrong with one, which is then as it was."""
     for (piece, at, node), row in zip(placed, table.to_dict("records"), strict=True):
         slot = None if pd.isna(row["slot"]) or not row["slot"] else str(row["slot"])
         if (slot, row["token"]) == (node.at.slot, node.at.token):

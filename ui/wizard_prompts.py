@@ -36,7 +36,7 @@ def prompts(service: Service, model: ReplacementModel, writing: Writing) -> None
             refused, words = writing.said
             (st.error if refused else st.caption)(words)
     with st.container():
-        if writing.prompts:
+        if writing.prompts or writing.faults.get("prompts"):
             _table(writing)
 
 

@@ -1,5 +1,7 @@
 """What stands beside the fields: what is wrong so far, what the model says without the edit, the power; and saving."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
@@ -8,6 +10,7 @@ from lab import HypothesisBody, LabError, misfits
 from lab.claim import Exclusion
 from lab.freeze import HypothesisFile, write
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
+from lab.prompts import shown
 from lab.runs.plan import make_plan
 from lab.splits import units
 from lab.statistics import effect_seen, units_for
@@ -85,15 +88,15 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     with st.container():
         if stream is not None and not stream.over and fault is not None:
             st.info("Being checked: the model runs the prompts.")
+        elif fault is not None and (told := _untold(writing)):
+            st.warning(_listed("Not whole yet:", told))
         elif fault is not None:
             st.warning(f"Not whole yet: {sentence(fault)}")
         elif body is not None:
             key = f"{model.model_fingerprint} {model.basis_fingerprint} {body!r}"
             found = kept("wizard_problems", key, lambda: problems(body, model))
             if found:
-                lines = [f"- {sentence(line)}" for line in found[:SHOWN]]
-                more = [f"- and {len(found) - SHOWN:,} more like these"] if len(found) > SHOWN else []
-                st.warning("\n".join(["Can be saved, but not run yet:", *lines, *more]))
+                st.warning(_listed("Can be saved, but not run yet:", found))
             else:
                 st.success("Ready to be saved, frozen and run.")
     with st.container():
@@ -103,6 +106,18 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     with st.container():
         _baselines(writing, body, stream)
     return body
+
+
+def _untold(writing: Writing) -> list[str]:
+    """Prompts on which it can't be told what the model says, and why."""
+    known = [(n, prompt, writing.baselines.get(asked(prompt))) for n, prompt in enumerate(writing.prompts, start=1)]
+    return [f"{shown(n, prompt)}: {found.problem}" for n, prompt, found in known if found and found.problem]
+
+
+def _listed(head: str, lines: Sequence[str]) -> str:
+    said = [f"- {sentence(line)}" for line in lines[:SHOWN]]
+    more = [f"- and {len(lines) - SHOWN:,} more like these"] if len(lines) > SHOWN else []
+    return "\n".join([head, *said, *more])
 
 
 def _baselines(writing: Writing, body: HypothesisBody | None, stream: Stream | None) -> None:
