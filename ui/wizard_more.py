@@ -145,13 +145,13 @@ def _decision(writing: Writing, tag: str) -> None:
         writing.fewest = int(st.session_state[key])
 
     fewest.number_input(
-        "Stop rule: units at least",
+        "Units at least",
         2,
         None,
         writing.fewest_units,
         key=key,
         on_change=obey,
-        help="All test prompts are run before anything is decided. Where fewer units than these are left, nothing is.",
+        help="The stop rule. All test prompts are run before anything is decided. Where fewer units than these are left, nothing is.",
     )
 
 
