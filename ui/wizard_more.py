@@ -151,7 +151,8 @@ def _decision(writing: Writing, tag: str) -> None:
         writing.fewest_units,
         key=key,
         on_change=obey,
-        help="The stop rule. All test prompts are run before anything is decided. Where fewer units than these are left, nothing is.",
+        help="The stop rule: all test prompts are run before anything is decided; where fewer units are left, nothing"
+        " is.",
     )
 
 
