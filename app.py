@@ -12,8 +12,8 @@ from ui.sidebar import sidebar
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
 # layout leaves margins that a graph can use. What the card shows of the node before is faint (ui/card_head.js). What is
-# steered and what it does are below each other where they would squeeze each other; so are a hypothesis's fields and what
-# is said of them, which else stays in view.
+# steered and what it does are below each other where they would squeeze each other; so are a hypothesis's fields and
+# what is said of them, which else stays in view.
 STYLE = """<style>
 [data-testid="stBaseButton-primary"], [data-testid="stBaseLinkButton-primary"],
 [data-testid="stMultiSelectTagsContainer"] span {color: light-dark(#ffffff, #0d1214)}

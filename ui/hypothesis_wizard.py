@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import streamlit as st
+from pydantic import ValidationError
 
 from lab import About, Conflict, HypothesisBody, LabError
 from lab.freeze import read
 from lab.yaml_text import MOST_BYTES
 from service import Service
-from tracer import ReplacementModel
+from tracer import ReplacementModel, TracerError
+from tracer.errors import first_fault
 from ui.loaded_model import loaded_model
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
@@ -16,6 +18,7 @@ from ui.wizard_claim import claim
 from ui.wizard_draft import Writing, of_body
 from ui.wizard_edit import edit
 from ui.wizard_more import more
+from ui.wizard_nodes import nodes
 from ui.wizard_prompts import prompts
 from ui.wizard_rules import rules
 from ui.wizard_side import checks, file_of
@@ -30,8 +33,11 @@ def wizard(service: Service) -> None:
         return
     try:
         writing = _followed(service, model)
-    except LabError as problem:
+    except (LabError, TracerError) as problem:
         st.error(sentence(problem))
+        return
+    except ValidationError as problem:
+        st.error(f"This makes no hypothesis: {sentence(first_fault(problem))}")
         return
     if writing is None or not writing.pieces:
         _empty(service)
@@ -55,7 +61,8 @@ def _followed(service: Service, model: ReplacementModel) -> Writing | None:
         if id is not None:
             del st.query_params[name]
             return begin(of(id))
-    return begun()
+    now = begun()
+    return None if now is not None and now.record is not None else now
 
 
 def _empty(service: Service) -> None:
@@ -78,9 +85,9 @@ def _empty(service: Service) -> None:
 
 def _import() -> None:
     file = st.file_uploader(
-        "Or with a YAML file of a hypothesis",
+        "YAML file of a hypothesis",
         type=["yaml", "yml"],
-        key="wizard_import",
+        key=f"wizard_import_{st.session_state.get('wizard_imports', 0)}",  # a new one, once a file is taken
         max_upload_size=max(1, MOST_BYTES // 1_000_000),
     )
     if file is None:
@@ -91,6 +98,8 @@ def _import() -> None:
         st.error(f"Not read: {sentence(problem)}")
         return
     begin(of_body(found.hypothesis, f"file {file.file_id}"))
+    st.session_state["wizard_imports"] = st.session_state.get("wizard_imports", 0) + 1
+    st.query_params.from_dict({"write": "new"})
     st.rerun()
 
 
@@ -105,7 +114,7 @@ def _wizard(service: Service, model: ReplacementModel, writing: Writing) -> None
         st.button("Start anew", key="wizard_anew", on_click=_anew, args=(writing,))
         return
     left, right = st.container(key="wizard").columns([7, 5], gap="large")
-    claim_place, edit_place, prompt_place, rule_place, more_place = (left.container() for _ in range(5))
+    claim_place, edit_place, prompt_place, rule_place, more_place, nodes_place = (left.container() for _ in range(6))
     with edit_place:
         st.markdown("**Circuit and edit**")
         edit(service, model, writing)
@@ -125,6 +134,10 @@ def _wizard(service: Service, model: ReplacementModel, writing: Writing) -> None
         body = checks(service, model, writing)
         with buttons:
             _buttons(writing, body)
+    with nodes_place:
+        if body is not None:
+            with st.expander("Where each feature is on the prompts"):
+                nodes(writing, body)
 
 
 def _buttons(writing: Writing, body: HypothesisBody | None) -> None:
@@ -147,13 +160,14 @@ def _buttons(writing: Writing, body: HypothesisBody | None) -> None:
         disabled=body is None,
         on_click="ignore",
     )
+    with row.popover("Import YAML", help="In place of what is here; this is kept while this tab is open."):
+        _import()
     row.button("Start anew", key="wizard_anew", on_click=_anew, args=(writing,), help="Forget what is typed here.")
     with st.container():
         if problem := st.session_state.pop("wizard_problem", None):
             st.error(sentence(problem))
     if saved := st.session_state.pop("wizard_saved", None):
-        st.query_params.from_dict({"hypothesis": saved})
-        st.rerun()
+        st.switch_page("pages/hypotheses.py", query_params={"hypothesis": saved})
 
 
 def _save(writing: Writing, body: HypothesisBody) -> None:

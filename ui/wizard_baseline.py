@@ -85,10 +85,9 @@ def _given(model: ReplacementModel, prompt: Prompt, text: str) -> tuple[str, int
     try:
         return text, next_token(text, prompt, model.token_ids)
     except (LabError, TracerError):
-        try:
-            return f" {text}", next_token(f" {text}", prompt, model.token_ids)
-        except (LabError, TracerError):
-            return text, next_token(text, prompt, model.token_ids)
+        if text[0].isspace():
+            raise
+        return f" {text}", next_token(f" {text}", prompt, model.token_ids)
 
 
 def _likeliest(

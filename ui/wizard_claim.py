@@ -83,20 +83,22 @@ def natural_direction(writing: Writing) -> str:
 def in_words(writing: Writing) -> str:
     """The claim as the fields have it, in a sentence."""
     what, metric = _names(writing.part("circuit")), METRICS[writing.metric]
+    one = sum(piece.on for piece in writing.part("circuit")) == 1
     change = {"increase": "raises", "decrease": "lowers", "two_sided": "changes"}[writing.direction]
     edit = _edit(writing.part("circuit"))
     if writing.kind == "sufficiency":
-        return f"{what} is enough to bring the behaviour about: {edit} {change} {metric}."
+        return f"{what} {'is' if one else 'are'} enough to bring the behaviour about: {edit} {change} {metric}."
     if writing.kind == "mediation":
         others = _names(writing.part("mediators"))
-        return f"What {what} does goes through {others}: {edit} {change} {metric} less where {others} is held."
+        does = "does" if one else "do"
+        return f"What {what} {does} goes through {others}: {edit} {change} {metric} less where that is held."
     if writing.kind == "specificity":
         return f"{edit[0].upper()}{edit[1:]} {change} {metric} more than matched controls do."
     if writing.kind == "no_effect":
-        return f"{what} does nothing that matters here: {edit} leaves {metric} as it is."
+        return f"{what} {'does' if one else 'do'} nothing that matters here: {edit} leaves {metric} as it is."
     if writing.kind == "equivalence":
         return f"{what} and {_names(writing.part('second'))} do the same to {metric}: the same edit of either."
-    return f"{what} is needed for the behaviour: {edit} {change} {metric}."
+    return f"{what} {'is' if one else 'are'} needed for the behaviour: {edit} {change} {metric}."
 
 
 def _names(pieces: list[Piece]) -> str:

@@ -6,6 +6,7 @@ Kept in the session, so that it is there after another page was looked at. Knows
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 
 from lab import HypothesisBody, Prompt, SlottedText, Split, TokenPlace
@@ -14,7 +15,7 @@ from lab.hypothesis import SHOW_NOTHING_IS_THERE, tokens_needed
 from lab.splits import units
 from lab.statistics import units_for
 from lab.token_places import TokenIds
-from ui.wizard_places import places, slots_for, with_slots
+from ui.wizard_places import FindSlots, places, slot_finder, with_slots
 
 _numbers = count()
 
@@ -168,8 +169,9 @@ class Writing:
 
         Raises ValidationError for what makes no hypothesis, TracerError for what is no text.
         """
-        prompts = self._in_families(self.with_tokens())
-        parts = {name: self._supernodes(self.part(name), token_ids) for name in ("circuit", "second", "mediators")}
+        known: TokenIds = cache(lambda text: tuple(token_ids(text)))
+        prompts, find = self._in_families(self.with_tokens()), slot_finder(self.prompts)
+        parts = {name: self._supernodes(self.part(name), find, known) for name in ("circuit", "second", "mediators")}
         needed = {node.at.slot: None for part in parts.values() for s in part for node in s.nodes if node.at.slot}
         names = units(prompts)
         of_text = {prompt.text: prompt.unit for prompt in prompts}
@@ -189,13 +191,13 @@ class Writing:
             second_circuit=parts["second"],
             mediators=parts["mediators"],
             intervention=Intervention.model_validate({"settings": tuple(map(_setting, self.set_pieces()))} | held),
-            prompts=tuple(_slotted(prompt, needed, prompts) for prompt in prompts),
+            prompts=tuple(_slotted(prompt, needed, find) for prompt in prompts),
             split=Split(
                 seed=self.split_seed,
                 discovery=self.discovery,
                 seen=tuple(dict.fromkeys(unit for unit in where if unit in names)),
             ),
-            off_target=tuple(_slotted(prompt, needed, prompts) for prompt in self.off_target),
+            off_target=tuple(_slotted(prompt, needed, find) for prompt in self.off_target),
             metric=self.metric,  # type: ignore[arg-type]
             direction=self.direction,  # type: ignore[arg-type]
             smallest_effect=self.smallest,
@@ -217,14 +219,12 @@ class Writing:
             return prompts
         return [p.model_copy(update={"family": p.family or " ".join(p.text.split())[:300]}) for p in prompts]
 
-    def _supernodes(self, pieces: Iterable[Piece], token_ids: TokenIds) -> tuple[Supernode, ...]:
-        return tuple(Supernode(name=piece.name, nodes=self.nodes(piece, token_ids)) for piece in pieces)
+    def _supernodes(self, pieces: Iterable[Piece], find: FindSlots, token_ids: TokenIds) -> tuple[Supernode, ...]:
+        return tuple(Supernode(name=piece.name, nodes=self._nodes(piece, find, token_ids)) for piece in pieces)
 
-    def nodes(self, piece: Piece, token_ids: TokenIds) -> tuple[CircuitNode, ...]:
+    def _nodes(self, piece: Piece, find: FindSlots, token_ids: TokenIds) -> tuple[CircuitNode, ...]:
         """Each at the token that stands for its own on all prompts."""
-        own = (
-            SlottedText(text=piece.found_on, slots=slots_for(piece.found_on, self.prompts)) if piece.found_on else None
-        )
+        own = SlottedText(text=piece.found_on, slots=find(piece.found_on)) if piece.found_on else None
         found = {}
         if own is not None:
             positions = list(dict.fromkeys(node.position for node in piece.nodes if node.position is not None))
@@ -248,11 +248,11 @@ def _setting(piece: Piece) -> Setting:
     return Setting.model_validate(told)  # reads the numbers
 
 
-def _slotted(prompt: Prompt, needed: Iterable[str], prompts: list[Prompt]) -> Prompt:
+def _slotted(prompt: Prompt, needed: Iterable[str], find: FindSlots) -> Prompt:
     donor = prompt.donor
     if donor is not None:
-        donor = SlottedText(text=donor.text, slots=with_slots(donor, needed, prompts))
-    return prompt.model_copy(update={"slots": with_slots(prompt, needed, prompts), "donor": donor})
+        donor = SlottedText(text=donor.text, slots=with_slots(donor, needed, find))
+    return prompt.model_copy(update={"slots": with_slots(prompt, needed, find), "donor": donor})
 
 
 def of_body(body: HypothesisBody, source: str) -> Writing:

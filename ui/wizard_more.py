@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from lab import HypothesisBody, LabError, Prompt, Record, Slot, pasted
 from lab.claim import ControlFamily
+from lab.statistics import controls_for
 from tracer.errors import first_fault
 from ui.session import get_lab, me
 from ui.sidebar import sentence
@@ -41,6 +42,14 @@ def take_controls(writing: Writing, kinds: Iterable[str], sets: int, seed: int) 
         ControlFamily(kind=kind, sets=1 if kind == "sign" else sets, seed=(seed + n) % (MOST_SEED + 1))  # type: ignore[arg-type]
         for n, kind in enumerate(kinds)
     )
+
+
+def take_alpha(writing: Writing, alpha: float) -> None:
+    """With as many controls as it takes at least."""
+    writing.alpha, needed = alpha, controls_for(alpha)
+    if writing.controls and writing.controls[0].sets < needed:
+        take_controls(writing, [family.kind for family in writing.controls], needed, writing.controls[0].seed)
+        writing.revision += 1
 
 
 def marked(line: str, slots: Iterable[str]) -> Prompt:
@@ -101,8 +110,16 @@ def _controls(writing: Writing, tag: str) -> None:
 
 def _decision(writing: Writing, tag: str) -> None:
     alpha, correction, notebook, fewest = st.columns([2, 3, 4, 3])
-    writing.alpha = alpha.number_input(
-        "α", 0.0001, 0.5, float(writing.alpha), 0.01, format="%g", key=f"wizard_alpha_{tag}"
+    alpha_key = f"wizard_alpha_{tag}"
+    alpha.number_input(
+        "α",
+        0.0001,
+        0.5,
+        float(writing.alpha),
+        0.01,
+        format="%g",
+        key=alpha_key,
+        on_change=lambda: take_alpha(writing, st.session_state[alpha_key]),
     )
     names = list(CORRECTIONS)
     writing.correction = correction.selectbox(
@@ -128,13 +145,14 @@ def _decision(writing: Writing, tag: str) -> None:
         writing.fewest = int(st.session_state[key])
 
     fewest.number_input(
-        "Stop rule: units at least",
+        "Units at least",
         2,
         None,
         writing.fewest_units,
         key=key,
         on_change=obey,
-        help="All test prompts are run before anything is decided. Where fewer units than these are left, nothing is.",
+        help="The stop rule: all test prompts are run before anything is decided; where fewer units are left, nothing"
+        " is.",
     )
 
 

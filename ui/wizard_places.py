@@ -3,36 +3,39 @@
 Knows no widgets and no model: it is handed `token_ids`, as the record is (lab/token_places.py).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from string import whitespace
 
 from lab import LabError, Slot, SlottedText, TokenPlace
 from lab.token_places import TokenIds, slot_tokens
 
+FindSlots = Callable[[str], dict[str, Slot]]
+
 VARIES = "varies"
 """The slot that prompts get where they have none: what differs between them."""
 
 
-def slots_for(text: str, prompts: Sequence[SlottedText]) -> dict[str, Slot]:
-    """The slots of one prompt among these: its own; else those of a prompt that reads the same but for its slots; else
-    what differs between them all, between words that all begin and all end with. None of that: no slots."""
-    own = next((prompt.slots for prompt in prompts if prompt.text == text and prompt.slots), None)
-    if own:
-        return own
-    tried: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
-    for prompt in prompts:
-        names, pieces = _pattern(prompt)
-        if names and (names, pieces) not in tried:
-            tried.add((names, pieces))
-            if found := _filled(text, names, pieces):
-                return found
-    return {} if tried else _differing(text, [prompt.text for prompt in prompts])
+def slot_finder(prompts: Sequence[SlottedText]) -> FindSlots:
+    """Tells the slots of a text among these prompts: its own; else those of a prompt that reads the same but for its
+    slots; else, where no prompt has any, what differs between them, if all begin or end with the same words."""
+    own = {prompt.text: prompt.slots for prompt in prompts if prompt.slots}
+    patterns = dict.fromkeys(_pattern(prompt) for prompt in prompts if prompt.slots)
+    if not patterns:
+        begin, end = _shared([prompt.text for prompt in prompts])
+        patterns = {((VARIES,), (begin, end)): None} if begin or end else {}
+
+    def find(text: str) -> dict[str, Slot]:
+        if text in own:
+            return own[text]
+        return next((found for names, pieces in patterns if (found := _filled(text, names, pieces))), {})
+
+    return find
 
 
-def with_slots(text: SlottedText, needed: Iterable[str], prompts: Sequence[SlottedText]) -> dict[str, Slot]:
+def with_slots(text: SlottedText, needed: Iterable[str], find: FindSlots) -> dict[str, Slot]:
     """Its slots, and those among `needed` that it lacks, as far as they can be told."""
     lacking = [name for name in needed if name not in text.slots]
-    found = slots_for(text.text, [*prompts, text]) if lacking else {}
+    found = find(text.text) if lacking else {}
     return text.slots | {name: found[name] for name in lacking if name in found}
 
 
@@ -99,20 +102,16 @@ def _filled(text: str, names: Sequence[str], pieces: Sequence[str]) -> dict[str,
     return found
 
 
-def _differing(text: str, texts: Sequence[str]) -> dict[str, Slot]:
-    """Whole words: what differs is cut where there is white space."""
+def _shared(texts: Sequence[str]) -> tuple[str, str]:
+    """What all begin and what all end with, in whole words; nothing where one text is no more than that."""
     if len(set(texts)) < 2:
-        return {}
+        return "", ""
     begin = _same_beginning(texts)
-    begin = begin[: max((begin.rfind(space) + 1 for space in whitespace), default=0)]
-    end = _same_beginning([other[len(begin) :][::-1] for other in texts])[::-1]
+    begin = begin[: max(begin.rfind(space) + 1 for space in whitespace)]
+    end = _same_beginning([text[len(begin) :][::-1] for text in texts])[::-1]
     cut = [at for space in whitespace if (at := end.find(space)) >= 0]
     end = end[min(cut) :] if cut else ""
-    shortest = min(len(other) for other in texts)
-    if not (begin or end) or len(begin) + len(end) >= shortest:
-        return {}
-    middle = text[len(begin) : len(text) - len(end)]
-    return {VARIES: Slot(text=middle, start=len(begin))}
+    return (begin, end) if len(begin) + len(end) < min(map(len, texts)) else ("", "")
 
 
 def _same_beginning(texts: Sequence[str]) -> str:

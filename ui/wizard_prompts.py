@@ -36,7 +36,7 @@ def prompts(service: Service, model: ReplacementModel, writing: Writing) -> None
             refused, words = writing.said
             (st.error if refused else st.caption)(words)
     with st.container():
-        if writing.prompts:
+        if writing.prompts or writing.faults.get("prompts"):
             _table(writing)
 
 
@@ -90,6 +90,8 @@ def read_table(table: pd.DataFrame, before: Sequence[Prompt]) -> tuple[list[Prom
 
 def _table(writing: Writing) -> None:
     donors = any(piece.unit == "donor" for piece in writing.set_pieces())
+    with st.popover("Set for all prompts"):
+        _for_all(writing, ("target", "competitor", "family", "donor") if donors else ("target", "competitor", "family"))
 
     def take(table: pd.DataFrame) -> bool:
         writing.prompts, fault = read_table(table, writing.prompts)
@@ -104,12 +106,12 @@ def _table(writing: Writing) -> None:
         take,
         num_rows="dynamic",
         column_config={
-            "prompt": st.column_config.TextColumn(width="large", max_chars=20_000),
+            "prompt": st.column_config.TextColumn(width=270, max_chars=20_000),
             "target": st.column_config.TextColumn(
-                help="The token that is expected next. Empty: the likeliest one on that prompt."
+                width=85, help="The token that is expected next. Empty: the likeliest one on that prompt."
             ),
             "competitor": st.column_config.TextColumn(
-                help="The token that it competes with. Empty: the next likeliest one."
+                width=85, help="The token that it competes with. Empty: the next likeliest one."
             ),
             "family": st.column_config.TextColumn(
                 help="Prompts of one template or one name move together: as a family they count once."
@@ -117,6 +119,22 @@ def _table(writing: Writing) -> None:
             "donor": st.column_config.TextColumn(help="The other prompt, whose activations the edit takes over."),
         },
     )
+
+
+def _for_all(writing: Writing, names: Sequence[str]) -> None:
+    st.caption("What is left empty here stays as it is.")
+    typed = {
+        name: st.text_input(name.capitalize(), key=f"wizard_all_{name}_{writing.id}_{writing.revision}")
+        for name in names
+    }
+    if st.button("Set", key=f"wizard_all_{writing.id}"):
+        table = frame(writing.prompts, "donor" in names)
+        for name in (name for name in names if typed[name]):
+            table[name] = typed[name]
+        writing.prompts, fault = read_table(table, writing.prompts)
+        writing.said = None if fault is None else (True, sentence(fault))
+        writing.revision += 1
+        st.rerun()
 
 
 # The three ways to add them -------------------------------------------------------------------------------------------

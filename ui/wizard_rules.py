@@ -7,6 +7,7 @@ from ui.wizard_claim import METRICS, natural_direction, take_metric
 from ui.wizard_draft import BOUNDS, Writing
 
 DIRECTIONS = {"decrease": "falls", "increase": "rises", "two_sided": "changes, either way"}
+NAMES = {"logit_difference": "logit difference", "probability": "probability", "rank": "rank", "kl": "KL"}
 UNITS = {"logit_difference": "nats", "probability": "probability", "rank": "ranks", "kl": "nats"}
 RULES = {
     "logit_difference": "logit difference below",
@@ -18,14 +19,15 @@ RULES = {
 
 def rules(writing: Writing) -> None:
     tag = f"{writing.id}_{writing.revision}"
-    metric, direction, smallest = st.columns([5, 4, 3])
+    metric, direction, smallest = st.columns([4, 4, 4])
     key = f"wizard_metric_{tag}"
     metric.selectbox(
         "Metric",
         list(METRICS),
         index=list(METRICS).index(writing.metric),
-        format_func=METRICS.__getitem__,
+        format_func=NAMES.__getitem__,
         key=key,
+        help="; ".join(f"{NAMES[metric]}: {words}" for metric, words in METRICS.items()),
         on_change=lambda: take_metric(writing, st.session_state[key]),
     )
     tag_metric = f"{tag}_{writing.metric}_{writing.kind}"
@@ -34,7 +36,7 @@ def rules(writing: Writing) -> None:
     if writing.direction not in options:
         writing.direction = natural_direction(writing)
     writing.direction = direction.selectbox(
-        "It",
+        "With the edit it",
         options,
         index=options.index(writing.direction),
         format_func=DIRECTIONS.__getitem__,

@@ -1,5 +1,7 @@
 """What stands beside the fields: what is wrong so far, what the model says without the edit, the power; and saving."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
@@ -8,6 +10,7 @@ from lab import HypothesisBody, LabError, misfits
 from lab.claim import Exclusion
 from lab.freeze import HypothesisFile, write
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
+from lab.prompts import shown
 from lab.runs.plan import make_plan
 from lab.splits import units
 from lab.statistics import effect_seen, units_for
@@ -21,8 +24,10 @@ from ui.steer_run import kept
 from ui.wizard_baseline import baselines
 from ui.wizard_claim import in_words
 from ui.wizard_draft import Baseline, Writing, asked
+from ui.wizard_table import ROW
 
 SHOWN = 8  # problems
+MOST_ROWS = 14  # of a table that does not scroll
 
 
 def made(writing: Writing, model: ReplacementModel) -> tuple[HypothesisBody | None, str | None]:
@@ -81,15 +86,17 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     stream = baselines(service, model, writing)
     body, fault = made(writing, model)
     with st.container():
-        if fault is not None:
+        if stream is not None and not stream.over and fault is not None:
+            st.info("Being checked: the model runs the prompts.")
+        elif fault is not None and (told := _untold(writing)):
+            st.warning(_listed("Not whole yet:", told))
+        elif fault is not None:
             st.warning(f"Not whole yet: {sentence(fault)}")
         elif body is not None:
             key = f"{model.model_fingerprint} {model.basis_fingerprint} {body!r}"
             found = kept("wizard_problems", key, lambda: problems(body, model))
             if found:
-                lines = [f"- {sentence(line)}" for line in found[:SHOWN]]
-                more = [f"- and {len(found) - SHOWN:,} more like these"] if len(found) > SHOWN else []
-                st.warning("\n".join(["Can be saved, but not run yet:", *lines, *more]))
+                st.warning(_listed("Can be saved, but not run yet:", found))
             else:
                 st.success("Ready to be saved, frozen and run.")
     with st.container():
@@ -99,6 +106,18 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     with st.container():
         _baselines(writing, body, stream)
     return body
+
+
+def _untold(writing: Writing) -> list[str]:
+    """Prompts on which it can't be told what the model says, and why."""
+    known = [(n, prompt, writing.baselines.get(asked(prompt))) for n, prompt in enumerate(writing.prompts, start=1)]
+    return [f"{shown(n, prompt)}: {found.problem}" for n, prompt, found in known if found and found.problem]
+
+
+def _listed(head: str, lines: Sequence[str]) -> str:
+    said = [f"- {sentence(line)}" for line in lines[:SHOWN]]
+    more = [f"- and {len(lines) - SHOWN:,} more like these"] if len(lines) > SHOWN else []
+    return "\n".join([head, *said, *more])
 
 
 def _baselines(writing: Writing, body: HypothesisBody | None, stream: Stream | None) -> None:
@@ -111,8 +130,28 @@ def _baselines(writing: Writing, body: HypothesisBody | None, stream: Stream | N
     )
     with st.container():
         if stream is not None:
-            follow_stream("wizard_baselines", stream, lambda: "running the prompts", lambda: None)
-    st.dataframe(baseline_table(writing, body), hide_index=True, width="stretch", height="content")
+            follow_stream("wizard_baselines", stream, lambda: "running the prompts", lambda: None, again)
+    table = baseline_table(writing, body)
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(table) <= MOST_ROWS else ROW * (MOST_ROWS + 1) + 2,
+        placeholder="",
+        column_config={
+            "prompt": st.column_config.TextColumn(width=130),
+            "side": st.column_config.TextColumn(width=70, help="Left out: by the rule, as the model says it now."),
+            "next token": st.column_config.TextColumn(width=125, help="Target / competitor."),
+            "p": st.column_config.NumberColumn(format="%.3f", width=50, help="Probability of the target."),
+            "Δ": st.column_config.NumberColumn(format="%.2f", width=50, help="Its logit less the competitor's; nats."),
+            "rank": st.column_config.NumberColumn(width=40, help="Of the target; 1 is the likeliest."),
+        },
+    )
+
+
+def again() -> None:
+    """After a stop."""
+    st.session_state.pop("wizard_baselines", None)
 
 
 def baseline_table(writing: Writing, body: HypothesisBody | None) -> pd.DataFrame:
@@ -125,10 +164,9 @@ def baseline_table(writing: Writing, body: HypothesisBody | None) -> pd.DataFram
             {
                 "prompt": prompt.text,
                 "side": "left out" if side == "test" and left_out(writing, n) else side,
-                "target": pretty_token(known.target) if known.target else None,
-                "competitor": pretty_token(known.competitor) if known.competitor else None,
-                "probability": known.probability,
-                "logit difference": known.logit_difference,
+                "next token": " / ".join(pretty_token(text) for text in (known.target, known.competitor) if text),
+                "p": known.probability,
+                "Δ": known.logit_difference,
                 "rank": known.rank,
                 "problem": known.problem,
             }
