@@ -6,7 +6,7 @@ import streamlit as st
 
 import ui.layers  # noqa: F401
 from ui.demo_bar import demo_bar
-from ui.late_requests import drop_late_requests
+from ui.fragments import mind_fragments
 from ui.session import APP, get_service
 from ui.sidebar import sidebar
 
@@ -27,7 +27,7 @@ STYLE = """<style>
 st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent / "ui" / "icon.svg"), layout="wide")
 st.html(STYLE)
 st.session_state[APP] = True
-drop_late_requests()
+mind_fragments()
 page = st.navigation(
     [
         st.Page("pages/trace.py", title="Trace", icon=":material/timeline:", default=True),

@@ -1,6 +1,7 @@
 """The record: who says what about which graph or feature. One transaction a call; safe from several threads.
 
-A record is its revisions: saving appends one, restoring appends an old one again, deleting leaves a tombstone.
+A record is its revisions: saving appends one, restoring appends an old one again, deleting leaves a tombstone. Each
+call raises LabError where the database can't do it now, as on a full disk: then nothing has changed.
 """
 
 import secrets
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from lab.bodies import CircuitBody, LabelBody, SteeringBody
@@ -197,8 +198,12 @@ class Lab(Freezing, KeepingRuns):
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        try:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except OperationalError as problem:
+            why = str(problem.orig).partition("\n")[0]
+            raise LabError(f"the record can't be read or written now, and nothing was changed: {why}") from problem
 
     def _row(self, session: Session, id: str, viewer: Person) -> RecordRow:
         row = session.scalar(select(RecordRow).where(RecordRow.id == id, _seen_by(viewer)))

@@ -12,7 +12,7 @@ from ui.graph_canvas import pretty_token
 from ui.session import get_lab, me
 from ui.steer_draft import Steering, edits_of, from_record
 from ui.steer_draft import steering as steered_here
-from ui.steer_rows import in_words
+from ui.steer_rows import rows_in_words
 from ui.steer_run import known_maxima
 
 
@@ -78,8 +78,7 @@ def ready(service: Service, model: ReplacementModel, asked: Asked) -> Ready:
     edits = edits_of(rows, {place: high for place, (_, high) in maxima.items()})
     tokens = _short_enough(service, list(wanted.tokens))
     case = Case(model, tuple(tokens), tuple(edits), wanted.protocol, wanted.layers)
-    said = "; ".join(f"{row.name} {in_words(row)}" for row in rows)
-    return Ready(asked.name, f"{said} ({wanted.protocol})", wanted.prompt, case)
+    return Ready(asked.name, f"{rows_in_words(rows)} ({wanted.protocol})", wanted.prompt, case)
 
 
 def _steered(name: str, wanted: Steering, choice: Choice | None) -> Asked:

@@ -13,7 +13,7 @@ from ui.steer_draft import steering
 def columns_form(wanted: Comparison, runs: dict[str, SteeringBody], models: Models, state: ModelView) -> None:
     """A box for each condition, and what is common to all. `state` is of the loaded model."""
     for at, (place, column) in enumerate(zip(st.columns(len(wanted.columns)), wanted.columns, strict=True)):
-        with place.container(border=True):
+        with place.container(border=True, height="stretch"):
             _column(wanted, column, at, runs, models, state)
     add, length, heat, seed, go = st.columns([3, 2, 2, 2, 3], vertical_alignment="bottom")
     add.button(

@@ -22,9 +22,10 @@ h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }} h3 {{ 
 table {{ border-collapse: collapse; width: 100%; font-size: .87rem; }}
 .wide {{ overflow-x: auto; }}
 th, td {{ text-align: right; padding: .2rem .5rem; border-bottom: 1px solid #e3e8e8; }}
-th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; }}
+th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; min-width: 6rem; }}
 .bar {{ display: inline-block; height: .6rem; background: {POSITIVE}; vertical-align: middle; }}
-.bars td:last-child {{ width: 60%; text-align: left; }}
+.bars td:nth-child(2) {{ white-space: nowrap; }} .bars td:last-child {{ width: 50%; text-align: left; }}
+.wide td:first-child {{ min-width: 9rem; max-width: 16rem; }}
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -89,7 +90,9 @@ def _word(word: Word, at: int) -> str:
     tint = f' style="background: {colour}{round(97 * share(word)):02x}"' if word.sign else ""
     others = [f"{name} {p:.1%}" for name, p in word.alternatives]
     title = escape("\n".join([*facts(word, at), *others]), quote=True)
-    return f'<span class="{" ".join(kinds).strip()}" title="{title}"{tint}>{escape(word.text)}</span>'
+    text = word.text.lstrip(" ") or word.text
+    space = word.text[: len(word.text) - len(text)]  # not within the frame: it may be at the end of the line before
+    return f'{space}<span class="{" ".join(kinds).strip()}" title="{title}"{tint}>{escape(text)}</span>'
 
 
 def _bars(sheet: Sheet, column: Shown) -> str:

@@ -21,7 +21,7 @@ def show(sheet: Sheet) -> None:
 
 def _texts(sheet: Sheet) -> None:
     for at, (place, column) in enumerate(zip(st.columns(len(sheet.columns)), sheet.columns, strict=True)):
-        with place.container(border=True):
+        with place.container(border=True, height="stretch"):
             st.markdown(f"**{plain(heading(sheet, at))}**")
             on = f" · {column.on}" if sheet.several else ""
             st.caption(plain(f"{column.prompt} · {column.about}{on}"))
@@ -50,7 +50,12 @@ def _next(sheet: Sheet) -> None:
             }
         )
         bars = alt.Chart(table, title=alt.Title(f"Column {at + 1}", fontSize=13, anchor="start")).encode(
-            y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=110, labelOverlap=False)),
+            y=alt.Y(
+                "token:N",
+                sort=names,
+                title=None,
+                axis=alt.Axis(labelLimit=110, labelOverlap=False, labelFlush=False),
+            ),
             x=alt.X(
                 "probability:Q",
                 title=None,
@@ -68,7 +73,7 @@ def _kl(sheet: Sheet) -> None:
     st.markdown("**KL at each token of column 1's text**", help=KL_HELP)
     places = [f"{i} {word.token}" for i, word in enumerate(sheet.columns[0].words)]
     rows = [
-        {"place": place, "KL": value, "column": heading(sheet, at)}
+        {"place": place, "KL": value, "column": f"column {at + 1}"}
         for at, column in enumerate(sheet.columns)
         if at and column.kl is not None
         for place, value in zip(places, column.kl, strict=True)
@@ -79,12 +84,12 @@ def _kl(sheet: Sheet) -> None:
     line = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("place:N", sort=places, title=None, axis=alt.Axis(labelAngle=-60, labelLimit=90, labelOverlap=True)),
         y=alt.Y("KL:Q", title="KL, nats"),
-        color=alt.Color("column:N", legend=alt.Legend(title=None, orient="top", labelLimit=260)),
-        shape=alt.Shape("column:N", legend=alt.Legend(title=None, orient="top", labelLimit=260)),
-        strokeDash=alt.StrokeDash("column:N", legend=None),
+        color=alt.Color("column:N", legend=alt.Legend(title=None, orient="top")),
+        shape=alt.Shape("column:N", legend=alt.Legend(title=None, orient="top")),
         tooltip=["column", "place", alt.Tooltip("KL", format=".4f")],
     )
-    st.altair_chart(line.mark_line() + line.mark_point(filled=True, size=50), height=260, key="compare_kl")
+    dashed = line.mark_line().encode(strokeDash=alt.StrokeDash("column:N", legend=None))
+    st.altair_chart(dashed + line.mark_point(filled=True, size=50), height=260, key="compare_kl")
 
 
 def _metrics(sheet: Sheet) -> int:

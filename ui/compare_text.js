@@ -28,7 +28,7 @@ class Said {
     [this.signature, this.data] = [signature, data];
     this.list.setAttribute("aria-label", data.label);
     this.words = data.words.map((word, i) => {
-      const made = element("span", word.text);
+      const made = element("span", word.text.trimStart());
       made.setAttribute("role", "listitem");
       made.setAttribute("aria-label", word.said);
       made.tabIndex = i ? -1 : 0;
@@ -38,7 +38,8 @@ class Said {
       if (word.sign) made.style.background = `color-mix(in srgb, ${colour} ${Math.round(38 * word.share)}%, transparent)`;
       return made;
     });
-    this.list.replaceChildren(...this.words);
+    // the space before a word is not within its frame, which would else begin at the end of the line before
+    this.list.replaceChildren(...this.words.flatMap((made, i) => (data.words[i].text.startsWith(" ") ? [" ", made] : [made])));
     this.below.replaceChildren(element("p", data.hint));
   }
 

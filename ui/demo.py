@@ -14,7 +14,7 @@ from tracer import Graph, ReplacementModel
 from ui.circuit_draft import Draft, draft_of
 from ui.demo_steps import DEMOS, Demo, Scene, Step
 from ui.history import Replaced
-from ui.steer_draft import Steering, from_circuit
+from ui.steer_draft import Steering, changed, from_circuit
 
 
 class NoSuchStep(Exception):
@@ -115,8 +115,8 @@ def enter(place: Place, model: ReplacementModel, key: str, graph: Graph) -> dict
 def steered(model: ReplacementModel, key: str, graph: Graph, step: Step) -> Steering:
     """The step's edits: all supernodes of its circuit are rows, those that it edits are on."""
     made = from_circuit(key, graph, Draft(key, _circuit(step.scene)))
-    for at, row in enumerate(made.rows):
-        made.change(at, amount=step.edits.get(row.name, row.amount), on=row.name in step.edits)
+    edits = step.edits
+    made.rows = [changed(row, amount=edits.get(row.name, row.amount), on=row.name in edits) for row in made.rows]
     made.follow = model.token_id(step.scene.answer)
     return made
 

@@ -90,8 +90,9 @@ BASKETBALL = Demo(
             "The English graph",
             ENGLISH,
             "The model goes on with `basketball`. Of the features that its graph explains this by, neuron 1012 of"
-            " layer 13 is number {place:.0f} of all by influence. It is selected: its card says that it raises words"
-            " like `Football`, `球队` (team) and `stadion`. It is pinned, with three neurons at the token `Jordan`.",
+            " layer 13 is number {place:.0f} by influence (its card's rank is among all nodes, errors too). It is"
+            " selected: its card says that it raises words like `Football`, `球队` (team) and `stadion`. It is pinned,"
+            " with three neurons at the token `Jordan`.",
             "A graph says what added up to the answer with attention and norms held as they were. That a feature"
             " leads does not say that the answer needs it. That takes a change in the model itself: the next steps.",
             select="13_1012_6",

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab import SteeredNode, SteeredRow
 from service import Service
-from tracer import Graph, ReplacementModel
+from tracer import Graph, ReplacementModel, TracerError
 from ui.graph_canvas import pretty_token
 from ui.sidebar import plain
 from ui.steer_draft import START, Steering
@@ -61,15 +61,18 @@ def _found(model: ReplacementModel, wanted: Steering, found: list[Found], search
 
 
 def _by_numbers(model: ReplacementModel, wanted: Steering, last: int) -> None:
-    layer = st.number_input("Layer", 0, model.n_layers - 1, key="steer_add_layer")
-    feature = st.number_input(
+    layers, features, positions = st.columns(3)
+    layer = layers.number_input("Layer", 0, model.n_layers - 1, key="steer_add_layer")
+    feature = features.number_input(
         "Feature",
         0,
         model.basis.n_features - 1,
         key="steer_add_feature",
         help=f"{model.basis.n_features:,} in each layer",
     )
-    position = st.number_input("Position", 0, last, last, key=f"steer_add_position_{last}", help="Its token's place")
+    position = positions.number_input(
+        "Position", 0, last, last, key=f"steer_add_position_{last}", help="Its token's place"
+    )
     st.button(
         "Add",
         key="steer_add",
@@ -81,5 +84,10 @@ def _by_numbers(model: ReplacementModel, wanted: Steering, last: int) -> None:
 
 
 def _add(wanted: Steering, layer: int, feature: int, position: int) -> None:
+    """Raises TracerError for one that is there: two rows of it would add up, which nobody who clicks twice wants."""
     node = SteeredNode(layer=layer, position=position, feature=feature)
-    wanted.add(SteeredRow(name=f"L{layer} · {feature} @ {position}", nodes=(node,), amount=START))
+    name = f"L{layer} · {feature} @ {position}"
+    there = next((row.name for row in wanted.rows if node in row.nodes), None)
+    if there is not None:
+        raise TracerError(f"{name} is in the row {there} already: change that one")
+    wanted.add(SteeredRow(name=name, nodes=(node,), amount=START))

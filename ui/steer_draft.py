@@ -35,7 +35,7 @@ class Steering:
     record: str | None = None
     id: int = field(default_factory=lambda: next(_numbers))  # in the keys of its fields, which are no other's
     revision: int = 0  # raised when the rows are others, so that their fields start anew
-    removed: list[tuple[int, SteeredRow]] = field(default_factory=list)
+    former: list[list[SteeredRow]] = field(default_factory=list)  # the rows before each change
 
     def fits(self, model: ReplacementModel) -> bool:
         """Was it begun with this model and these features, and tokens that it has? A new one is, from now on."""
@@ -46,28 +46,30 @@ class Steering:
 
     def change(self, at: int, **fields: object) -> None:
         """Raises ValidationError for a number that is none."""
-        self.rows[at] = SteeredRow.model_validate(self.rows[at].model_dump() | fields)
+        self._become([*self.rows[:at], changed(self.rows[at], **fields), *self.rows[at + 1 :]])
 
     def add(self, row: SteeredRow) -> None:
-        self.rows.append(row)
+        self._become([*self.rows, row])
         self.revision += 1
 
     def remove(self, at: int) -> None:
-        self.removed.append((at, self.rows.pop(at)))
-        self.revision += 1
-
-    def bring_back(self) -> None:
-        at, row = self.removed.pop()
-        self.rows.insert(min(at, len(self.rows)), row)
+        self._become(self.rows[:at] + self.rows[at + 1 :])
         self.revision += 1
 
     def reset(self) -> None:
         """All amounts as they were at the start."""
-        self.rows = [
-            SteeredRow.model_validate(row.model_dump() | {"unit": "factor", "amount": START, "on": True})
-            for row in self.rows
-        ]
+        self._become([changed(row, unit="factor", amount=START, on=True) for row in self.rows])
         self.revision += 1
+
+    def undo(self) -> None:
+        """The rows as they were before the last change."""
+        self.rows = self.former.pop()
+        self.revision += 1
+
+    def _become(self, rows: list[SteeredRow]) -> None:
+        if rows != self.rows:
+            self.former.append(self.rows)
+        self.rows = rows
 
     def body(self, model: ReplacementModel, title: str, figures: dict[str, float]) -> SteeringBody:
         """Raises ValidationError for a title that is none."""
@@ -88,6 +90,11 @@ class Steering:
         )
 
 
+def changed(row: SteeredRow, **fields: object) -> SteeredRow:
+    """Raises ValidationError."""
+    return SteeredRow.model_validate(row.model_dump() | fields)
+
+
 def from_circuit(key: str, graph: Graph, draft: Draft) -> Steering:
     """A row for each group and for each single feature of a circuit. The first is on, so that there is an effect."""
     layout, groups = graph.layout, [(group.name, list(group.nodes)) for group in draft.body.groups]
@@ -100,9 +107,7 @@ def from_circuit(key: str, graph: Graph, draft: Draft) -> Steering:
         if places:
             title = short_name(graph, places[0]) if (name, [name]) in alone else name
             rows.append(SteeredRow(name=_line(title), nodes=tuple(_node(graph, place) for place in places)))
-    first = [
-        SteeredRow.model_validate(row.model_dump() | {"amount": START, "on": i == 0}) for i, row in enumerate(rows)
-    ]
+    first = [changed(row, amount=START, on=i == 0) for i, row in enumerate(rows)]
     return Steering(
         graph=key,
         prompt=str(graph.meta.get("prompt", "")),

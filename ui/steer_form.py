@@ -6,7 +6,7 @@ from lab import ControlsBody
 from service import Service
 from tracer import Graph, ReplacementModel, TracerError
 from tracer.steering.controls import KINDS
-from ui.sidebar import plain, sentence
+from ui.sidebar import sentence
 from ui.steer_add import add_feature
 from ui.steer_draft import START, Steering
 from ui.steer_run import prompt_tokens
@@ -55,7 +55,7 @@ def _tokens(service: Service, model: ReplacementModel, text: str) -> tuple[int, 
 
 def buttons(service: Service, model: ReplacementModel, graph: Graph | None, wanted: Steering) -> None:
     """Below the rows."""
-    again, back, add = st.columns([1, 1, 2], vertical_alignment="center")
+    again, back = st.columns(2)
     again.button(
         "Reset",
         key="steer_reset",
@@ -65,13 +65,17 @@ def buttons(service: Service, model: ReplacementModel, graph: Graph | None, want
         width="stretch",
     )
     back.button(
-        "Undo", key="steer_undo", help="Bring back the row that was taken out last", disabled=not wanted.removed,
-        on_click=wanted.bring_back, width="stretch",
-    )  # fmt: skip
-    with add.popover("Add a feature", icon=":material/add:", width="stretch"):
+        "Undo",
+        key="steer_undo",
+        help="Take the last change of the rows back",
+        disabled=not wanted.former,
+        on_click=wanted.undo,
+        width="stretch",
+    )
+    with st.expander("Add a feature", icon=":material/add:"):  # a popover's fields are the page's last for Tab
         add_feature(service, model, graph, wanted)
     if problem := st.session_state.pop("steer_problem", None):
-        st.error(plain(problem))
+        st.error(sentence(problem))
 
 
 def protocol(model: ReplacementModel, wanted: Steering) -> None:

@@ -1,5 +1,6 @@
 """The Steer page: what is steered on the left, what it does on the right. One fragment: a slider reruns this alone."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -15,9 +16,11 @@ from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 from ui.steer_draft import Steering, from_record, steering, take_circuit
 from ui.steer_result import dose_response, prompt_only, result
-from ui.steer_rows import rows
+from ui.steer_rows import rows, rows_in_words
 from ui.steer_run import Outcome, controlled, run, stop_controls
 from ui.steer_text import text_under_edits
+
+LONGEST_TITLE = 300
 
 
 def follow_address(service: Service) -> None:
@@ -114,15 +117,22 @@ def _anew() -> None:
 def _nothing(wanted: Steering, refused: str | None) -> None:
     if refused is not None:
         st.error(refused)
-    elif not wanted.tokens:
+    elif not wanted.prompt:
         st.info("Type a prompt to steer.")
-    else:
-        st.info("No row is on: what is on the right of the switch is steered.")
+    elif wanted.rows and wanted.tokens:  # else it is said beside it what is missing
+        st.info("No row is on: switch one on to see what it does.")
 
 
 def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     title, save, link = st.columns([5, 2, 2], vertical_alignment="bottom")
-    name = title.text_input("Title of the run", key=f"steer_title_{wanted.id}", max_chars=300)
+    said = rows_in_words(wanted.rows)[:LONGEST_TITLE]
+    name = title.text_input(
+        "Title of the run",
+        key=f"steer_title_{wanted.id}",
+        max_chars=LONGEST_TITLE,
+        placeholder=said,
+        persist_state="session",
+    )
     steered, follow = outcome.steered, outcome.follow
     figures = {
         "probability_before": float(steered.baseline_probabilities[follow]),
@@ -132,15 +142,13 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     }
 
     def keep() -> None:
-        wanted.follow = follow
         figures["controls"] = float(len(controlled(st.session_state.get("steer_controls", (None, None))[1]).delta))
         try:
-            record = get_lab().create(
-                me(), About(graph=wanted.graph), wanted.body(model, name or "Steering run", figures)
-            )
+            body = replace(wanted, follow=follow).body(model, name or said, figures)
+            record = get_lab().create(me(), About(graph=wanted.graph), body)
         except (LabError, ValidationError) as problem:
-            said = first_fault(problem) if isinstance(problem, ValidationError) else str(problem)
-            st.session_state["steer_problem"] = said
+            why = first_fault(problem) if isinstance(problem, ValidationError) else str(problem)
+            st.session_state["steer_unsaved"] = why
             return
         wanted.record = st.query_params["run"] = record.id
         st.session_state["steer_saved"] = record.id
@@ -155,5 +163,8 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     with link.popover("Link", width="stretch", disabled=wanted.record is None):
         st.caption("Opens this run for whoever uses this server.")
         st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)
+    with st.container():
+        if unsaved := st.session_state.pop("steer_unsaved", None):
+            st.error(f"Not saved: {plain(unsaved)}.")
     if st.session_state.pop("steer_saved", None):
-        st.success("Saved. Its link opens it again.")
+        st.toast("Saved. Its link opens it again.", icon=":material/check_circle:")

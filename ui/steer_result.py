@@ -80,7 +80,7 @@ def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> Non
         st.rerun(scope="fragment")
     before, after = steered.baseline_probabilities[outcome.follow], steered.probabilities[outcome.follow]
     first, last = steered.ranks(outcome.follow)
-    columns = st.columns(4)
+    row = st.container(horizontal=True, gap="medium")
     delta = float(steered.delta[outcome.follow])
     shown = (
         ("Probability", f"{float(after):.1%}", f"It was {float(before):.1%} without edits."),
@@ -88,8 +88,8 @@ def _figures(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> Non
         ("Δ logit", f"{delta:+.2f}", "Change of the logit less the mean logit, before any softcap, in nats."),
         ("KL", f"{steered.kl:.3f}", "Of the next token's distribution, from without edits to with them, in nats."),
     )
-    for column, (name, value, help_) in zip(columns, shown, strict=True):
-        column.metric(name, value, help=help_)
+    for name, value, help_ in shown:
+        row.metric(name, value, help=help_, width="content")
 
 
 def _probabilities(model: ReplacementModel, steered: Steered) -> None:
@@ -110,7 +110,9 @@ def _probabilities(model: ReplacementModel, steered: Steered) -> None:
         .encode(
             y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=130)),
             yOffset=alt.YOffset("run:N", sort=list(RUNS)),
-            x=alt.X("probability:Q", title="probability of the next token", axis=alt.Axis(format="%")),
+            x=alt.X(
+                "probability:Q", title="probability of the next token", axis=alt.Axis(format="%", labelFlush=False)
+            ),
             color=alt.Color(
                 "run:N",
                 sort=list(RUNS),
@@ -212,16 +214,20 @@ def _values(model: ReplacementModel, steered: Steered) -> None:
             "token": [f"{token[e.position]} ({e.position})" for e in steered.edits],
             "before": [e.before for e in steered.edits],
             "set to": [e.value for e in steered.edits],
-            "writes": ["" if e.writes else "nothing in the range held" for e in steered.edits],
         }
     )
+    if not all(e.writes for e in steered.edits):
+        table["writes"] = ["" if e.writes else "nothing in the range held" for e in steered.edits]
     number = st.column_config.NumberColumn(format="%.4f")
     st.dataframe(table, hide_index=True, alt="the edits", column_config={"before": number, "set to": number})
 
 
 def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     """Runs only when asked for."""
-    if not st.toggle("Dose–response", key="steer_dose", help="All rows at −2 to 2 × their activation."):
+    shown = st.toggle(
+        "Dose–response", key="steer_dose", help="All rows at −2 to 2 × their activation.", persist_state="session"
+    )
+    if not shown:
         return
     try:
         runs = dose(model, wanted, outcome)
@@ -245,6 +251,7 @@ def prompt_only(service: Service, model: ReplacementModel, outcome: Outcome) -> 
     text = st.text_input(
         "Against another prompt",
         key="steer_prompt_only",
+        persist_state="session",
         placeholder="an instruction or another wording, without edits",
         help="What words alone do to the followed token: the baseline that steering should beat.",
         autocomplete="off",

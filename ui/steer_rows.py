@@ -1,6 +1,6 @@
 """The rows of what is steered: a feature or supernode each, with its amount, where it acts, and what that comes to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,11 @@ def in_words(row: SteeredRow) -> str:
     return f"{amounts[row.unit].format(row.amount)}{place}"
 
 
+def rows_in_words(rows: Sequence[SteeredRow]) -> str:
+    """Those that are on."""
+    return "; ".join(f"{row.name} {in_words(row)}" for row in rows if row.on)
+
+
 def guarded(work: Callable[[], object]) -> None:
     """Run a callback; what is wrong is shown below the rows."""
     try:
@@ -100,7 +105,7 @@ def _hears(wanted: Steering, at: int, key: str, obey: Callable[[Any], object], *
 
 def _fields(service: Service, model: ReplacementModel, wanted: Steering, at: int, tag: str) -> None:
     row = wanted.rows[at]
-    unit, amount, where = st.columns([6, 7, 6], vertical_alignment="bottom")
+    unit, amount, where = st.columns(3, vertical_alignment="bottom")
     unit.selectbox(
         "Unit",
         list(UNITS),
@@ -246,6 +251,6 @@ def _comes_to(model: ReplacementModel, row: SteeredRow, outcome: Outcome | None)
 
 
 def _said(model: ReplacementModel, ids: list[int], edit: Applied, named: bool) -> str:
-    name = f"L{edit.layer} · {edit.feature} " if named else ""
+    name = f"L{edit.layer} · {edit.feature}: " if named else ""
     token = pretty_token(model.token_text(ids[edit.position]))
     return f"{name}{edit.before:.4g} → {edit.value:.4g} at {token} ({edit.position})"

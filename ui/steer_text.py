@@ -30,11 +30,20 @@ class Generated:
 
 def text_under_edits(model: ReplacementModel, wanted: Steering, edits: Sequence[Edit]) -> None:
     length, heat, seed, go = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
-    n = int(length.number_input("Tokens", 1, MOST, 20, key="steer_n_tokens"))
+    n = int(length.number_input("Tokens", 1, MOST, 20, key="steer_n_tokens", persist_state="session"))
     temperature = heat.number_input(
-        "Temperature", 0.0, 5.0, 0.0, 0.1, key="steer_temperature", help="0: always the likeliest token"
+        "Temperature",
+        0.0,
+        5.0,
+        0.0,
+        0.1,
+        key="steer_temperature",
+        help="0: always the likeliest token",
+        persist_state="session",
     )
-    luck = seed.number_input("Seed", 0, 2**31, 0, key="steer_seed", help="The same for both texts.")
+    luck = seed.number_input(
+        "Seed", 0, 2**31, 0, key="steer_seed", help="The same for both texts.", persist_state="session"
+    )
     sampling = Sampling(float(temperature), seed=int(luck))
     asked = repr((wanted.tokens, list(edits), wanted.protocol, wanted.layers, n, sampling))
     if go.button("Generate", key="steer_generate", type="primary", width="stretch"):
@@ -91,7 +100,7 @@ def _show(model: ReplacementModel, last: Generated | None, asked: str) -> None:
 def _columns(model: ReplacementModel, found: Sequence[Token], prompt: Sequence[int]) -> None:
     for condition, column in enumerate(st.columns(2)):
         ids = [token.id for token in found if token.condition == condition]
-        with column.container(border=True):
+        with column.container(border=True, height="stretch"):
             st.markdown(f"**{NAMES[condition]}**")
             if not found:
                 st.caption("Press Generate.")

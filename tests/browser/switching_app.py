@@ -4,9 +4,9 @@ import time
 
 import streamlit as st
 
-from ui.late_requests import drop_late_requests
+from ui.fragments import mind_fragments
 
-drop_late_requests()
+mind_fragments()
 
 
 @st.fragment(run_every=0.1)
@@ -23,6 +23,13 @@ def watching() -> None:
         st.rerun()
 
 
+@st.fragment
+def shrinking() -> None:
+    for n in range(1 if st.button("Fewer") else 3):
+        time.sleep(0.1)
+        st.text(f"line {n}")
+
+
 def one() -> None:
     if st.session_state.pop("go", False):
         time.sleep(0.2)
@@ -35,6 +42,7 @@ def one() -> None:
 def two() -> None:
     time.sleep(0.3)
     st.title("Two")
+    shrinking()
 
 
 second = st.Page(two, title="Two")

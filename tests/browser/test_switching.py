@@ -30,7 +30,7 @@ def address() -> Iterator[str]:
 
 
 def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
-    """Without ui/late_requests.py it was gone for good each time."""
+    """Without ui/fragments.py it was gone for good each time."""
     with chromium.new_context() as context:
         pages = [context.new_page() for _ in range(3)]
         for page in pages:
@@ -41,3 +41,6 @@ def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) 
             page.wait_for_url("**/two")
             page.wait_for_timeout(1000)
             expect(page.get_by_test_id("stMain").get_by_role("heading", level=1)).to_have_text("Two")
+        pages[0].get_by_role("button", name="Fewer").click()
+        expect(pages[0].get_by_text("line 2")).to_have_count(0)  # what is not drawn any more does not stay either
+        expect(pages[0].get_by_text("line 0")).to_have_count(1)

@@ -27,6 +27,7 @@ from lab import (
 )
 from lab.__main__ import main as purge
 from lab.schema import Base
+from tests.lab.troubled import troubled
 
 GRAPH = About(graph="a" * 64)
 SPORTS = CircuitBody(title="Sports", pins=("13_1012_6", "14_7_6"), groups=(Group(name="ball", nodes=("14_7_6",)),))
@@ -241,6 +242,16 @@ def test_a_database_that_cant_be_used_is_one_line(url: str, message: str) -> Non
     with pytest.raises(LabDatabaseError, match=message) as caught:
         Lab(url)
     assert "\n" not in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_line_and_nothing_has_changed(tmp_path: Path) -> None:
+    lab = Lab(f"sqlite:///{tmp_path / 'lab.sqlite'}")
+    ada = lab.person("local", "ada", "Ada")
+    id = lab.create(ada, GRAPH, SPORTS).id
+    full = troubled(lab, "max_page_count=1", "max_page_count=100000")  # not below what it has
+    with full, pytest.raises(LabError, match="nothing was changed: database or disk is full"):
+        lab.save(id, ada, SPORTS.model_copy(update={"notes": "long " * 20_000}), base=1)
+    assert lab.save(id, ada, retitled("B"), base=1).number == 2
 
 
 def test_what_was_saved_survives_a_kill(tmp_path: Path) -> None:

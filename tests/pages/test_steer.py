@@ -3,7 +3,6 @@
 import re
 import threading
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -92,35 +91,21 @@ def test_a_circuit_is_steered_and_the_figures_are_those_of_the_engine() -> None:
     assert metric(app, "KL") == f"{steered.kl:.3f}"
 
 
-def test_rows_can_be_switched_taken_out_and_brought_back() -> None:
-    app, service, _, ids = steered_page()
-    second = next(t for t in app.toggle if t.key.startswith("steer_on_") and t.key.endswith("_1"))
-    second.set_value(True).run()
-    both = service.model.steer(PROMPT, edits(ids, -1.0))
-    assert metric(app, "KL") == f"{both.kl:.3f}"
-    next(b for b in app.button if b.label == "✕").click().run()
-    one = service.model.steer(PROMPT, edits(ids[2:], -1.0))
-    assert metric(sound(app), "KL") == f"{one.kl:.3f}"
-    app.button(key="steer_undo").click().run()
-    assert metric(sound(app), "KL") == f"{both.kl:.3f}"
-    for toggle in [t.key for t in app.toggle if t.key.startswith("steer_on_")]:
-        app.toggle(key=toggle).set_value(False).run()
-    assert "No row is on" in texts(sound(app))
-    app.button(key="steer_reset").click().run()
-    assert metric(sound(app), "KL") == f"{both.kl:.3f}"
-
-
 def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
     app, service, key, _ids = steered_page()
     next(s for s in app.slider if s.label == "× own").set_value(0.5).run()
     kl = metric(app, "KL")
+    controlled(app)
+    controls = app.session_state["steer_controls"]
     app.text_input(key=f"steer_title_{app.session_state['steering'].id}").set_value("Half <script>").run()
     app.button(key="steer_save").click().run()
     sound(app)
+    assert app.session_state["steer_controls"] is controls, "not run again"
     (record,) = get_lab().find("steering", me())
     body = record.head.body
     assert body.title == "Half <script>" and record.about.graph == key
     assert (body.protocol, body.rows[0].amount, body.controls.n) == ("clamp", 0.5, 20)
+    assert body.figures["controls"] == 20 and body.follow is not None
     assert body.figures["kl"] == pytest.approx(float(kl), abs=1e-3)
     other = open_page("pages/steer.py", run=record.id)
     assert metric(other, "KL") == kl
@@ -180,6 +165,9 @@ def test_a_feature_is_added_by_its_numbers() -> None:
     last = len(service.model.token_ids(PROMPT)) - 1
     steered = service.model.steer(PROMPT, [Edit(1, last, 7, factor=-1)])
     assert metric(app, "KL") == f"{steered.kl:.3f}"
+    app.button(key="steer_add").click().run()
+    assert f"L1 · 7 @ {last} is in the row L1 · 7 @ {last} already" in texts(sound(app))
+    assert metric(app, "KL") == f"{steered.kl:.3f}" and len(app.session_state["steering"].rows) == 1
 
 
 def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
@@ -210,35 +198,13 @@ def test_a_row_acts_where_it_is_told_and_says_what_it_sets() -> None:
     next(n for n in app.number_input if n.label == "To").set_value(4).run()
     same(slice(2, 5))
     next(n for n in app.number_input if n.label == "To").set_value(1).run()
-    assert "a range goes from a token to the same or a later one" in texts(sound(app))
+    assert "A range goes from a token to the same or a later one" in texts(sound(app))
     same(slice(2, 5))
     where("generated")
     assert "the next token stays as it is" in texts(app) and metric(app, "KL") == "0.000" and last == 8
     where("own")
     steered = service.model.steer(PROMPT, places)
     assert metric(app, "KL") == f"{steered.kl:.3f}"
-
-
-def test_a_field_that_is_gone_is_not_heard_any_more() -> None:
-    """A browser may send its value once more, with the refresh of another part of the page."""
-    app, service, _, ids = steered_page()
-
-    def late(gone: Any) -> None:
-        states = app._tree.get_widget_states()
-        states.widgets.append(gone)
-        sound(app._run(states))
-
-    slider = next(s for s in app.slider if s.label == "× own")._widget_state
-    next(s for s in app.selectbox if s.label == "Unit").set_value("value").run()
-    late(slider)
-    out = service.model.steer(PROMPT, [replace(e, factor=None, value=0.0) for e in edits(ids[:2], 1.0)])
-    assert metric(app, "KL") == f"{out.kl:.3f}"
-    amount = next(n for n in app.number_input if n.label == "value")._widget_state
-    next(t for t in app.toggle if t.key.endswith("_1")).set_value(True).run()
-    next(b for b in app.button if b.label == "✕").click().run()
-    late(amount)
-    assert [row.amount for row in app.session_state["steering"].rows] == [-1.0]
-    assert metric(app, "KL") == f"{service.model.steer(PROMPT, edits(ids[2:], -1.0)).kl:.3f}"
 
 
 def test_activations_of_another_prompt_are_taken_where_the_person_says() -> None:
