@@ -72,7 +72,8 @@ def pip_install(requirements):
     """Run pip with its output in LOG; say every 15 seconds what it is at, and on failure the log's last lines."""
     size = "" if has_torch() else " (about 2 GB, more where torch comes with CUDA; a few minutes the first time)"
     say(f"Installing {os.path.basename(requirements)} into {NAME}{size}…")
-    command = [PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", requirements]
+    command = [PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-compile"]
+    command += ["-r", requirements]
     start = said = time.monotonic()
     with open(LOG, "w", encoding="utf-8") as log:
         pip = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=ROOT)

@@ -9,11 +9,13 @@ time, and gives way to them. On two shared cores a browser may miss a click: one
 run's last line says how many were.
 """
 
+import gc
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 _home = tempfile.TemporaryDirectory(prefix="hypograph-test-")
@@ -28,6 +30,7 @@ from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 import tracer  # noqa: E402
 from lab import Lab, Person  # noqa: E402
+from service import trouble  # noqa: E402
 
 MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql")
 
@@ -71,6 +74,14 @@ def ben(lab: Lab) -> Person:
 def pytest_configure() -> None:
     if _is_worker():  # one of two, on two cores
         torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays, and no collection of garbage looks at it again. The service's own would, at each
+    change of model (tests/service/test_trouble.py tries that): half a second a time, a quarter of all that tests do."""
+    gc.collect()
+    gc.freeze()
+    trouble.gc = SimpleNamespace(collect=gc.collect, freeze=lambda: None, unfreeze=lambda: None)
 
 
 _first = pytest.StashKey[str]()

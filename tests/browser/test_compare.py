@@ -67,7 +67,7 @@ def test_two_prompts_are_compared_and_taken_along(visit: Visit, tmp_path: Path) 
     expect(said(page, 1)).to_have_count(20)
 
 
-def test_the_page_fits_its_window(visit: Visit, tmp_path: Path, axe: str) -> None:
+def test_the_page_fits_its_window(visit: Visit, axe: str) -> None:
     page = visit(address(BASE, OTHER, BASE + "W" * 30, n=4), height=2600)
     expect(main(page).get_by_role("button", name=re.compile("^HTML"))).to_be_visible()
     idle(page)
@@ -76,4 +76,3 @@ def test_the_page_fits_its_window(visit: Visit, tmp_path: Path, axe: str) -> Non
         page.wait_for_timeout(500)
         assert page.evaluate(WIDE) == [] and page.evaluate(CUT) == []
         assert flaws(page, axe, f"compare, {width}") == []
-        page.get_by_test_id("stMain").screenshot(path=tmp_path / f"compare_{width}.png")

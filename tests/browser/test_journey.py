@@ -32,7 +32,7 @@ from tests.browser.driver import (
     until,
     wait_for_graph,
 )
-from tests.browser.serving import Server, Visit
+from tests.browser.serving import Server, Visit, visiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -83,10 +83,8 @@ def test_from_a_prompt_to_its_graph(visit: Visit, record_property: Record) -> No
 @pytest.fixture(scope="module")
 def key(chromium: Browser, server: Server) -> str:
     """Of the sports graph, which is cached from now on."""
-    with chromium.new_context() as context:
-        page = context.new_page()
-        page.goto(server.address)
-        return trace(page, SPORT, 7)
+    with visiting(chromium, server.address) as visit:
+        return trace(visit(), SPORT, 7)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driver import SPORT, ask, canvas_of, card_name, idle, main, pick, tab, trace, until
 from tests.browser.looks import WIDE, flaws
-from tests.browser.serving import Server, Visit
+from tests.browser.serving import Server, Visit, visiting
 from tests.tracer.interchange.test_frontend_reader import small
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -177,13 +177,8 @@ def test_english_against_spanish(visit: Visit, two: tuple[str, str]) -> None:
 @pytest.fixture(scope="module")
 def two(server: Server, chromium: Browser) -> tuple[str, str]:
     """Keys of two graphs that are cached."""
-    keys = []
-    for prompt, n_tokens in ((SPORT, 7), (SPANISH, 8)):
-        with chromium.new_context() as context:
-            page = context.new_page()
-            page.goto(server.address)
-            keys.append(trace(page, prompt, n_tokens))
-    return keys[0], keys[1]
+    with visiting(chromium, server.address) as visit:
+        return trace(visit(), SPORT, 7), trace(visit(), SPANISH, 8)
 
 
 def test_axe_finds_no_serious_violation(visit: Visit, two: tuple[str, str], axe: str) -> None:

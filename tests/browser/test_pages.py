@@ -29,7 +29,7 @@ from tests.browser.driver import (
     wait_for_graph,
 )
 from tests.browser.looks import WIDE, flaws
-from tests.browser.serving import Server, Visit
+from tests.browser.serving import Server, Visit, visiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -223,10 +223,8 @@ def context(visit: Visit, chromium: Any) -> Any:
 @pytest.fixture(scope="module")
 def key(server: Server, chromium: Any) -> str:
     """Of a graph that is cached."""
-    with chromium.new_context() as context:
-        page = context.new_page()
-        page.goto(server.address)
-        return trace(page, HOT, 6)
+    with visiting(chromium, server.address) as visit:
+        return trace(visit(), HOT, 6)
 
 
 def test_narrow_screens_do_not_scroll_sideways(visit: Visit, key: str) -> None:

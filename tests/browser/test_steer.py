@@ -1,7 +1,6 @@
 """The Steer page on the default model in a real Chromium: its looks, and its buttons that stop what runs."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import idle, main, press
-from tests.browser.looks import WIDE, flaws, themes
+from tests.browser.looks import WIDE, flaws
 from tests.browser.serving import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -41,7 +40,7 @@ def enter(page: Page, role: Any, name: str, text: str) -> None:
     idle(page)
 
 
-def test_the_page_fits_its_window_and_what_it_runs_can_be_stopped(visit: Visit, tmp_path: Path, axe: str) -> None:
+def test_the_page_fits_its_window_and_what_it_runs_can_be_stopped(visit: Visit, axe: str) -> None:
     page = visit("/steer")
     enter(page, "textbox", "Prompt", PROMPT)
     add_feature(page, 13, 1012)
@@ -52,8 +51,6 @@ def test_the_page_fits_its_window_and_what_it_runs_can_be_stopped(visit: Visit, 
         page.wait_for_timeout(500)
         assert page.evaluate(WIDE) == []
         assert flaws(page, axe, f"steer, {width}") == []
-        for theme in themes(page):
-            page.screenshot(path=tmp_path / f"steer_{theme}_{width}.png", full_page=True)
     enter(page, "textbox", "Prompt", " ".join([PROMPT] * 6))  # so that there is time to click
     enter(page, "spinbutton", "How many", "200")
     page.locator(".st-key-steer_controls_cancel").get_by_role("button").click()

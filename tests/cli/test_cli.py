@@ -335,12 +335,6 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300)
 
 
-def test_program_lists_models() -> None:
-    done = run("models")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "gemma-3-270m" in done.stdout
-
-
 def test_program_fails_in_one_line(folder: Path, tmp_path: Path) -> None:
     spoiled = shutil.copytree(folder, tmp_path / "spoiled")
     config = json.loads((spoiled / "config.json").read_text())

@@ -41,9 +41,15 @@ def test_published_examples_give_their_tokens(model, prompt):
     assert top.probability == pytest.approx(probability, abs=0.01)
 
 
+@pytest.fixture(scope="session")
+def spanish(model):
+    return model.trace(SPANISH)
+
+
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_rows_sum(model, sport, prompt):
-    graph = sport if prompt == SPORT else model.trace(prompt, max_nodes=300)
+def test_rows_sum(model, sport, spanish, prompt):
+    known = {SPORT: sport, SPANISH: spanish}
+    graph = known.get(prompt) or model.trace(prompt, max_nodes=300)
     assert graph.row_error < 1e-5
     assert graph.targets[0].token == PROMPTS[prompt][0]
 
@@ -78,16 +84,16 @@ def test_feature_1012_of_layer_13_says_football(model):
     assert any("ootball" in token for token, _ in raised)
 
 
-def test_one_neuron_leads_the_english_and_the_spanish_prompt(model, sport):
+def test_one_neuron_leads_the_english_and_the_spanish_prompt(sport, spanish):
     """DESIGN §9: neuron 1012 of layer 13, in a comparison of the two graphs."""
-    table = compare_features(sport, model.trace(SPANISH))
+    table = compare_features(sport, spanish)
     first = table.iloc[0]
     assert (first["layer"], first["feature"], first["where"]) == (13, 1012, "both")
     for side in ("left", "right"):
         assert first[f"influence_{side}"] == table[f"influence_{side}"].max()
     left, right = shared_influence(table)
     assert 0.2 < left < 1 and 0.2 < right < 1
-    targets = compare_targets(sport, model.trace(SPANISH, max_nodes=50)).set_index("token")
+    targets = compare_targets(sport, spanish).set_index("token")
     assert targets.loc[" basketball", "probability_left"] == pytest.approx(0.758, abs=0.01)
     assert targets.loc[" baloncesto", "probability_right"] == pytest.approx(0.468, abs=0.01)
 
