@@ -14,6 +14,7 @@ from service import JobState, JobView, Refused, RunRequest, Service
 from tracer import ReplacementModel, TracerError
 from ui.hypothesis_fit import fits
 from ui.hypothesis_opened import Opened
+from ui.loaded_model import loaded_model
 from ui.session import get_lab, me, person
 from ui.sidebar import job_progress, plain
 
@@ -54,9 +55,8 @@ def run_bar(service: Service, opened: Opened) -> Estimate | None:
             st.error(f"Not run: {plain(refused)}.")
         elif jobs:
             _over(jobs[0])
-    model = service.model
+    model = loaded_model(service)
     if model is None:
-        st.caption("It can be run when the model is loaded: see the sidebar.")
         return None
     if not fits(opened.body, service):
         _another_model(service, opened)
