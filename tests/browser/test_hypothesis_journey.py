@@ -14,7 +14,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from cli.main import main as command
-from tests.browser.driver import circuit, idle, main, pins, press, sidebar, trace, until
+from tests.browser.driver import canvas_of, circuit, click_node, idle, main, pins, press, sidebar, trace, until
 from tests.browser.looks import CUT, WIDE, flaws
 from tests.browser.serving import free_port, serving, visiting
 
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
 Record = Callable[[str, object], None]
 PROMPT = "Michael Jordan plays the sport of"
+NEURONS = "13_1012_6", "15_1776_6", "16_1285_6"
 PEOPLE = "Lionel Messi", "Serena Williams", "Tiger Woods", "Babe Ruth", "Roger Federer", "Wayne Gretzky", "Tom Brady"
 MOST = 25  # clicks and entries, from the saved circuit to the verdict
 
@@ -79,9 +80,12 @@ def test_trace_pin_save_write_freeze_run_die_go_on_read_report(
 
 
 def save_a_circuit(page: Page) -> None:
-    idle(page)
-    main(page).get_by_role("button", name=re.compile("Pin the 12 most")).click()
-    until(lambda: len(pins(page)) == 13)
+    """Of three neurons at the last token, high up: what they write can be run 199 times in a journey's time."""
+    for n, node in enumerate(NEURONS, start=1):
+        idle(page)
+        click_node(page, node)
+        canvas_of(page).press("p")
+        until(lambda n=n: len(pins(page)) == n)
     idle(page)
     press(page, "Save")
     expect(circuit(page)).to_contain_text("saved, version 1")
