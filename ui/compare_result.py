@@ -60,7 +60,7 @@ def _next(sheet: Sheet) -> None:
                 "probability:Q",
                 title=None,
                 scale=alt.Scale(domain=[0, most], nice=True),
-                axis=alt.Axis(format="%", tickCount=4),
+                axis=alt.Axis(format="%", tickCount=4, labelFlush=False),
             ),
             tooltip=["token", alt.Tooltip("probability", format=".4f"), "rank"],
         )

@@ -4,14 +4,18 @@ A timer may go off in the browser while the server changes pages. The fragment i
 for that the browser takes off the screen all that the new page has drawn; what the new page's own fragments send next
 breaks it off for good ("Bad delta path"). So what is asked for on a page that was left is dropped.
 
-And a run that starts at once after another one's end makes the browser think that the other one was broken off: it
-leaves on the screen what that one did not draw any more, beside what it did. So a fragment's run waits for the news.
+And a run that starts before the browser was sent the end of another one makes it think that the other one was broken
+off: it leaves on the screen what that one did not draw any more, beside what it did. A run of a fragment waits.
 """
 
 import time
+from threading import Event
 
+from streamlit import runtime
 from streamlit.runtime.runtime_util import MESSAGE_FLUSH_INTERVAL_SECS
 from streamlit.runtime.scriptrunner.script_runner import RerunData, ScriptRunner
+
+PATIENCE = 1.0  # seconds at most: a browser that has gone is sent nothing
 
 _run = ScriptRunner._run_script
 
@@ -25,5 +29,17 @@ def _run_in_time(runner: ScriptRunner, asked: RerunData) -> None:
     if asked.fragment_id_queue:
         if asked.page_script_hash != runner._pages_manager.current_page_script_hash:
             return
-        time.sleep(2 * MESSAGE_FLUSH_INTERVAL_SECS)
+        _wait_for_news(runner._session_id)
     _run(runner, asked)
+
+
+def _wait_for_news(session_id: str) -> None:
+    """Until what was said in this session before is sent: its event loop puts it into a queue, and empties that."""
+    info = runtime.get_instance()._session_mgr.get_active_session_info(session_id) if runtime.exists() else None
+    if info is None:
+        return
+    end, heard = time.monotonic() + PATIENCE, Event()
+    info.session._event_loop.call_soon_threadsafe(heard.set)  # after all that waits there
+    heard.wait(PATIENCE)
+    while not info.session._browser_queue.is_empty() and time.monotonic() < end:
+        time.sleep(MESSAGE_FLUSH_INTERVAL_SECS)

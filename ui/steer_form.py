@@ -20,6 +20,7 @@ PROTOCOLS = {
 }
 MOST_CONTROLS = 200
 MOST_SEED = 2**31
+MANY_TOKENS = 100  # that scroll within their box, so that the rows are not far below
 
 
 def prompt_field(service: Service, model: ReplacementModel, wanted: Steering) -> None:
@@ -34,13 +35,14 @@ def prompt_field(service: Service, model: ReplacementModel, wanted: Steering) ->
         if text != wanted.prompt or not wanted.tokens:
             wanted.prompt, wanted.tokens = text, _tokens(service, model, text)
         if wanted.tokens:
-            token_strip(
-                [model.token_text(id) for id in wanted.tokens],
-                wanted.tokens,
-                key="steer_tokens",
-                label="Tokens of the prompt",
-                special=model.excluded_positions(wanted.tokens),
-            )
+            with st.container(height=200 if len(wanted.tokens) > MANY_TOKENS else "content"):
+                token_strip(
+                    [model.token_text(id) for id in wanted.tokens],
+                    wanted.tokens,
+                    key="steer_tokens",
+                    label="Tokens of the prompt",
+                    special=model.excluded_positions(wanted.tokens),
+                )
 
 
 def _tokens(service: Service, model: ReplacementModel, text: str) -> tuple[int, ...]:

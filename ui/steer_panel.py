@@ -169,7 +169,7 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     ):
         begin_from(lambda model: of_run(wanted, name or said, model))
     with link.popover("Link", width="stretch", disabled=wanted.record is None):
-        st.caption("Opens this run for whoever uses this server.")
+        st.caption("Opens the run as it was saved, for whoever uses this server.")
         st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)
     with st.container():
         if unsaved := st.session_state.pop("steer_unsaved", None):

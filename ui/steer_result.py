@@ -1,5 +1,7 @@
 """What the edits did to the next token: probabilities, the followed logit among its controls, other supernodes."""
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from ui.steer_progress import follow_stream
 from ui.steer_run import Controlled, Outcome, controlled, dose, forget, kept, prompt_tokens, run_controls
 
 TOP = 8
+WHOLE: dict[str, Any] = {"labelFlush": False}  # of an axis: moved inwards, its last figure was cut
 RUNS = {"without edits": "#8a9a99", "with edits": POSITIVE}
 
 
@@ -110,9 +113,7 @@ def _probabilities(model: ReplacementModel, steered: Steered) -> None:
         .encode(
             y=alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelLimit=130)),
             yOffset=alt.YOffset("run:N", sort=list(RUNS)),
-            x=alt.X(
-                "probability:Q", title="probability of the next token", axis=alt.Axis(format="%", labelFlush=False)
-            ),
+            x=alt.X("probability:Q", title="probability of the next token", axis=alt.Axis(format="%", **WHOLE)),
             color=alt.Color(
                 "run:N",
                 sort=list(RUNS),
@@ -143,9 +144,10 @@ def _controls(model: ReplacementModel, outcome: Outcome, controlled: Controlled)
         shape="diamond", filled=True, opacity=1, size=160, color=POSITIVE if delta > 0 else NEGATIVE
     )
     title = f"Δ logit of {pretty_token(model.token_text(outcome.follow))}"
-    x = alt.X("delta:Q", title=title)
+    axis = alt.Axis(**WHOLE)
+    x = alt.X("delta:Q", title=title, axis=axis)
     st.altair_chart(
-        band.encode(x=alt.X("low:Q", title=title), x2="high:Q")
+        band.encode(x=alt.X("low:Q", title=title, axis=axis), x2="high:Q")
         + ticks.encode(x=x, tooltip=["what", alt.Tooltip("delta", format="+.3f")])
         + edit.encode(x=x, tooltip=["what", alt.Tooltip("delta", format="+.3f")]),
         height=110,
@@ -239,7 +241,7 @@ def dose_response(model: ReplacementModel, wanted: Steering, outcome: Outcome) -
     )
     title = f"Δ logit of {pretty_token(model.token_text(outcome.follow))}"
     line = alt.Chart(table).encode(
-        x=alt.X("factor:Q", title="× own activation"),
+        x=alt.X("factor:Q", title="× own activation", axis=alt.Axis(**WHOLE)),
         y=alt.Y("delta:Q", title=title),
         tooltip=["factor", alt.Tooltip("delta", format="+.3f"), alt.Tooltip("KL", format=".3f")],
     )
