@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--predict", action="store_true", help="trace each prompt too, and compare what its graph foretells"
     )
     parser.add_argument("--anew", action="store_true", help="begin a new run, even where one is there to go on with")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write hypothesis, figures and result there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the run there, as a bundle with its report")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
                 left = f"{found.finished} of {found.total} prompts are finished and kept"
                 print(f"tracer: {left}: the same command goes on", file=sys.stderr)
         if arguments.out is not None:
-            body, kept = begun.head.body, lab.figures(begun.id, person)
-            save(arguments.out, body, begun.created, kept, found, markdown(body, begun.created, kept, found))
+            told = begun.head.body, begun.created, lab.figures(begun.id, person), found
+            save(arguments.out, *told, markdown(*told))
         print(found.model_dump_json(indent=2) if arguments.json else report(found, begun))
     finally:
         lab.close()
