@@ -69,7 +69,7 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
     mean = f"mean {what}"
     rows = [*([mean] if interval is not None else []), *table["label"]]
     named = len(drawn) <= MOST_LABELS
-    axis = alt.Axis(labelLimit=150, labels=named, ticks=named)
+    axis = alt.Axis(labelLimit=150, labels=named, ticks=False)
     y = alt.Y("label:N", sort=rows, scale=alt.Scale(domain=rows), title=None, axis=axis)
     edges = reach([*table["effect"], *table["controls"].dropna(), -smallest, smallest], interval)
     x = alt.X("effect:Q", title=f"{what}, {found.unit}", scale=alt.Scale(domain=edges, nice=False))
@@ -101,7 +101,9 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
             x=x, y=y, tooltip=ends
         )
     alternative = f"{what} of {len(drawn)} prompts, from {table['effect'].min():.3g} to {table['effect'].max():.3g}"
-    st.altair_chart(chart, height=70 + ROW * min(len(rows), MOST_LABELS), alt=f"{alternative} {found.unit}")
+    st.altair_chart(
+        chart, height=70 + ROW * (len(rows) if named else MOST_LABELS // 2), alt=f"{alternative} {found.unit}"
+    )
 
 
 def dose_curve(found: Doses, unit: str) -> None:

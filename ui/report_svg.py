@@ -72,7 +72,7 @@ def dots_svg(drawn: Sequence[Dot], found: Result, smallest: float, what: str) ->
     interval = None if found.findings is None else found.findings.interval
     rows = len(drawn) + (interval is not None)
     named = len(drawn) <= MOST_LABELS
-    row = ROW if named else ROW * MOST_LABELS / len(drawn)
+    row = ROW if named else ROW * MOST_LABELS / 2 / len(drawn)
     height, left = TOP + BOTTOM + row * rows, 150
     values = [dot.effect for dot in drawn] + [dot.controls for dot in drawn if dot.controls is not None]
     x = _across(reach([*values, -smallest, smallest], interval), left)

@@ -264,7 +264,9 @@ def moment(time: datetime) -> str:
 
 
 def _tokens(prompt: Prompt) -> str:
-    return ", ".join(repr(token) for token in (prompt.target, prompt.competitor) if token is not None) or NOTHING
+    """A space before a token is part of it, and shown."""
+    named = [token for token in (prompt.target, prompt.competitor) if token is not None]
+    return ", ".join(token.replace(" ", "␣") for token in named) or NOTHING
 
 
 def _figure(value: float | None) -> str:

@@ -9,7 +9,9 @@ from lab.runs.conclude import result
 from lab.runs.result import Against, Result
 from tests.lab.runs.made_up import BASE, EDIT, NOON, decided, figures, kept, made
 from tests.lab.runs.tiny import hypothesis, prompts
+from ui import evidence_figures
 from ui.evidence_figures import bars, doses, dots, kls, reach, share_reach, shares
+from ui.evidence_words import doses_caption
 
 
 def against(means: list[float], effect: float) -> Against:
@@ -53,6 +55,17 @@ def test_doses_are_means_of_units_in_order() -> None:
     twins = [prompt | {"family": f"f{n // 2}"} for n, prompt in enumerate(prompts())]
     halved = doses(decided(prompts=twins))
     assert halved is not None and halved.units["f0"][-1] == pytest.approx((-1.9 - 2.2) / 2)
+
+
+def test_of_many_units_some_lines_are_drawn_and_the_mean_is_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = decided()
+    all_units = doses(found)
+    monkeypatch.setattr(evidence_figures, "MOST_LINES", 3)
+    some = doses(found)
+    assert some is not None and all_units is not None and found.findings is not None
+    assert list(some.units) == ["family 0", "family 3", "family 6"] and some.n_units == 8
+    assert some.mean == all_units.mean
+    assert "Thin: 3 of 8 units" in doses_caption(some, found.findings, "nats")
 
 
 def partly(n: int) -> Result:

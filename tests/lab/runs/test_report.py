@@ -49,6 +49,7 @@ def test_the_report_says_what_was_found() -> None:
     assert f"- SHA-256: {run.hash}" in text and "frozen 27 November 2026, 12:00:00 UTC by Ada" in text
     prompts = rows(text, "Prompt by prompt")
     assert [row[0] for row in prompts] == [f"{line.number}. {line.text}" for line in found.prompts]
+    assert prompts[0][1:3] == ["family 0", "␣w3, ␣w9"]
     for row, line in zip(prompts, found.prompts, strict=True):
         assert row[3:] == [number(x or 0.0) for x in (line.baseline, line.effect, line.controls, line.kl)]
     (against,) = found.findings.controls
