@@ -14,7 +14,7 @@ from tracer import Graph, ReplacementModel, TracerError
 from ui.circuit_draft import Draft
 from ui.session import get_lab, me
 from ui.steer_draft import START, Steering, from_circuit, from_record, places_of
-from ui.wizard_draft import SETS, Node, Piece, Writing, asked, doses, of_body
+from ui.wizard_draft import SETS, Node, Piece, Writing, doses, of_body
 
 CONTROLS = ("features", "directions", "positions", "sign")
 
@@ -59,7 +59,6 @@ def of_circuit(key: str, graph: Graph, draft: Draft, model: ReplacementModel) ->
     found = _writing(model, steering, f"circuit {key} {hash((draft.body.pins, draft.body.groups))}", draft.body.title)
     target, competitor = _targets(graph)
     found.prompts = _own(found, target, competitor)
-    found.exact = {asked(prompt) for prompt in found.prompts}
     found.model, found.features = str(graph.meta["model"]), str(graph.meta["features"])
     return found
 
