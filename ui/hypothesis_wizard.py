@@ -46,10 +46,13 @@ def wizard(service: Service) -> None:
 
 
 def _followed(service: Service, model: ReplacementModel) -> Writing | None:
-    """What the address, or the button that led here, asks for."""
-    make: Callable[[ReplacementModel], Writing] | None = st.session_state.pop("wizard_from", None)
+    """What the address, or the button that led here, asks for: that is forgotten only once the draft is there, as
+    another run of the page may overtake this one."""
+    make: Callable[[ReplacementModel], Writing] | None = st.session_state.get("wizard_from")
     if make is not None:
-        return begin(make(model))
+        made = begin(make(model))
+        st.session_state.pop("wizard_from", None)
+        return made
     write = st.query_params.get("write", "new")
     if write != "new":
         return begun(f"record {write}") or begin(of_record(write))
@@ -59,8 +62,9 @@ def _followed(service: Service, model: ReplacementModel) -> Writing | None:
     ):
         id = st.query_params.get(name)
         if id is not None:
+            made = begin(of(id))
             del st.query_params[name]
-            return begin(of(id))
+            return made
     now = begun()
     return None if now is not None and now.record is not None else now
 

@@ -4,7 +4,7 @@ One pass a prompt, beside the page. Where a prompt names no target, it is the li
 next likeliest: as in a graph, whose first targets they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import streamlit as st
 import torch
@@ -34,22 +34,25 @@ def baselines(service: Service, model: ReplacementModel, writing: Writing) -> St
     if stream is None or set(missing) - set(wanted):
         if stream is not None:
             stream.cancel()
-        most = service.settings.max_tokens
-        stream = Stream(lambda progress: _passes(model, missing, most, progress), "take fewer or shorter prompts")
+        most, exact = service.settings.max_tokens, frozenset(writing.exact)
+        stream = Stream(
+            lambda progress: _passes(model, missing, exact, most, progress), "take fewer or shorter prompts"
+        )
         st.session_state["wizard_baselines"] = (fits, stream, missing)
     return stream
 
 
 def _passes(
-    model: ReplacementModel, prompts: Sequence[Asked], most: int, progress: Progress
+    model: ReplacementModel, prompts: Sequence[Asked], exact: Set[Asked], most: int, progress: Progress
 ) -> Iterator[tuple[Asked, Baseline]]:
     for n, prompt in enumerate(prompts):
         progress("record", n / len(prompts))
-        yield prompt, baseline(model, prompt, most)
+        yield prompt, baseline(model, prompt, most, prompt in exact)
 
 
-def baseline(model: ReplacementModel, prompt: Asked, most: int) -> Baseline:
-    """`most`: tokens that a prompt may have here."""
+def baseline(model: ReplacementModel, prompt: Asked, most: int, exact: bool = False) -> Baseline:
+    """`most`: tokens that a prompt may have here. `exact`: its tokens are as they must be; else a space may be missing
+    before one."""
     text, target, competitor = prompt
     try:
         ids = model.token_ids(text)
@@ -60,9 +63,9 @@ def baseline(model: ReplacementModel, prompt: Asked, most: int) -> Baseline:
         return Baseline(problem=str(problem))
     own = Prompt(text=text)
     try:
-        first = _given(model, own, target) if target else _likeliest(model, own, logits, ())
+        first = _given(model, own, target, logits, exact) if target else _likeliest(model, own, logits, ())
         avoid = () if first is None else (first,)
-        second = _given(model, own, competitor) if competitor else _likeliest(model, own, logits, avoid)
+        second = _given(model, own, competitor, logits, exact) if competitor else _likeliest(model, own, logits, avoid)
     except (LabError, TracerError) as problem:
         return Baseline(target=target, competitor=competitor, problem=str(problem))
     if first is None or second is None:
@@ -77,17 +80,21 @@ def baseline(model: ReplacementModel, prompt: Asked, most: int) -> Baseline:
     )
 
 
-def _given(model: ReplacementModel, prompt: Prompt, text: str) -> tuple[str, int]:
-    """A token as it must be written, and its id: with the space before it that a person may leave out.
+def _given(model: ReplacementModel, prompt: Prompt, text: str, logits: Tensor, exact: bool) -> tuple[str, int]:
+    """A token as it must be written, and its id: of the two with a space before it and without, the likelier one.
 
     Raises LabError for what is no token after this prompt.
     """
-    try:
-        return text, next_token(text, prompt, model.token_ids)
-    except (LabError, TracerError):
-        if text[0].isspace():
-            raise
-        return f" {text}", next_token(f" {text}", prompt, model.token_ids)
+    found, problem = {}, None
+    for way in (text,) if exact or text[0].isspace() else (text, f" {text}"):
+        try:
+            found[way] = next_token(way, prompt, model.token_ids)
+        except (LabError, TracerError) as refused:
+            problem = refused
+    if not found:
+        assert problem is not None
+        raise problem
+    return max(found.items(), key=lambda item: float(logits[item[1]]))
 
 
 def _likeliest(

@@ -43,7 +43,7 @@ def claim(writing: Writing) -> None:
         "Claim in words",
         writing.claim or in_words(writing),
         key=key,
-        height=84,
+        height=100,
         max_chars=5_000,
         on_change=lambda: take_claim(writing, st.session_state[key]),
         help="Follows the fields until you write your own; clear it to have that back.",

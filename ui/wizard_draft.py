@@ -115,6 +115,7 @@ class Writing:
     seed: int = field(default_factory=lambda: secrets.randbelow(2**31))
     split_seed: int = 0
     discovery: float = 0.0
+    exact: set[Asked] = field(default_factory=set)  # prompts whose tokens are as they must be, not typed here
     baselines: dict[Asked, Baseline] = field(default_factory=dict)
     typed: dict[str, str] = field(default_factory=dict)  # what stands in fields and was not taken yet
     said: tuple[bool, str] | None = None  # what came of adding prompts: is it a refusal, and its words
@@ -303,5 +304,6 @@ def of_body(body: HypothesisBody, source: str) -> Writing:
         seed=body.seed,
         discovery=body.split.discovery,
     )
+    writing.exact = {asked(prompt) for prompt in body.prompts}
     writing.controls, writing.split_seed = body.controls, body.split.seed  # as they are, even none, even 0
     return writing

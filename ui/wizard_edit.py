@@ -1,11 +1,14 @@
 """The circuit and what is done to it: which supernodes are set to what, which mediate, the protocol."""
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
 from lab import LabError
 from service import Service
 from tracer import ReplacementModel, TracerError
+from tracer.dashboards import store
 from tracer.steering.edits import LARGEST
 from ui.graph_canvas import pretty_token
 from ui.sidebar import sentence
@@ -27,6 +30,7 @@ def edit(service: Service, model: ReplacementModel, writing: Writing) -> None:
         elif writing.kind == "mediation":
             _mediators(writing, tag)
     pieces = [*writing.part("circuit"), *writing.part("second")]
+    fill_maxima(service, model, pieces)
     editor(
         "wizard_edit",
         writing,
@@ -84,6 +88,18 @@ def take(pieces: list[Piece], table: pd.DataFrame) -> bool:
         piece.on, piece.name = bool(row["set"]), str(row["supernode"] or "")
         piece.unit, piece.amount, piece.others = unit, amount, others
     return more
+
+
+def fill_maxima(service: Service, model: ReplacementModel, pieces: list[Piece]) -> None:
+    """Of features that are set in units of their largest activation in the corpus, as far as it is known by now."""
+    folder = service.settings.dashboards(model.model_fingerprint, model.basis_fingerprint)
+    for piece in (piece for piece in pieces if piece.unit == "maximum"):
+        nodes = []
+        for node in piece.nodes:
+            board = None if node.maximum is not None else store.read(folder, node.layer, node.feature)
+            known = board.top[0].value if board is not None and board.top else 0.0
+            nodes.append(replace(node, maximum=known) if known > 0 else node)
+        piece.nodes = tuple(nodes)
 
 
 def _features(piece: Piece, model: ReplacementModel) -> str:

@@ -33,6 +33,10 @@ MOST_ROWS = 14  # of a table that does not scroll
 def made(writing: Writing, model: ReplacementModel) -> tuple[HypothesisBody | None, str | None]:
     """The record as the fields have it, or why it is none."""
     fault = next((fault for fault in writing.faults.values() if fault), None)
+    if fault is None and writing.kind == "mediation" and not writing.part("mediators"):
+        fault = "choose the mediators among the supernodes"
+    if fault is None and writing.kind == "equivalence" and not writing.part("second"):
+        fault = "choose the second circuit, a saved one"
     if fault:
         return None, fault
     try:

@@ -210,13 +210,13 @@ def test_mediation_and_equivalence_are_reached_from_the_page() -> None:
     other, _ = circuit(service, "w8 " + REST, "second one")
     add_lines(app)
     choose(app, "kind", "mediation")
-    assert "Not whole yet: Mediators: a claim of mediation needs them" in texts(app)
+    assert "Not whole yet: Choose the mediators" in texts(app)
     by(app.multiselect, "Mediators").set_value([1]).run()
     said = checked(app)
     layers = [{node.layer for node in piece.nodes} for piece in draft(app).pieces]
     assert ("Ready" in said) == (min(layers[1]) > min(layers[0])), "else it is said that mediators must lie above"
     choose(app, "kind", "equivalence")
-    assert "Second\\_circuit" in "".join(w.value for w in app.warning)
+    assert "Not whole yet: Choose the second circuit" in texts(app)
     by(app.selectbox, "Second circuit").set_value(other).run()
     assert "Ready" in checked(app)
     app.button(key="wizard_save").click().run()
