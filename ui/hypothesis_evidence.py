@@ -21,6 +21,9 @@ def evidence_of(opened: Opened) -> None:
             else "Nothing ran yet. Freeze it first: a run of a draft is exploratory, whatever it shows."
         )
         return
+    if n := len(opened.early):
+        were = f"{n} runs of this text were" if n > 1 else "1 run of this text was"
+        st.caption(f"{were} begun before it was frozen: who froze it may have seen what came out.")
     run = _chosen(opened)
     try:
         kept = get_lab().figures(run.id, me())
