@@ -86,7 +86,9 @@ def _ready(service: Service, opened: Opened, model: ReplacementModel, place: Del
         machine="any",
     )
     step = next_step(opened, me().id, request, anew)
-    asked = RunRequest(get_lab(), me(), opened.file, full_grid, predicts, step.anew)
+    asked = RunRequest(
+        get_lab(), me(), opened.file, full_grid, predicts, step.anew, opened.record.visibility == "private"
+    )
     button.button(
         step.label,
         key="run_hypothesis",

@@ -202,6 +202,10 @@ def test_who_sees_it_and_others_can_not_change_that(loading: Loading) -> None:
     again(app)
     ben = lab.person("local", "ben", "Ben")
     assert lab.find("hypothesis", ben) == lab.find("run", ben) == []
+    app.checkbox(key=f"grid_{record.id}_1").check()
+    button(again(app), "Run as a draft").click()
+    again(app)
+    assert lab.find("run", ben) == [] and len(lab.find("run", ui.session.me())) == 2  # a draft's run is as private
     theirs = lab.create(ben, About(), body(title="Ben's"))
     app = open_page(PAGE, hypothesis=theirs.id)
     assert app.segmented_control(key=f"who_sees_{theirs.id}").disabled

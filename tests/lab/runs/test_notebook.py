@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab import About, HypothesisBody, HypothesisFile, Lab, LabError, Person, Record
+from lab import About, CommentBody, HypothesisBody, HypothesisFile, Lab, LabError, NotFound, Person, Record
 from lab.runs.bodies import RunBody, version_hash
 from lab.runs.conclude import result
 from lab.runs.notebook import Entry, Row, Run, entries, others, rows
@@ -25,7 +25,7 @@ def written(lab: Lab, by: Person, body: HypothesisBody, freeze: bool = True) -> 
     return record
 
 
-def tested(lab: Lab, by: Person, record: Record, effect: float, version: int = 1, prompts: int = 9) -> Run:
+def ran(lab: Lab, by: Person, record: Record, effect: float, version: int = 1, prompts: int = 9) -> Run:
     """A run of a version, of which so many prompts are kept."""
     file = lab.hypothesis_file(record.id, version, by)
     made_with = made(file.hypothesis).made_with
@@ -58,12 +58,12 @@ def listed(lab: Lab, viewer: Person) -> dict[str, Row]:
 
 def test_p_is_corrected_over_what_was_confirmed(lab: Lab, ada: Person, ben: Person) -> None:
     for title, effect in (("strong", -2.0), ("weak", -0.1), ("other way", 2.0)):
-        tested(lab, ada, written(lab, ada, claim(title=title)), effect)
+        ran(lab, ada, written(lab, ada, claim(title=title)), effect)
     alone = written(lab, ben, claim(title="elsewhere", notebook="Verbs"))
-    tested(lab, ben, alone, -2.0)
-    tested(lab, ada, written(lab, ada, claim(title="in none", notebook=None)), -2.0)
-    tested(lab, ada, written(lab, ada, claim(title="draft"), freeze=False), -2.0)
-    tested(lab, ada, written(lab, ada, claim(title="cut off")), -2.0, prompts=4)
+    ran(lab, ben, alone, -2.0)
+    ran(lab, ada, written(lab, ada, claim(title="in none", notebook=None)), -2.0)
+    ran(lab, ada, written(lab, ada, claim(title="draft"), freeze=False), -2.0)
+    ran(lab, ada, written(lab, ada, claim(title="cut off")), -2.0, prompts=4)
     written(lab, ada, claim(title="frozen"))
     found = listed(lab, ada)
     ps = {title: found[title].p for title in ("strong", "weak", "other way")}
@@ -79,9 +79,9 @@ def test_p_is_corrected_over_what_was_confirmed(lab: Lab, ada: Person, ben: Pers
 
 
 def test_a_claim_that_was_tested_counts_when_it_is_deleted(lab: Lab, ada: Person) -> None:
-    tested(lab, ada, written(lab, ada, claim(title="strong")), -2.0)
+    ran(lab, ada, written(lab, ada, claim(title="strong")), -2.0)
     second = written(lab, ada, claim(title="weak"))
-    tested(lab, ada, second, -0.1)
+    ran(lab, ada, second, -0.1)
     before = listed(lab, ada)["strong"].corrected
     lab.delete(second.id, ada)
     after = listed(lab, ada)
@@ -90,19 +90,19 @@ def test_a_claim_that_was_tested_counts_when_it_is_deleted(lab: Lab, ada: Person
 
 def test_the_first_frozen_version_counts(lab: Lab, ada: Person) -> None:
     record = written(lab, ada, claim(title="first"))
-    counts = tested(lab, ada, record, -0.1)
+    counts = ran(lab, ada, record, -0.1)
     lab.save(record.id, ada, claim(title="second", smallest_effect=0.6), 1)
     lab.freeze(record.id, ada, 2)
-    tested(lab, ada, record, -2.0, version=2)
+    ran(lab, ada, record, -2.0, version=2)
     row = listed(lab, ada)["second"]
     assert row.run is not None and row.run.id == counts.id and len(row.entry.runs) == 2
     assert row.result is not None and row.result.exploratory is None
 
 
 def test_private_ones_of_others_are_not_counted(lab: Lab, ada: Person, ben: Person) -> None:
-    tested(lab, ada, written(lab, ada, claim(title="mine")), -2.0)
+    ran(lab, ada, written(lab, ada, claim(title="mine")), -2.0)
     theirs = written(lab, ben, claim(title="theirs"))
-    run = tested(lab, ben, theirs, -0.1)
+    run = ran(lab, ben, theirs, -0.1)
     for id in (theirs.id, run.id):
         lab.show_to(id, ben, "private")
     assert listed(lab, ada)["mine"].corrected == 1 / 40
@@ -112,7 +112,7 @@ def test_private_ones_of_others_are_not_counted(lab: Lab, ada: Person, ben: Pers
 def test_figures_that_were_changed_are_said_and_hide_nothing_else(lab: Lab, ada: Person) -> None:
     written(lab, ada, claim(title="frozen"))
     record = written(lab, ada, claim(title="changed"))
-    run = tested(lab, ada, record, -2.0)
+    run = ran(lab, ada, record, -2.0)
 
     def result_of(run: Run, notebook: tuple[float, ...]) -> Result:
         raise LabError("the figures were changed")
@@ -133,10 +133,25 @@ def test_a_record_that_cannot_be_read_hides_no_other(lab: Lab, ada: Person) -> N
     assert len(troubles) == 1 and broken.id in troubles[0]
 
 
+def test_a_hypothesis_is_erased_with_its_runs_and_comments(lab: Lab, ada: Person, ben: Person) -> None:
+    record = written(lab, ada, claim(title="secret"))
+    lab.save(record.id, ada, claim(title="secret draft"), 1)
+    gone = [ran(lab, ben, record, -2.0), ran(lab, ada, record, -2.0, version=2)]
+    gone.append(lab.create(ben, About(hypothesis=record.id), CommentBody(text="it is secret")))
+    stays = ran(lab, ben, written(lab, ben, claim(title="other")), -2.0)
+    lab.purge_record(record.id)
+    for one in gone:
+        with pytest.raises(NotFound, match="erased"):
+            lab.get(one.id, one.owner)
+    with lab._engine.begin() as connection:
+        left = connection.exec_driver_sql("SELECT count(*) FROM revisions WHERE body LIKE '%secret%'").scalar()
+    assert left == 0 and len(lab.figures(stays.id, ben).prompts) == 9
+
+
 def test_a_draft_after_a_frozen_version_has_its_own_runs(lab: Lab, ada: Person) -> None:
     record = written(lab, ada, claim(title="first"))
     lab.save(record.id, ada, claim(title="draft", smallest_effect=0.6), 1)
-    run = tested(lab, ada, record, -2.0, version=2)
+    run = ran(lab, ada, record, -2.0, version=2)
     row = listed(lab, ada)["draft"]
     assert row.run is not None and row.run.id == run.id
     assert row.result is not None and row.result.exploratory == "the hypothesis was not frozen"
