@@ -11,6 +11,7 @@ from lab.runs.bodies import RunBody
 from lab.runs.conclude import result
 from lab.runs.files import save
 from lab.runs.plan import make_plan
+from lab.runs.report import markdown
 from lab.runs.result import Result
 from lab.runs.run import begin, estimate
 from lab.runs.run import run as run_prompts
@@ -33,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--predict", action="store_true", help="trace each prompt too, and compare what its graph foretells"
     )
     parser.add_argument("--anew", action="store_true", help="begin a new run, even where one is there to go on with")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write hypothesis, figures and result there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the run there, as a bundle with its report")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -69,7 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
                 left = f"{found.finished} of {found.total} prompts are finished and kept"
                 print(f"tracer: {left}: the same command goes on", file=sys.stderr)
         if arguments.out is not None:
-            save(arguments.out, begun.head.body, begun.created, lab.figures(begun.id, person), found)
+            told = begun.head.body, begun.created, lab.figures(begun.id, person), found
+            save(arguments.out, *told, markdown(*told))
         print(found.model_dump_json(indent=2) if arguments.json else report(found, begun))
     finally:
         lab.close()

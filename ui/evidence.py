@@ -51,7 +51,7 @@ def evidence(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence
 def _verdict(found: Result, verdict: Verdict) -> None:
     word, icon, colour = BADGES[verdict.decision]
     with st.container(border=True):
-        badges = st.container(horizontal=True, gap="small")
+        badges = st.container(horizontal=True, gap="small", vertical_alignment="center")
         badges.badge(word, icon=icon, color=colour)  # type: ignore[arg-type]
         with badges:
             _marked(found)
@@ -120,7 +120,7 @@ def _prompts(body: HypothesisBody, drawn: list[Dot], found: Result) -> None:
 def _doses(curve: Doses, findings: Findings, unit: str) -> None:
     st.markdown(f"#### {words.DOSES}")
     dose_curve(curve, unit)
-    st.caption(plain(words.doses_caption(findings, unit)))
+    st.caption(plain(words.doses_caption(curve, findings, unit)))
 
 
 def _foretold(drawn: list[Dot], findings: Findings, unit: str) -> None:

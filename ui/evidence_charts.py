@@ -7,7 +7,7 @@ import streamlit as st
 from lab.runs.result import Against, Result
 from lab.runs.words import CONTROLS
 from lab.statistics.threats import HIGHEST_KL
-from ui.evidence_figures import Doses, Dot, bars, reach, share_reach
+from ui.evidence_figures import MOST_LABELS, Doses, Dot, bars, reach, share_reach
 from ui.evidence_words import KL, SHARE
 from ui.palette import palette
 
@@ -68,7 +68,9 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
     table = pd.DataFrame(drawn)
     mean = f"mean {what}"
     rows = [*([mean] if interval is not None else []), *table["label"]]
-    y = alt.Y("label:N", sort=rows, scale=alt.Scale(domain=rows), title=None, axis=alt.Axis(labelLimit=150))
+    named = len(drawn) <= MOST_LABELS
+    axis = alt.Axis(labelLimit=150, labels=named, ticks=False)
+    y = alt.Y("label:N", sort=rows, scale=alt.Scale(domain=rows), title=None, axis=axis)
     edges = reach([*table["effect"], *table["controls"].dropna(), -smallest, smallest], interval)
     x = alt.X("effect:Q", title=f"{what}, {found.unit}", scale=alt.Scale(domain=edges, nice=False))
     dots = alt.Chart(table)
@@ -99,7 +101,9 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
             x=x, y=y, tooltip=ends
         )
     alternative = f"{what} of {len(drawn)} prompts, from {table['effect'].min():.3g} to {table['effect'].max():.3g}"
-    st.altair_chart(chart, height=70 + ROW * len(rows), alt=f"{alternative} {found.unit}")
+    st.altair_chart(
+        chart, height=70 + ROW * (len(rows) if named else MOST_LABELS // 2), alt=f"{alternative} {found.unit}"
+    )
 
 
 def dose_curve(found: Doses, unit: str) -> None:
@@ -120,7 +124,7 @@ def dose_curve(found: Doses, unit: str) -> None:
         + thick.mark_line(color=colours.positive, strokeWidth=3)
         + thick.mark_point(color=colours.positive, filled=True, opacity=1, size=70)
     )
-    st.altair_chart(chart, height=260, alt=f"effect at {len(found.axis)} doses, of {len(found.units)} units")
+    st.altair_chart(chart, height=260, alt=f"effect at {len(found.axis)} doses, of {found.n_units} units")
 
 
 def foretold(drawn: list[Dot], unit: str) -> None:

@@ -12,6 +12,8 @@ from lab.statistics import Interval
 
 LONGEST = 30  # characters of a prompt beside its dot
 MOST_SHARE = 300.0  # %
+MOST_LINES = 100  # units in a dose curve
+MOST_LABELS = 80  # prompts with a name beside each dot
 NARROWEST = 60  # bars would fill a chart's width
 
 
@@ -37,8 +39,9 @@ class Dot:
 @dataclass(frozen=True)
 class Doses:
     axis: tuple[float, ...]  # 1 is the dose that decides
-    units: dict[str, tuple[float, ...]]  # effect at each
-    mean: tuple[float, ...]
+    units: dict[str, tuple[float, ...]]  # effect at each; of many units only some
+    n_units: int
+    mean: tuple[float, ...]  # of all units
 
 
 def bars(against: Against) -> list[Bar]:
@@ -75,10 +78,12 @@ def doses(found: Result) -> Doses | None:
             by_unit.setdefault(line.unit, []).append(line.doses)
     order = np.argsort(found.findings.doses)
     units = {name: np.mean(effects, axis=0)[order] for name, effects in by_unit.items()}
+    some = list(units)[:: -(-len(units) // MOST_LINES)]
     return Doses(
-        tuple(np.array(found.findings.doses)[order].tolist()),
-        {name: tuple(effects.tolist()) for name, effects in units.items()},
-        tuple(np.mean(list(units.values()), axis=0).tolist()),
+        axis=tuple(np.array(found.findings.doses)[order].tolist()),
+        units={name: tuple(units[name].tolist()) for name in some},
+        n_units=len(units),
+        mean=tuple(np.mean(list(units.values()), axis=0).tolist()),
     )
 
 

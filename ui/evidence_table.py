@@ -47,6 +47,7 @@ def show_table(table: pd.DataFrame, unit: str, name: str) -> None:
     }
     empty = [column for column in ("predicted", "controls") if table[column].isna().all()]
     empty += [] if table["excluded"].any() else ["excluded"]
+    empty += ["unit"] if (table["unit"] == table["text"]).all() else []
     st.dataframe(
         table.drop(columns=empty), hide_index=True, column_config=columns, alt="the prompts of this run, one a row"
     )

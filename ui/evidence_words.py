@@ -2,8 +2,8 @@
 
 from lab.hypothesis import HypothesisBody
 from lab.runs.result import Against, Findings, Result
-from lab.runs.words import CONTROLS, interval_words, measured, number
-from ui.evidence_figures import MOST_SHARE, Dot
+from lab.runs.words import CONTROLS, direction, interval_words, measured, number
+from ui.evidence_figures import MOST_SHARE, Doses, Dot
 
 DOSES = "More of the edit, more of the effect?"
 PREDICTED = "Foretold by the graphs, and measured"
@@ -43,12 +43,13 @@ def dots_caption(drawn: list[Dot], found: Result) -> str:
     return f"{'; '.join(parts)}; dashed: ± the smallest effect that matters.{out}"
 
 
-def doses_caption(findings: Findings, unit: str) -> str:
-    said = "Thin: units; thick: their mean."
+def doses_caption(drawn: Doses, findings: Findings, unit: str) -> str:
+    some = "units" if len(drawn.units) == drawn.n_units else f"{len(drawn.units)} of {drawn.n_units} units"
+    said = f"Thin: {some}; thick: the mean of all."
     if findings.dose is None:
         return said
     slope, p = interval_words(findings.dose.slope, f"{unit} a dose"), findings.dose.flips.p
-    return f"{said} Slope in the claimed direction {slope}; p = {p:.2g} by sign flips."
+    return f"{said} Slope in {direction(findings)}: {slope}; p = {p:.2g} by sign flips."
 
 
 def predicted_caption(findings: Findings) -> str:

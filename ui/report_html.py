@@ -17,7 +17,7 @@ from ui.stand_alone import document, paragraph, wide_table
 MORE = """
 blockquote { margin: .5rem 0; padding: .2rem .8rem; border-left: 3px solid var(--line); white-space: pre-wrap; }
 .verdict { font-weight: 650; border: 1px solid var(--line); border-radius: 4px; padding: .8rem; }
-.texts-2 :nth-child(2), .texts-3 * { text-align: left; } td { min-width: 4.5rem; }
+.texts-2 :nth-child(2), .texts-3 :is(:nth-child(2), :nth-child(3)) { text-align: left; } td { min-width: 4.5rem; }
 """
 
 
@@ -69,7 +69,7 @@ def _charts(run: RunBody, kept: Kept, found: Result) -> dict[str, list[str]]:
         for n, against in enumerate(findings.controls)
     ]
     if (curve := doses(found)) is not None:
-        charts["doses"] = [_figure(doses_svg(curve, unit), words.doses_caption(findings, unit))]
+        charts["doses"] = [_figure(doses_svg(curve, unit), words.doses_caption(curve, findings, unit))]
     if foretold := [dot for dot in drawn if dot.predicted is not None]:
         charts["predicted"] = [_figure(predicted_svg(foretold, unit), words.predicted_caption(findings))]
     return charts

@@ -7,7 +7,7 @@ from html import escape
 
 from lab.runs.result import Against, Result
 from lab.statistics.threats import HIGHEST_KL
-from ui.evidence_figures import Doses, Dot, bars, reach, share_reach
+from ui.evidence_figures import MOST_LABELS, Doses, Dot, bars, reach, share_reach
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 400, 46, 12, 12, 36
 ROW, STRIP_LEFT = 16, 130
@@ -71,26 +71,29 @@ def controls_svg(against: Against, smallest: float, unit: str) -> str:
 def dots_svg(drawn: Sequence[Dot], found: Result, smallest: float, what: str) -> str:
     interval = None if found.findings is None else found.findings.interval
     rows = len(drawn) + (interval is not None)
-    height, left = TOP + BOTTOM + ROW * rows, 150
+    named = len(drawn) <= MOST_LABELS
+    row = ROW if named else ROW * MOST_LABELS / 2 / len(drawn)
+    height, left = TOP + BOTTOM + row * rows, 150
     values = [dot.effect for dot in drawn] + [dot.controls for dot in drawn if dot.controls is not None]
     x = _across(reach([*values, -smallest, smallest], interval), left)
     parts = [_upright(x(value), kind, height) for value, kind in ((0, "zero"), (-smallest, "dash"), (smallest, "dash"))]
-    middle = TOP + ROW / 2
+    middle = TOP + row / 2
     if interval is not None:
         parts += [
             _line(x(interval.low), middle, x(interval.high), middle, "whole"),
             _diamond(x(interval.estimate), middle),
             _text(left - 6, middle + 4, f"mean {what}", "end", "bold", most=24),
         ]
-        middle += ROW
+        middle += row
     for dot in drawn:
         if dot.controls is not None:
             parts.append(_line(x(dot.controls), middle, x(dot.effect), middle, "thin"))
             parts.append(_circle(x(dot.controls), middle, 3.5, "control"))
         told = f"{dot.text}: {dot.effect:+.3f} {found.unit}"
         parts.append(_circle(x(dot.effect), middle, 4, "up" if dot.effect > 0 else "down", told))
-        parts.append(_text(left - 6, middle + 4, dot.label, "end", most=24))
-        middle += ROW
+        if named:
+            parts.append(_text(left - 6, middle + 4, dot.label, "end", most=24))
+        middle += row
     parts += _below(x, f"{what}, {found.unit}", height)
     return _svg(height, f"{what} of {len(drawn)} prompts, {found.unit}", parts)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lab.hypothesis import HypothesisBody
+from lab.prompts import Prompt
 from lab.runs.bodies import RunBody
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
@@ -134,16 +135,18 @@ def _controls(found: Result) -> Parts:
 def _prompts(body: HypothesisBody, kept: Kept, found: Result) -> Iterator[Part]:
     if not found.prompts:
         return
+    families = body.prompts[0].family is not None
     rows, left_out = [], []
     for line in found.prompts:
-        out = why_excluded(body, kept.prompts[f"test {line.number}"])
+        name, prompt = f"{line.number}. {line.text}", body.prompts[line.number - 1]
         figures = (line.baseline, line.effect, line.controls, line.kl)
-        rows.append((f"{line.number}. {line.text}", line.unit, *map(_figure, figures)))
+        rows.append((name, *([line.unit] if families else []), _tokens(prompt), *map(_figure, figures)))
         if line.excluded:
-            left_out.append(f"{line.number}. {line.text}: left out, {out}")
+            left_out.append(f"{name}: left out, {why_excluded(body, kept.prompts[f'test {line.number}'])}")
     unit = found.unit
-    columns = ("prompt", "unit", f"without, {unit}", f"effect, {unit}", f"controls' mean, {unit}", "KL, nats")
-    yield Table(columns, rows, texts=2)
+    columns = ("prompt", *(["family"] if families else []), "target, competitor")
+    figure_names = (f"without, {unit}", f"effect, {unit}", f"controls' mean, {unit}", "KL, nats")
+    yield Table((*columns, *figure_names), rows, texts=len(columns))
     yield f"The metric is the {METRICS[body.metric]}. Effect: with the edit less without. KL: of the next token."
     if left_out:
         yield Bullets(left_out)
@@ -231,6 +234,9 @@ def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
     )
     rows = [(s.name, f"L{node.layer} · {node.feature}", str(node.at)) for s in body.supernodes() for node in s.nodes]
     yield Table(("supernode", "feature", "at"), rows, texts=3)
+    if seen := body.prompts_for("discovery"):
+        yield "Discovery prompts, on which nothing was measured:"
+        yield Bullets([prompt.text for prompt in seen])
 
 
 def _made(run: RunBody, started: datetime) -> Parts:
@@ -255,6 +261,12 @@ def amounts(body: HypothesisBody, dose: int) -> str:
 
 def moment(time: datetime) -> str:
     return f"{time.astimezone(UTC):%d %B %Y, %H:%M:%S} UTC"
+
+
+def _tokens(prompt: Prompt) -> str:
+    """A space before a token is part of it, and shown."""
+    named = [token for token in (prompt.target, prompt.competitor) if token is not None]
+    return ", ".join(token.replace(" ", "␣") for token in named) or NOTHING
 
 
 def _figure(value: float | None) -> str:

@@ -35,7 +35,7 @@ MISSING = {  # what `Findings.reasons` names
     "interval": "Interval of the effect",
     "d_z": "Effect size d_z",
     "flips": "Sign flips of the effect",
-    "signs": "Share of units that go the claimed way",
+    "signs": "Share of units that go in one direction",
     "dose": "Slope with the dose",
     "equivalence": "Equivalence test",
     "mediation": "Mediated part",
@@ -66,6 +66,11 @@ def interval_words(found: Interval, unit: str) -> str:
         f"{number(found.estimate)} {unit} ({100 * found.level:g} % interval {number(found.low)} to"
         f" {number(found.high)})"
     )
+
+
+def direction(findings: Findings) -> str:
+    """In which effects count as positive."""
+    return "the direction of the mean effect" if findings.two_sided else "the claimed direction"
 
 
 def measured(body: HypothesisBody) -> str:
@@ -140,7 +145,7 @@ def _effect(body: HypothesisBody, findings: Findings, unit: str) -> list[Statist
     if (signs := findings.signs) is not None:
         lines.append(
             Statistic(
-                "Units that go the claimed way",
+                f"Units that go in {direction(findings)}",
                 f"{signs.k} of {signs.n} (share {number(signs.low)} to {number(signs.high)})",
                 "With Wilson's interval of the share (Wilson 1927).",
             )
@@ -252,7 +257,7 @@ def _dose(findings: Findings, unit: str) -> list[Statistic]:
         Statistic(
             "Slope with the dose",
             f"{interval_words(dose.slope, unit + ' a dose')}; p = {dose.flips.p:.2g}{rank}",
-            "Least-squares slope of the effect in the claimed direction on the dose, mean over units; p by sign flips."
+            f"Least-squares slope on the dose of the effect in {direction(findings)}, mean over units; p by sign flips."
             " Dose 1 is the one that decides, 0 no edit.",
         )
     ]
@@ -261,7 +266,8 @@ def _dose(findings: Findings, unit: str) -> list[Statistic]:
             Statistic(
                 "The edit turned round",
                 f"{number(dose.below)} {unit}",
-                "Mean effect in the claimed direction over doses below 0. Below 0 too, if what turns round turns back.",
+                f"Mean effect in {direction(findings)} over doses below 0: below 0 too, if what turns round turns"
+                " back.",
             )
         )
     return lines

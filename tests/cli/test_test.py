@@ -45,7 +45,7 @@ def test_a_draft_runs_and_is_exploratory(cli: Cli, draft: Path, lab: Lab, me: Pe
     assert found["exploratory"] == "the hypothesis was not frozen" and found["finished"] == found["total"] == 9
     assert found["verdict"]["sentence"].startswith("Inconclusive: the effect of ")
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == found
-    names = {"hypothesis.yaml", "run.json", "figures.jsonl", "figures.csv", "result.json"}
+    names = {"hypothesis.yaml", "run.json", "figures.jsonl", "figures.csv", "result.json", "report.md"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     (run,) = lab.find("run", me)
     times = lab.figures(run.id, me).times

@@ -19,7 +19,7 @@ from lab.runs.bodies import (
 from lab.runs.conclude import result
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
-from tests.lab.runs.tiny import hypothesis
+from tests.lab.runs.tiny import hypothesis, prompts
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 NOISE = [0.1, -0.2, 0.0, 0.15, -0.05, 0.2, -0.1, -0.1]
@@ -74,3 +74,20 @@ def decided(effect: float = -2.0, control: float = 0.3, notebook: tuple[float, .
     body = hypothesis(**BASE | {"intervention": EDIT} | changes)
     found = [figures(body, n, effect, control) for n in range(1, 9)]
     return result(made(body), NOON + timedelta(hours=1), kept(body, found), notebook)
+
+
+HOSTILE = '</script><script>alert(1)</script></td>"<b>x</b> [x](javascript:alert(1)) ![i](http://x.example/a.png) | `c`'
+
+
+def hostile() -> tuple[RunBody, Kept, Result]:
+    """A run in all of whose texts somebody tries to be read as something else."""
+    asked = [prompt | {"family": f"=1+1 {HOSTILE} {n}"} for n, prompt in enumerate(prompts())]
+    asked[0] |= {"text": f"{asked[0]['text']} {HOSTILE}"}
+    base = hypothesis(**BASE | {"intervention": EDIT}).model_dump(mode="json")["circuit"]
+    circuit = [base[0], base[1] | {"name": HOSTILE}]
+    off = [{"text": f"@x w31 {HOSTILE}", "slots": {"name": "w31"}}]
+    told = {"title": f"# {HOSTILE}", "claim": f"# one\n\n<p>\n{HOSTILE}", "prompts": asked, "circuit": circuit}
+    body = hypothesis(**BASE | {"intervention": EDIT, "off_target": off} | told)
+    run = made(body, author=HOSTILE).model_copy(update={"title": f"# {HOSTILE}", "machine": HOSTILE})
+    there = kept(body, [figures(body, n, -2.0, 0.3) for n in range(1, 9)])
+    return run, there, result(run, NOON + timedelta(hours=1), there)

@@ -77,6 +77,30 @@ def test_zip_and_folder_are_read_back(made: tuple[RunBody, datetime, Kept], whol
     assert pack(*made, found) == pack(*made, found) and b"report.md" not in pack(*made, found)
 
 
+MEDIATES = {"kind": "mediation", "mediators": [{"name": "between", "nodes": [{"layer": 2, "feature": 11}]}]}
+COMPARES = {
+    "kind": "equivalence",
+    "direction": "two_sided",
+    "second_circuit": [{"name": "other", "nodes": [{"layer": 1, "feature": 3}]}],
+    "intervention": {"settings": [{"supernode": "set", "primary": -1}, {"supernode": "other", "primary": -1}]},
+}
+
+
+@pytest.mark.parametrize(("changes", "full_grid"), [(MEDIATES, True), (COMPARES, False)], ids=["mediates", "compares"])
+def test_runs_of_other_kinds(changes: dict[str, Any], full_grid: bool, tmp_path: Path) -> None:
+    lab, tiny = Lab(f"sqlite:///{tmp_path / 'lab.sqlite'}"), model()
+    ada = lab.person("local", "ada", "Ada")
+    few = {"controls": [{"seed": 5, "sets": 19}], "model_fingerprint": None, "basis_fingerprint": None}
+    record = begin(lab, ada, HypothesisFile(hypothesis=hypothesis(**few | changes)), tiny, full_grid=full_grid)
+    for _ in run(lab, ada, record, tiny):
+        pass
+    made = record.head.body, record.created, lab.figures(record.id, ada)
+    lab.close()
+    (tmp_path / "b.zip").write_bytes(pack(*made, result(*made)))
+    bundle = read(tmp_path / "b.zip")
+    assert (bundle.run, bundle.kept) == (made[0], made[2]) and bundle.found.complete
+
+
 def test_a_draft_and_a_run_that_is_not_finished(made: tuple[RunBody, datetime, Kept], tmp_path: Path) -> None:
     run, started, kept = made
     body = run.model_copy(update={"hypothesis": HypothesisFile(hypothesis=run.hypothesis.hypothesis)})
@@ -200,7 +224,7 @@ def test_hostile_zips(whole: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "it is no zip" in refused(tmp_path, b"")
     assert "it is no zip" in refused(tmp_path, packed + b"and more")
     assert "it is no zip" in refused(tmp_path, b"PK\5\6" + b"\0" * 4 + b"\1\0\1\0" + b"\xff\0\0\0" * 2 + b"\0\0")
-    for at in range(0, len(packed) - 22, 97):  # a broken byte anywhere: read as it was, or refused in one line
+    for at in range(0, len(packed) - 22, 397):  # a broken byte anywhere: read as it was, or refused in one line
         broken = bytearray(packed)
         broken[at] ^= 0xFF
         (tmp_path / "b.zip").write_bytes(bytes(broken))
