@@ -143,6 +143,7 @@ def _row(row: Row, job: JobView | None) -> None:
             plain(record.head.body.title),
             key=f"open_{record.id}",
             type="tertiary",
+            wrap=True,
             on_click=go,
             kwargs={"hypothesis": record.id},
         )

@@ -271,6 +271,16 @@ def test_another_model_is_said(loading: Loading) -> None:
     assert "It can't be run: 4 units can't reach" in texts(open_page(PAGE, hypothesis=record.id))
 
 
+def test_a_worked_example_is_listed_and_opened(loading: Loading) -> None:
+    title = "The football neuron alone leaves capitals alone"
+    app = open_page(PAGE)
+    assert "No hypotheses yet" in texts(app) and title in labels(app)
+    button(app, title).click()
+    again(app)
+    assert title in [h.value for h in app.header] and "lies within" in texts(app)
+    assert "Run" not in labels(app) and "frozen 27 Nov 2026" in texts(app)
+
+
 @pytest.mark.parametrize("id", ["0" * 12, "<b>x</b>", "\x00"])
 def test_a_link_to_nothing_is_one_line(loading: Loading, id: str) -> None:
     ready()
