@@ -5,8 +5,8 @@ call raises LabError where the database can't do it now, as on a full disk: then
 """
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
+from lab.freeze import HypothesisFile
 from lab.freezing import Freezing
 from lab.hypothesis import HypothesisBody
-from lab.runs.bodies import RunBody
+from lab.runs.bodies import RunBody, version_hash
 from lab.runs.keeping import KeepingRuns
 from lab.schema import FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
@@ -190,7 +191,10 @@ class Lab(Freezing, KeepingRuns):
     # -- for good -----------------------------------------------------------------------------------------------------
 
     def purge_record(self, id: str) -> None:
-        """Erase the text of all its revisions, and keep the id alone. Raises NotFound."""
+        """Erase the text of all its revisions, and keep the id alone; of a hypothesis its runs and comments too.
+
+        Raises NotFound.
+        """
         with self._session() as session:
             row = session.get(RecordRow, id)
             if row is None:
@@ -291,7 +295,27 @@ def _record(row: RecordRow, owner: Person, head: Revision) -> Record:
     return Record(row.id, row.kind, owner, row.visibility, about, row.created, row.deleted, head)
 
 
+def _holding_its_text(session: Session, row: RecordRow) -> Sequence[RecordRow]:
+    """Of a hypothesis: comments on it; runs, which hold a copy of what ran; of drafts the owner's alone, as somebody
+    else may have written the same."""
+    freezes = select(FreezeRow).where(FreezeRow.record_id == row.id).order_by(FreezeRow.number)
+    frozen = session.scalars(freezes).all()
+    drafts = []
+    of_row = select(RevisionRow.number, RevisionRow.body).where(RevisionRow.record_id == row.id)
+    for number, body in session.execute(of_row):
+        before = [freeze.hash for freeze in frozen if freeze.number < number]
+        with suppress(ValidationError):
+            file = HypothesisFile(hypothesis=HypothesisBody.model_validate_json(body or ""))
+            drafts.append(version_hash(file.model_copy(update={"parent": before[-1] if before else None})))
+    theirs = RecordRow.hypothesis.in_([row.id, *(freeze.hash for freeze in frozen)])
+    own = RecordRow.hypothesis.in_(drafts) & (RecordRow.owner_id == row.owner_id)
+    return session.scalars(select(RecordRow).where(theirs | own)).all()
+
+
 def _erase(session: Session, row: RecordRow) -> None:
+    if row.kind == "hypothesis":
+        for other in _holding_its_text(session, row):
+            _erase(session, other)
     session.execute(update(RevisionRow).where(RevisionRow.record_id == row.id).values(body=None))
     session.execute(update(FreezeRow).where(FreezeRow.record_id == row.id).values(author=None))  # the hash is kept
     row.deleted = row.deleted or _now()

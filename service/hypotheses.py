@@ -25,7 +25,10 @@ def begun(request: RunRequest, model: tracer.ReplacementModel, max_tokens: int) 
                     f"a prompt has {n} tokens, this server takes {max_tokens} (HYPOGRAPH_MAX_TOKENS): shorten it"
                 )
         options = {"full_grid": request.full_grid, "predicts": request.predicts, "anew": request.anew}
-        return begin(request.lab, request.author, request.file, model, **options)
+        record = begin(request.lab, request.author, request.file, model, **options)
+        if request.private:  # also of a draft, which doesn't know its record
+            request.lab.show_to(record.id, request.author, "private")
+        return record
     except (LabError, tracer.TracerError) as problem:
         raise Refused(str(problem)) from problem
 

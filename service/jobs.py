@@ -58,6 +58,7 @@ class RunRequest:
     full_grid: bool = False
     predicts: bool = False
     anew: bool = False
+    private: bool = False  # shown to the author alone
 
     @property
     def kind(self) -> Literal["run"]:

@@ -15,12 +15,16 @@ from ui.sidebar import sentence
 
 def evidence_of(opened: Opened) -> None:
     if not opened.runs:
-        st.info(
-            "Nothing ran yet. A run measures the edit and its controls on each test prompt, and then decides."
-            if opened.number in opened.checked
-            else "Nothing ran yet. Freeze it first: a run of a draft is exploratory, whatever it shows."
-        )
+        if opened.number in opened.checked:
+            st.info("Nothing ran yet. A run measures the edit and its controls on each test prompt, and then decides.")
+        elif opened.is_latest:
+            st.info("Nothing ran yet. Freeze it first: a run of a draft is exploratory, whatever it shows.")
+        else:
+            st.info("Nothing ran of this version.")
         return
+    if n := len(opened.early):
+        were = f"{n} runs of this text were" if n > 1 else "1 run of this text was"
+        st.caption(f"{were} begun before it was frozen: who froze it may have seen what came out.")
     run = _chosen(opened)
     try:
         kept = get_lab().figures(run.id, me())

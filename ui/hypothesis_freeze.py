@@ -29,7 +29,7 @@ def freeze_button(service: Service, opened: Opened) -> None:
     if not opened.is_latest or opened.number in opened.checked:
         return
     body = whole(opened.body, service)
-    with st.popover("Freeze…", icon=":material/lock:"):
+    with st.popover("Freeze…", icon=":material/lock:", type="primary"):
         st.markdown("**Freezing is for good.**")
         st.markdown(
             "Its text gets a hash, your name and the time, and nobody can change it any more: a change is a new"
@@ -40,11 +40,16 @@ def freeze_button(service: Service, opened: Opened) -> None:
         problem = body.unready()
         if problem is not None:
             st.error(sentence(problem))
-        if body != opened.body:
-            st.caption(
-                f"With it, version {opened.number + 1} takes what is still open: the fingerprints of what is loaded,"
-                " the split into discovery and test."
+        taken = [
+            what
+            for what, is_new in (
+                ("the fingerprints of what is loaded", body.model_fingerprint != opened.body.model_fingerprint),
+                ("the split into discovery and test", body.split != opened.body.split),
             )
+            if is_new
+        ]
+        if taken:
+            st.caption(f"Before that, version {opened.number + 1} takes up what was open: {' and '.join(taken)}.")
         if body.split.hash is not None:
             st.caption(
                 f"{len(body.prompts_for('test'))} prompts will decide, {len(body.prompts_for('discovery'))} not."

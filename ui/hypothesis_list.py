@@ -39,11 +39,11 @@ HEADS: list[tuple[str, str | None]] = [
     ("by", None),
 ]
 STYLE = """<style>
-[class*="st-key-hypothesis_row_"] [data-testid="stMarkdown"] p {margin: 0}
-[class*="st-key-hypothesis_row_"] button {text-align: left}
+[class*="st-key-open_"] button, [class*="st-key-open_"] button p {font-weight: 600; font-size: 1rem; text-align: left}
+[class*="st-key-hypothesis_row_"] [data-testid="stHorizontalBlock"] {gap: 0.75rem}
 @media (max-width: 640px) {
   .st-key-hypothesis_head {display: none}
-  [class*="st-key-hypothesis_row_"] > * > [data-testid="stHorizontalBlock"] {gap: 0.25rem 0.75rem}
+  [class*="st-key-hypothesis_row_"] [data-testid="stHorizontalBlock"] {gap: 0 0.75rem}
   [class*="st-key-hypothesis_row_"] [data-testid="stColumn"] {min-width: fit-content; flex: 0 0 auto}
   [class*="st-key-hypothesis_row_"] [data-testid="stColumn"]:first-child {min-width: 100%}
 }
@@ -93,7 +93,8 @@ def _listed(service: Service, every: Sequence[Row]) -> None:
     if pages > 1:
         st.pagination(pages, key="hypothesis_page")
     if jobs:
-        _follow(service, tuple(jobs))
+        drawn = {run.id: row.entry.finished.get(run.id, 0) for row in here for run in row.entry.runs if run.id in jobs}
+        _follow(service, drawn)
 
 
 def _filtered(every: Sequence[Row], jobs: dict[str, JobView]) -> list[Row]:
@@ -129,8 +130,9 @@ def _decision(row: Row) -> str:
 
 def _notebook(name: str, some: Sequence[Row], jobs: dict[str, JobView]) -> None:
     st.subheader(plain(name) if name else "In no notebook")
-    for row in some:
-        _row(row, job_of(row.entry, jobs))
+    with st.container(key=f"hypothesis_rows_{some[0].entry.record.id}", gap="xsmall"):
+        for row in some:
+            _row(row, job_of(row.entry, jobs))
 
 
 def _row(row: Row, job: JobView | None) -> None:
@@ -141,12 +143,13 @@ def _row(row: Row, job: JobView | None) -> None:
             plain(record.head.body.title),
             key=f"open_{record.id}",
             type="tertiary",
+            wrap=True,
             on_click=go,
             kwargs={"hypothesis": record.id},
         )
         kind.markdown(kind_name(record.head.body.kind))
         state.markdown(state_badge(row, job))
-        verdict.markdown(verdict_badge(row.result) or "–")
+        verdict.markdown(verdict_badge(row.result))
         p.markdown(p_words("p", row.p))
         corrected.markdown(p_words("corrected", row.corrected))
         private = " · private" if record.visibility == "private" else ""
@@ -157,13 +160,14 @@ def _row(row: Row, job: JobView | None) -> None:
 
 def p_words(name: str, p: float | None) -> str:
     """With its name, which a phone shows: there the columns have no heads."""
-    return "–" if p is None else f":small[:gray[{name}]] {p:.2g}"
+    return "" if p is None else f":small[:gray[{name}]] {p:.2g}"
 
 
 @st.fragment(run_every=2.0)
-def _follow(service: Service, jobs: tuple[str, ...]) -> None:
-    """The list again when a run is over."""
-    if set(jobs) - set(running(service)):
+def _follow(service: Service, drawn: dict[str, int]) -> None:
+    """The list again when a prompt is finished, or a run is over. `drawn`: finished prompts by run."""
+    now = get_lab().finished(list(drawn))
+    if set(drawn) - set(running(service)) or any(now.get(run, 0) != n for run, n in drawn.items()):
         st.rerun()
 
 

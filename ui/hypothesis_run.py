@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lab import LabError, Record
 from lab.runs.bodies import RunBody, version_hash
@@ -44,8 +45,8 @@ def next_step(opened: Opened, author: str, request: RunBody, anew: bool) -> Step
     return Step(f"Run{draft}", False)
 
 
-def run_bar(service: Service, opened: Opened) -> Estimate | None:
-    """What is going on; or the button, with its options and what stands in the way."""
+def run_bar(service: Service, opened: Opened, place: DeltaGenerator) -> Estimate | None:
+    """What is going on; or what stands in the way; or else the button and its options, in `place`."""
     jobs = [job for job in service.jobs() if job.kind == "run" and job.key in {run.id for run in opened.runs}]
     with st.container():
         if jobs and not jobs[0].over:
@@ -61,14 +62,13 @@ def run_bar(service: Service, opened: Opened) -> Estimate | None:
     if not fits(opened.body, service):
         _another_model(service, opened)
         return None
-    return _ready(service, opened, model)
+    return _ready(service, opened, model, place)
 
 
-def _ready(service: Service, opened: Opened, model: ReplacementModel) -> Estimate | None:
+def _ready(service: Service, opened: Opened, model: ReplacementModel, place: DeltaGenerator) -> Estimate | None:
     frozen = opened.number in opened.checked
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    button = row.container(width="content")
-    with row.popover("Options"):
+    button = place.container(width="content")
+    with place.popover("Options", key=f"options_{opened.id}"):
         full_grid, predicts, anew = _options(opened)
     try:
         plan = make_plan(opened.body.with_split(), model)
@@ -86,16 +86,18 @@ def _ready(service: Service, opened: Opened, model: ReplacementModel) -> Estimat
         machine="any",
     )
     step = next_step(opened, me().id, request, anew)
-    asked = RunRequest(get_lab(), me(), opened.file, full_grid, predicts, step.anew)
+    asked = RunRequest(
+        get_lab(), me(), opened.file, full_grid, predicts, step.anew, opened.record.visibility == "private"
+    )
     button.button(
         step.label,
         key="run_hypothesis",
-        type="primary" if frozen else "secondary",
+        type="primary" if frozen and not step.anew else "secondary",
         icon=":material/play_arrow:",
         on_click=_submit,
         args=(service, asked),
     )
-    how_long = row.empty()
+    how_long = st.empty()
     if not frozen:
         st.caption("A run of a draft is exploratory, here and in every report: what it tests can still be changed.")
     _say(how_long, plan, grid, full_grid, None)
@@ -129,14 +131,14 @@ def _options(opened: Opened) -> tuple[bool, bool, bool]:
     return grid, predicts, anew
 
 
-def _say(place: "st.delta_generator.DeltaGenerator", plan: Plan, grid: Plan, full: bool, found: Pace | None) -> None:
+def _say(place: DeltaGenerator, plan: Plan, grid: Plan, full: bool, found: Pace | None) -> None:
     """How much there is to do, and about how long it takes."""
 
     def words(of: Plan) -> str:
         return f"{of.n_runs:,} runs with edits" + ("" if found is None else f", about {seconds(found.seconds(of))}")
 
     other = "" if grid.n_runs == plan.n_runs or full else f"; with controls at all doses {words(grid)}"
-    place.caption(f"{words(grid if full else plan)}{other}.")
+    place.caption(f"From its beginning {words(grid if full else plan)}{other}.")
 
 
 def seconds(value: float) -> str:

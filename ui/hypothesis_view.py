@@ -10,7 +10,7 @@ from ui.hypothesis_comments import comments
 from ui.hypothesis_evidence import evidence_of
 from ui.hypothesis_freeze import freeze_button, freeze_line
 from ui.hypothesis_go import STEP_BACK, go, said
-from ui.hypothesis_look import DRAFT, FROZEN, TAMPERED, when
+from ui.hypothesis_look import DRAFT, FROZEN, TAMPERED, running, when
 from ui.hypothesis_opened import Opened, open_version
 from ui.hypothesis_run import Estimate, run_bar
 from ui.hypothesis_versions import versions
@@ -43,7 +43,8 @@ def hypothesis(service: Service, id: str) -> None:
         return
     estimate = _buttons(service, opened)
     st.subheader("Evidence")
-    evidence_of(opened)
+    under_way = opened.runs and opened.runs[0].id in running(service)
+    st.fragment(evidence_of, run_every=5.0 if under_way else None)(opened)
     st.subheader("What it claims, and how it is decided")
     claim(opened.file)
     st.subheader("Versions")
@@ -94,8 +95,8 @@ def _what_is_left(id: str) -> None:
 
 
 def _buttons(service: Service, opened: Opened) -> Estimate | None:
-    estimate = run_bar(service, opened)
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    estimate = run_bar(service, opened, row)
     with row:
         freeze_button(service, opened)
     row.button(

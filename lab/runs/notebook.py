@@ -91,12 +91,11 @@ def rows(shown: Sequence[Entry], gone: Sequence[Entry], result_of: ResultOf) -> 
     for entry in shown:
         row = alone[entry.record.id]
         others = _others(row, list(alone.values()))
-        if row.run is None or row.p is None or not others or not _confirmatory(row):
-            found.append(row)
-            continue
-        result = result_of(row.run, others)
-        corrected = None if result.findings is None else result.findings.corrected
-        found.append(Row(entry, row.notebook, row.run, result, row.p, corrected))
+        if row.run is not None and row.p is not None and row.notebook is not None and _confirmatory(row):
+            result = result_of(row.run, others)
+            corrected = None if result.findings is None else result.findings.corrected
+            row = Row(entry, row.notebook, row.run, result, row.p, row.p if corrected is None else corrected)
+        found.append(row)
     return found
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from lab import (
     About,
     CircuitBody,
+    CommentBody,
     Conflict,
     Group,
     Lab,
@@ -279,3 +280,19 @@ def test_runs_saved_before_rows_had_a_place_still_open() -> None:
     for wrong in ({"where": "range"}, {"where": "range", "start": 4, "end": 3}, {"amount": 1e30}, {"amount": "nan"}):
         with pytest.raises(ValidationError):
             SteeredRow.model_validate(old | wrong)
+
+
+def test_a_comment_stays_as_it_was_said_and_is_erased_with_its_author(lab: Lab, ada, ben) -> None:
+    about = About(hypothesis="0" * 12)
+    said = lab.create(ben, about, CommentBody(text="  a secret doubt "))
+    assert said.head.body.text == "a secret doubt"
+    with pytest.raises(LabError, match="stays as it was said"):
+        lab.save(said.id, ben, CommentBody(text="other"), 1)
+    with pytest.raises(NotYours):
+        lab.delete(said.id, ada)
+    lab.delete(said.id, ben)
+    assert lab.find("comment", ada, about) == []
+    assert [record.id for record in lab.find("comment", ada, about, deleted=True)] == [said.id]
+    lab.purge_person(ben.id)
+    with pytest.raises(NotFound, match="erased"):
+        lab.get(said.id, ada)
