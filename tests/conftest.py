@@ -30,7 +30,6 @@ from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 import tracer  # noqa: E402
 from lab import Lab, Person  # noqa: E402
-from service import trouble  # noqa: E402
 
 MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql")
 
@@ -79,6 +78,8 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """What is imported by now stays, and no collection of garbage looks at it again. The service's own would, at each
     change of model (tests/service/test_trouble.py tries that): half a second a time, a quarter of all that tests do."""
+    from service import trouble  # not by the process that only hands out the tests
+
     gc.collect()
     gc.freeze()
     trouble.gc = SimpleNamespace(collect=gc.collect, freeze=lambda: None, unfreeze=lambda: None)

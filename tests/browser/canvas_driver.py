@@ -14,9 +14,16 @@ def place_of(page: Page, node: str) -> Any:
     return ask(page, "position(argument)", node)
 
 
+def places(page: Page) -> dict[str, Any]:
+    """Of all nodes, asked for at once."""
+    return canvas_of(page).evaluate(
+        "({ hypograph }) => Object.fromEntries(hypograph.ids().map((id) => [id, hypograph.position(id)]))"
+    )
+
+
 def empty_place(page: Page) -> Position:
     """A place in the plot that no node is near."""
-    nodes = [place_of(page, node) for node in ask(page, "ids()")]
+    nodes = places(page).values()
     spots: list[Position] = [{"x": x, "y": y} for x in range(60, 900, 25) for y in range(90, 400, 25)]
     far = [s for s in spots if all((n["x"] - s["x"]) ** 2 + (n["y"] - s["y"]) ** 2 > 20**2 for n in nodes)]
     return far[0]

@@ -15,7 +15,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.canvas_driver import Opener, click, empty_place, expect_selected, place_of, settle, toggle
+from tests.browser.canvas_driver import Opener, click, empty_place, expect_selected, place_of, places, settle, toggle
 from tests.browser.driver import ask, canvas_of
 
 pytestmark = pytest.mark.browser
@@ -317,9 +317,8 @@ def test_box_selects_what_lies_in_it(opened: Opener, how: str) -> None:
         end = ask(page, "hovered()")
         canvas.press("Enter")
         a, b = place_of(page, start), place_of(page, end)
-        places = {n: place_of(page, n) for n in ask(page, "ids()")}
         low, high = sorted((a["x"], b["x"]))
-        inside = {n for n, p in places.items() if low <= p["x"] <= high and b["y"] >= p["y"] >= a["y"]}
+        inside = {n for n, p in places(page).items() if low <= p["x"] <= high and b["y"] >= p["y"] >= a["y"]}
         assert {start, end} <= inside
     assert set(ask(page, "selection()")) == inside
     expect(status(page)).to_contain_text(f"{len(inside)} nodes selected")
@@ -359,11 +358,11 @@ def test_g_reports_a_group_of_two_or_more(opened: Opener) -> None:
     expect(page.get_by_text('group: [["a", "b"], ["a", "b"]]')).to_be_visible()
 
 
-def carry(page: Page, start: str, *places: dict[str, float]) -> None:
-    """Press a node and move over places; the button stays down."""
+def carry(page: Page, start: str, *stops: dict[str, float]) -> None:
+    """Press a node and move over these places; the button stays down."""
     box = canvas_of(page).bounding_box()
     assert box
-    for i, place in enumerate((place_of(page, start), *places)):
+    for i, place in enumerate((place_of(page, start), *stops)):
         page.mouse.move(box["x"] + place["x"], box["y"] + place["y"], steps=4)
         if i == 0:
             page.mouse.down()
@@ -420,10 +419,7 @@ def test_the_background_and_a_finger_pan_as_before(opened: Opener) -> None:
     drag(page, {**start}, {"x": start["x"] + 40, "y": start["y"] + 20})
     after = place_of(page, "n10")
     assert (after["x"], after["y"]) != (before["x"], before["y"])
-    node = next(
-        n for n in ask(page, "ids()") if 100 < place_of(page, n)["x"] < 700 and 120 < place_of(page, n)["y"] < 400
-    )
-    at = place_of(page, node)
+    node, at = next((n, p) for n, p in places(page).items() if 100 < p["x"] < 700 and 120 < p["y"] < 400)
     touch = page.context.new_cdp_session(page)
     for kind, step in (("touchStart", 0), ("touchMove", 15), ("touchMove", 45), ("touchEnd", None)):
         x, y = box["x"] + at["x"], box["y"] + at["y"]
@@ -492,7 +488,7 @@ def test_labels_stand_where_there_is_room(opened: Opener) -> None:
         page.get_by_role("button", name="Zoom in").click()
     many = ask(page, "beside()")
     assert overlapping(many) == []
-    nodes = [(node, place_of(page, node)) for node in ask(page, "ids()")]
+    nodes = places(page).items()
     for label in many:
         left, right = label["x"], label["x"] + label["width"]
         assert not [n for n, p in nodes if left < p["x"] < right and abs(p["y"] - label["y"]) < 7], label

@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.driver import (
     FEATURE,
+    SPORT,
     ask,
     canvas_of,
     card,
@@ -70,8 +71,8 @@ def test_two_tabs_trace_at_once(visit: Visit) -> None:
 
 def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context: BrowserContext) -> None:
     page = visit(context=context)
-    prompt = words(31, first="cat")
-    type_prompt(page, prompt, 32)
+    prompt = words(21, first="cat")
+    type_prompt(page, prompt, 22)
     start_trace(page)
     expect(page).to_have_url(re.compile("job="))
     sidebar(page).get_by_role("link", name="System").click()
@@ -224,7 +225,7 @@ def context(visit: Visit, chromium: Any) -> Any:
 def key(server: Server, chromium: Any) -> str:
     """Of a graph that is cached."""
     with visiting(chromium, server.address) as visit:
-        return trace(visit(), HOT, 6)
+        return trace(visit(), SPORT, 7)
 
 
 def test_narrow_screens_do_not_scroll_sideways(visit: Visit, key: str) -> None:
