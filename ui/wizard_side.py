@@ -89,6 +89,7 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     """Draws what is wrong and what is known; gives the record, if the fields make one."""
     stream = baselines(service, model, writing)
     body, fault = made(writing, model)
+    found: list[str] = []
     with st.container():
         if stream is not None and not stream.over and fault is not None:
             st.info("Being checked: the model runs the prompts.")
@@ -106,7 +107,7 @@ def checks(service: Service, model: ReplacementModel, writing: Writing) -> Hypot
     with st.container():
         if body is not None:
             reached, words = power_words(writing, body)
-            (st.caption if reached else st.warning)(plain(words))
+            (st.caption if reached or found else st.warning)(plain(words))
     with st.container():
         _baselines(writing, body, stream)
     return body
