@@ -9,24 +9,24 @@ from lab.runs.words import CONTROLS
 from lab.statistics.threats import HIGHEST_KL
 from ui.evidence_figures import MOST_LABELS, Doses, Dot, bars, reach, share_reach
 from ui.evidence_words import KL, SHARE
-from ui.palette import palette
+from ui.palette import NEGATIVE, POSITIVE
 
 GREY = "#8a9a99"
+STRONG = "#76818a"  # can be read on both grounds: a page that changes its theme does not draw its charts anew
 EFFECT = "+.3f"
 ROW = 22  # pixels a prompt
 
 
 def against_controls(against: Against, smallest: float, unit: str) -> None:
     """How many control sets moved the metric how far, and where the edit is among them."""
-    colours = palette()
-    colour = colours.positive if against.effect > 0 else colours.negative
+    colour = POSITIVE if against.effect > 0 else NEGATIVE
     drawn = pd.DataFrame(bars(against))
     drawn["bottom"] = 0
     room = alt.Scale(domain=[0, 1.25 * drawn["sets"].max()], nice=False)  # above the bars, for the word
     domain = reach([*against.means, against.effect, -smallest, smallest])
     x = alt.X("left:Q", title=f"mean effect over units, {unit}", scale=alt.Scale(domain=domain, nice=False))
     band = alt.Chart(pd.DataFrame({"left": [-smallest], "right": [smallest]}))
-    steps = alt.Chart(drawn).mark_rect(color=GREY, stroke=colours.ground, strokeWidth=0.5)
+    steps = alt.Chart(drawn).mark_rect(color=GREY)
     edit = alt.Chart(pd.DataFrame({"left": [against.effect], "word": ["the edit"]})).encode(x=x)
     on_left = against.effect > sum(domain) / 2
     chart = (
@@ -47,7 +47,7 @@ def against_controls(against: Against, smallest: float, unit: str) -> None:
             tooltip=["word", alt.Tooltip("left:Q", format=EFFECT, title=f"effect, {unit}")]
         )
         + edit.mark_text(
-            color=colours.text,
+            color=STRONG,
             align="right" if on_left else "left",
             dx=-6 if on_left else 6,
             baseline="top",
@@ -63,7 +63,6 @@ def against_controls(against: Against, smallest: float, unit: str) -> None:
 
 def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> None:
     """The effect on each prompt beside its controls' mean, and the mean over units with its interval on top."""
-    colours = palette()
     interval = None if found.findings is None else found.findings.interval
     table = pd.DataFrame(drawn)
     mean = f"mean {what}"
@@ -79,11 +78,11 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
         alt.Tooltip("effect:Q", format=EFFECT, title=f"{what}, {found.unit}"),
         alt.Tooltip("controls:Q", format=EFFECT, title="controls' mean"),
     ]
-    sign = alt.condition("datum.effect > 0", alt.value(colours.positive), alt.value(colours.negative))
+    sign = alt.condition("datum.effect > 0", alt.value(POSITIVE), alt.value(NEGATIVE))
     chart = (
-        _rule(0.0, colours.text)
-        + _rule(-smallest, colours.text, dash=True)
-        + _rule(smallest, colours.text, dash=True)
+        _rule(0.0, STRONG)
+        + _rule(-smallest, STRONG, dash=True)
+        + _rule(smallest, STRONG, dash=True)
         + dots.mark_rule(color=GREY).encode(x=x, x2="controls:Q", y=y)
         + dots.mark_point(color=GREY, size=50, strokeWidth=1.5).encode(
             x=alt.X("controls:Q", scale=alt.Scale(domain=edges)), y=y, tooltip=tooltip
@@ -96,8 +95,8 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
         )
         ends = [alt.Tooltip(f"{name}:Q", format=EFFECT) for name in ("effect", "low", "high")]
         base = alt.Chart(over)
-        chart += base.mark_rule(color=colours.text, strokeWidth=3).encode(x="low:Q", x2="high:Q", y=y, tooltip=ends)
-        chart += base.mark_point(shape="diamond", filled=True, opacity=1, size=130, color=colours.text).encode(
+        chart += base.mark_rule(color=STRONG, strokeWidth=3).encode(x="low:Q", x2="high:Q", y=y, tooltip=ends)
+        chart += base.mark_point(shape="diamond", filled=True, opacity=1, size=130, color=STRONG).encode(
             x=x, y=y, tooltip=ends
         )
     alternative = f"{what} of {len(drawn)} prompts, from {table['effect'].min():.3g} to {table['effect'].max():.3g}"
@@ -108,7 +107,6 @@ def prompt_dots(drawn: list[Dot], found: Result, smallest: float, what: str) -> 
 
 def dose_curve(found: Doses, unit: str) -> None:
     """A thin line a unit, a thick one for their mean."""
-    colours = palette()
     pairs = [(name, x, y) for name, effects in found.units.items() for x, y in zip(found.axis, effects, strict=True)]
     units = pd.DataFrame(pairs, columns=["unit", "dose", "effect"])
     mean = pd.DataFrame({"unit": "mean", "dose": found.axis, "effect": found.mean})
@@ -118,18 +116,17 @@ def dose_curve(found: Doses, unit: str) -> None:
     thin = alt.Chart(units).encode(x=x, y=y, detail="unit:N", tooltip=tooltip)
     thick = alt.Chart(mean).encode(x=x, y=y, tooltip=tooltip)
     chart = (
-        alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=colours.text).encode(y="effect:Q")
-        + _rule(0.0, colours.text, name="dose")
+        alt.Chart(pd.DataFrame({"effect": [0.0]})).mark_rule(color=STRONG).encode(y="effect:Q")
+        + _rule(0.0, STRONG, name="dose")
         + thin.mark_line(color=GREY, strokeWidth=1, opacity=0.7)
-        + thick.mark_line(color=colours.positive, strokeWidth=3)
-        + thick.mark_point(color=colours.positive, filled=True, opacity=1, size=70)
+        + thick.mark_line(color=POSITIVE, strokeWidth=3)
+        + thick.mark_point(color=POSITIVE, filled=True, opacity=1, size=70)
     )
     st.altair_chart(chart, height=260, alt=f"effect at {len(found.axis)} doses, of {found.n_units} units")
 
 
 def foretold(drawn: list[Dot], unit: str) -> None:
     """What graphs foretold against what the edit did, a dot a prompt; on the line the two are the same."""
-    colours = palette()
     table = pd.DataFrame(drawn)
     edges = reach([*table["predicted"], *table["measured"]])
     x = alt.X("predicted:Q", title=f"foretold, {unit}", scale=alt.Scale(domain=edges, nice=False))
@@ -139,7 +136,7 @@ def foretold(drawn: list[Dot], unit: str) -> None:
         *(alt.Tooltip(f"{name}:Q", format=EFFECT) for name in ("predicted", "measured")),
     ]
     same = alt.Chart(pd.DataFrame({"predicted": edges, "measured": edges}))
-    dots = alt.Chart(table).mark_point(filled=True, opacity=1, size=70, color=colours.positive)
+    dots = alt.Chart(table).mark_point(filled=True, opacity=1, size=70, color=POSITIVE)
     chart = same.mark_line(color=GREY, strokeDash=[5, 4]).encode(x=x, y=y) + dots.encode(x=x, y=y, tooltip=tooltip)
     st.altair_chart(chart, height=300, alt=f"foretold against measured effects of {len(drawn)} prompts")
 
@@ -156,13 +153,12 @@ def kl_strips(rows: dict[str, list[tuple[str, float]]]) -> None:
 
 def _strips(rows: dict[str, list[tuple[str, float]]], x: alt.X, mark: float) -> None:
     """A tick a prompt in each row, and a dashed line at `mark`."""
-    colours = palette()
     pairs = [(name, text, value) for name, values in rows.items() for text, value in values]
     table = pd.DataFrame(pairs, columns=["row", "text", "value"])
     tooltip = [alt.Tooltip("text:N", title="prompt"), alt.Tooltip("value:Q", format=".3~g")]
-    ticks = alt.Chart(table).mark_tick(thickness=2, color=colours.positive)
+    ticks = alt.Chart(table).mark_tick(thickness=2, color=POSITIVE)
     y = alt.Y("row:N", sort=list(rows), title=None, axis=alt.Axis(labelLimit=150))
-    chart = ticks.encode(x=x, y=y, tooltip=tooltip) + _rule(mark, colours.text, name="value", dash=True)
+    chart = ticks.encode(x=x, y=y, tooltip=tooltip) + _rule(mark, STRONG, name="value", dash=True)
     st.altair_chart(chart, height=70 + 30 * len(rows), alt=f"{len(table)} values in {len(rows)} rows")
 
 
