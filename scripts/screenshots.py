@@ -22,6 +22,7 @@ import tracer  # noqa: E402
 OUT = ROOT / "docs"
 PROMPT = "Michael Jordan plays the sport of"
 NODE = "13_1012_6"
+EXAMPLE = "6-two-neurons-are-needed"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
@@ -84,6 +85,11 @@ def main() -> None:
             page.wait_for_timeout(2500)
             page.screenshot(path=OUT / f"{name}.png")
             print(f"docs/{name}.png")
+        page = open_page(browser, f"{address}/hypotheses?example={EXAMPLE}", "light", 1440)
+        page.get_by_text("All statistics").wait_for(timeout=60_000)
+        page.wait_for_timeout(2500)
+        page.screenshot(path=OUT / "hypothesis.png")
+        print("docs/hypothesis.png")
 
 
 if __name__ == "__main__":
