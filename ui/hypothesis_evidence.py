@@ -8,7 +8,7 @@ from lab.runs.notebook import entries, others, total
 from ui.evidence import evidence
 from ui.hypothesis_look import when
 from ui.hypothesis_opened import Opened
-from ui.hypothesis_results import result_of
+from ui.hypothesis_results import result_of, shown
 from ui.session import get_lab, me
 from ui.sidebar import sentence
 
@@ -27,9 +27,8 @@ def evidence_of(opened: Opened) -> None:
         st.caption(f"{were} begun before it was frozen: who froze it may have seen what came out.")
     run = _chosen(opened)
     try:
-        kept = get_lab().figures(run.id, me())
         over = _over(opened, run)
-        found = result_of(run, over)
+        kept, found = shown(run, over)
     except LabError as problem:
         st.error(sentence(problem))
         return
