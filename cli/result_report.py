@@ -2,6 +2,7 @@
 
 from lab.runs.bodies import RunBody
 from lab.runs.result import Against, Findings, Result
+from lab.runs.words import what_effect
 from lab.statistics import Interval
 from lab.views import Record
 
@@ -14,6 +15,7 @@ def report(found: Result, run: Record[RunBody]) -> str:
         "confirmatory: frozen before it ran" if found.exploratory is None else f"exploratory: {found.exploratory}",
         "",
         f"{'prompt':44} {body.metric.replace('_', ' ')}, {found.unit}: without, effect, controls' mean",
+        f"effect: {what_effect(body)}",
     ]
     for line in found.prompts:
         effects = "left out" if line.effect is None else f"{line.effect:+8.3f}"

@@ -13,7 +13,17 @@ from lab.prompts import Prompt
 from lab.runs.bodies import RunBody
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
-from lab.runs.words import CONTROLS, METRICS, UNITS_OF_SETTINGS, missing, number, statistics, why_excluded
+from lab.runs.words import (
+    CONTROLS,
+    METRICS,
+    UNITS_OF_SETTINGS,
+    measured,
+    missing,
+    number,
+    statistics,
+    what_effect,
+    why_excluded,
+)
 
 NOTHING = "–"
 NOT_SHOWN = (
@@ -136,18 +146,21 @@ def _prompts(body: HypothesisBody, kept: Kept, found: Result) -> Iterator[Part]:
     if not found.prompts:
         return
     families = body.prompts[0].family is not None
+    controls = any(line.controls is not None for line in found.prompts)
     rows, left_out = [], []
     for line in found.prompts:
         name, prompt = f"{line.number}. {line.text}", body.prompts[line.number - 1]
-        figures = (line.baseline, line.effect, line.controls, line.kl)
+        figures = (line.baseline, line.effect, *([line.controls] if controls else []), line.kl)
         rows.append((name, *([line.unit] if families else []), _tokens(prompt), *map(_figure, figures)))
         if line.excluded:
             left_out.append(f"{name}: left out, {why_excluded(body, kept.prompts[f'test {line.number}'])}")
     unit = found.unit
     columns = ("prompt", *(["family"] if families else []), "target, competitor")
-    figure_names = (f"without, {unit}", f"effect, {unit}", f"controls' mean, {unit}", "KL, nats")
+    what, beside = measured(body), [f"controls' mean, {unit}"] if controls else []
+    figure_names = (f"without, {unit}", f"{what}, {unit}", *beside, "KL, nats")
     yield Table((*columns, *figure_names), rows, texts=len(columns))
-    yield f"The metric is the {METRICS[body.metric]}. Effect: with the edit less without. KL: of the next token."
+    said = f"{what[:1].upper()}{what[1:]}: {what_effect(body)}"
+    yield f"The metric is the {METRICS[body.metric]}. {said}. KL: of the next token."
     if left_out:
         yield Bullets(left_out)
 

@@ -25,6 +25,12 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 NOISE = [0.1, -0.2, 0.0, 0.15, -0.05, 0.2, -0.1, -0.1]
 BASE = {"controls": [{"seed": 5, "sets": 39}], "smallest_effect": 0.5}
 EDIT = {"settings": [{"supernode": "set", "primary": -1, "others": [0, 2]}]}
+TWO_CIRCUITS = {  # with BASE, a claim of equivalence
+    "kind": "equivalence",
+    "direction": "two_sided",
+    "second_circuit": [{"name": "other", "nodes": [{"layer": 2, "feature": 8}]}],
+    "intervention": {"settings": [*EDIT["settings"], {"supernode": "other", "primary": 0, "others": [0.5, 2]}]},
+}
 
 
 def made(body: HypothesisBody, **freezing: Any) -> RunBody:
