@@ -235,20 +235,25 @@ def test_comments_are_added_and_taken_away_by_their_authors(loading: Loading) ->
     lab.create(ben, About(hypothesis=record.id), CommentBody(text="why <b>clamp</b>?"))
     app = open_page(PAGE, hypothesis=record.id)
     assert "why <b>clamp</b>?" in [t.value for t in app.text] and "Take away" not in labels(app)
-    app.text_area(key="comment_text").set_value("as the *papers* do")
+    field = f"comment_text_{record.id}"
+    app.text_area(key=field).set_value("as the *papers* do")
     button(app, "Comment").click()
     again(app)
-    assert "as the *papers* do" in [t.value for t in app.text]
+    assert "as the *papers* do" in [t.value for t in app.text] and app.text_area(key=field).value == ""
     button(app, "Take away").click()
     assert "as the *papers* do" not in [t.value for t in again(app).text]
-    button(app, "Undo: bring the comment back").click()
+    app.query_params["hypothesis"] = written(title="Other").id
+    assert "Undo: bring the comment back" not in labels(again(app))
+    app.query_params["hypothesis"] = record.id
+    button(again(app), "Undo: bring the comment back").click()
     assert "as the *papers* do" in [t.value for t in again(app).text]
-    app.text_area(key="comment_text").set_value(" ")
+    app.text_area(key=field).set_value("one\x00two")
     button(app, "Comment").click()
     assert len(app.error) == 0 and again(app).error
+    assert app.text_area(key=field).value == "one\x00two"
 
 
-def test_many_are_searched_and_filtered(loading: Loading) -> None:
+def test_many_are_searched_and_filtered(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(9):
         written(title=f"Claim {n}", notebook="Names" if n else "Verbs")
     frozen(title="Frozen one")
