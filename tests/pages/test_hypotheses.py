@@ -160,6 +160,8 @@ def test_progress_cancel_and_what_is_kept(loading: Loading) -> None:
     until(lambda: lab.finished([run_.id]).get(run_.id) == 3)  # two, and one that is left out
     assert "3 of 8 prompts are finished and kept" in texts(again(app))
     assert "running 3 of 8" in texts(open_page(PAGE))
+    shown = texts(open_page(PAGE, hypothesis=written(title="Other").id))
+    assert "The server is busy: how long that takes" in shown and "runs with edits, about" not in shown
     app.button(key=f"cancel_page_{running().jobs()[0].id}").click()
     again(app)
     over(running())
@@ -268,12 +270,15 @@ def test_many_are_searched_and_filtered(loading: Loading, monkeypatch: pytest.Mo
     assert "Frozen one" in labels(again(app)) and "Claim 3" not in labels(app)
 
 
-def test_another_model_is_said(loading: Loading) -> None:
+def test_what_can_not_be_run_is_said(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPOGRAPH_MAX_TOKENS", "7")
     record = written(model="gemma-3-270m", model_fingerprint="1" * 64)
     app = open_page(PAGE, hypothesis=record.id)
     assert "It is about gemma-3-270m with neurons" in texts(app) and not any("Run" in label for label in labels(app))
     record = written(prompts=tiny.prompts(4))
     assert "It can't be run: 4 units can't reach" in texts(open_page(PAGE, hypothesis=record.id))
+    shown = texts(open_page(PAGE, hypothesis=written().id))  # a prompt has 8 tokens: its pace is not measured
+    assert "runs with edits" in shown and "runs with edits, about" not in shown
 
 
 def test_a_worked_example_is_listed_and_opened(loading: Loading) -> None:
