@@ -10,6 +10,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 import tracer
+import ui.hypothesis_list
 import ui.session
 from lab import About, CommentBody, HypothesisBody, Lab, Person, Record
 from lab.runs.run import begin, run
@@ -109,6 +110,12 @@ def test_from_a_draft_to_a_verdict(loading: Loading) -> None:
     listed = texts(open_page(PAGE))
     assert "finished" in listed and "exploratory" not in listed
     assert any(word in listed for word in ("supported", "refuted", "inconclusive"))
+    lab.save(record.id, viewer, body(title="They do nothing", kind="no_effect", direction="two_sided"), 2)
+    app = open_page(PAGE)
+    assert "They do nothing" not in labels(app) and texts(app).count("necessity") == listed.count("necessity")
+    assert "Version 2. There is a later one: version 3, a draft." in texts(app)
+    button(app, "Tiny").click()
+    assert "Version 2 of 3" in texts(again(app)) and app.query_params["version"] == "2"
 
 
 def test_a_run_of_a_draft_is_exploratory_everywhere(loading: Loading) -> None:
@@ -268,6 +275,12 @@ def test_many_are_searched_and_filtered(loading: Loading, monkeypatch: pytest.Mo
     app.text_input(key="hypothesis_search").set_value("")
     app.pills(key="hypothesis_states").set_value(["frozen"])
     assert "Frozen one" in labels(again(app)) and "Claim 3" not in labels(app)
+    monkeypatch.setattr(ui.hypothesis_list, "A_PAGE", 4)
+    app.pills(key="hypothesis_states").set_value([])
+    app.session_state["hypothesis_page"] = 3
+    assert [label for label in labels(again(app)) if label.startswith(("Claim", "Frozen"))] == ["Claim 0", "Frozen one"]
+    app.text_input(key="hypothesis_search").set_value("claim names")  # two pages
+    assert "Claim 8" in labels(again(app)) and app.session_state["hypothesis_page"] == 1
 
 
 def test_what_can_not_be_run_is_said(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
