@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab import About, CommentBody, HypothesisBody, HypothesisFile, Lab, LabError, NotFound, NotYours, Person, Record
+from lab import About, CommentBody, HypothesisBody, HypothesisFile, Lab, LabError, NotFound, Person, Record
 from lab.runs.bodies import RunBody, version_hash
 from lab.runs.conclude import result
 from lab.runs.notebook import Entry, Row, Run, entries, others, rows
@@ -107,24 +107,6 @@ def test_private_ones_of_others_are_not_counted(lab: Lab, ada: Person, ben: Pers
         lab.show_to(id, ben, "private")
     assert listed(lab, ada)["mine"].corrected == 1 / 40
     assert listed(lab, ben)["mine"].corrected == pytest.approx(2 / 40)
-
-
-def test_what_its_owner_made_of_a_hypothesis_is_seen_with_it(lab: Lab, ada: Person, ben: Person) -> None:
-    record = written(lab, ada, claim(title="first"))
-    for title, base in (("second", 1), ("third", 2)):  # drafts
-        lab.save(record.id, ada, claim(title=title), base)
-    hers = {ran(lab, ada, record, -0.1, version, prompts=0).id for version in (1, 2, 3)}
-    theirs = {ran(lab, ben, record, -0.1, prompts=0).id}
-    elsewhere = {ran(lab, ada, written(lab, ada, claim(title="elsewhere")), -0.1, prompts=0).id}
-    said = [lab.create(by, About(hypothesis=record.id), CommentBody(text="why?")).id for by in (ben, ada)]
-    with pytest.raises(NotYours):
-        lab.show_to(record.id, ben, "private")
-    lab.show_to(record.id, ada, "private")
-    assert {run.id for run in lab.find("run", ben)} == theirs | elsewhere
-    assert [comment.id for comment in lab.find("comment", ben)] == said[:1]
-    lab.show_to(record.id, ada, "lab")
-    assert {run.id for run in lab.find("run", ben)} == hers | theirs | elsewhere
-    assert {comment.id for comment in lab.find("comment", ben)} == {*said}
 
 
 def test_figures_that_were_changed_are_said_and_hide_nothing_else(lab: Lab, ada: Person) -> None:
