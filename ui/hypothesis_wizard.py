@@ -124,7 +124,7 @@ def _wizard(service: Service, model: ReplacementModel, writing: Writing) -> None
         edit(service, model, writing)
     with prompt_place:
         st.markdown("**Prompts**")
-        prompts(service, model, writing)
+        prompts(writing)
     with rule_place:
         st.markdown("**What is measured, and what matters**")
         rules(writing)
