@@ -102,9 +102,7 @@ class PromptFigures(Part):
 
 def left_out(body: HypothesisBody, figures: PromptFigures) -> bool:
     """By the record's rule: a test prompt that doesn't show the behaviour without the edit."""
-    rule = body.exclusion
-    figure = None if rule.rule == "none" else getattr(figures.baseline, rule.rule)
-    return figures.where == "test" and figure is not None and rule.excludes(figure)
+    return figures.where == "test" and body.exclusion.leaves_out(figures.baseline)
 
 
 class DrawnFamily(Part):
