@@ -7,8 +7,8 @@ from lab.statistics import Interval
 from lab.views import Record
 
 
-def report(found: Result, run: Record[RunBody]) -> str:
-    """Of a run that is complete."""
+def report(found: Result, run: Record[RunBody], in_lab: bool) -> str:
+    """Of a run that is complete. `in_lab`: the hypothesis is a record of this lab, so its notebook is here."""
     body = run.head.body.body
     lines = [
         f"{found.title!r}: {body.kind}, run {run.id} of {found.hash[:12]}…",
@@ -27,6 +27,8 @@ def report(found: Result, run: Record[RunBody]) -> str:
     if found.verdict is not None:
         marked = "" if found.exploratory is None else "(exploratory) "
         lines += ["", marked + found.verdict.sentence, *(f"  ! {threat}" for threat in found.verdict.threats)]
+    if body.notebook is not None and body.correction != "none" and not in_lab:
+        lines.append("  ! not corrected: the notebook's other claims are not here")
     return "\n".join(lines)
 
 

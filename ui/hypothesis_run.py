@@ -35,8 +35,7 @@ def next_step(opened: Opened, author: str, request: RunBody, anew: bool) -> Step
     """`request`: what would be run. A run is gone on with by its author, with the same options, model and libraries."""
     draft = " as a draft" if request.hypothesis.freeze is None else ""
     for run in opened.runs:
-        same = run.head.body.model_copy(update={"machine": request.machine})
-        if run.owner.id == author and same == request:
+        if run.owner.id == author and request.same_as(run.head.body):
             if opened.complete(run):
                 return Step(f"Run again{draft}", True)
             if anew:
@@ -86,9 +85,7 @@ def _ready(service: Service, opened: Opened, model: ReplacementModel, place: Del
         machine="any",
     )
     step = next_step(opened, me().id, request, anew)
-    asked = RunRequest(
-        get_lab(), me(), opened.file, full_grid, predicts, step.anew, opened.record.visibility == "private"
-    )
+    asked = RunRequest(get_lab(), me(), opened.file, full_grid, predicts, step.anew, opened.id)
     button.button(
         step.label,
         key="run_hypothesis",

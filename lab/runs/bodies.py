@@ -45,6 +45,10 @@ class RunBody(Part):
         body = self.hypothesis.hypothesis
         return body if body.split.hash is not None else body.with_split()
 
+    def same_as(self, other: "RunBody") -> bool:
+        """One can be gone on with as the other: all is the same but the machine."""
+        return self == other.model_copy(update={"machine": self.machine})
+
 
 def version_hash(file: HypothesisFile) -> str:
     """Of what was frozen, if that holds, its hash; of anything else the SHA-256 of its text."""

@@ -78,7 +78,7 @@ def sections(run: RunBody, started: datetime, kept: Kept, found: Result) -> list
         Section("supernodes", "Other supernodes", _supernodes(found)),
         Section("off_target", "Where the edit should do little", _off_target(body, kept)),
         Section("statistics", "All statistics", _statistics(body, found)),
-        Section("method", "What was done", [*_method(run, body)]),
+        Section("method", "What was done", [*_method(run, body, found)]),
         Section("made", "With what it was made", _made(run, started)),
         Section("limits", "What this does not show", [NOT_SHOWN]),
     ]
@@ -219,7 +219,7 @@ def _statistics(body: HypothesisBody, found: Result) -> Parts:
     return [Table(("statistic", "value", "what it is"), rows, texts=3)] if rows else []
 
 
-def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
+def _method(run: RunBody, body: HypothesisBody, found: Result) -> Iterator[Part]:
     held = "" if body.intervention.layers is None else f", layers {body.intervention.layers[0]} to "
     held += "" if body.intervention.layers is None else f"{body.intervention.layers[1] - 1}"
     exclusion = body.exclusion
@@ -239,7 +239,7 @@ def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
                 for family in body.controls
             ),
             f"α = {body.alpha:g}; correction: {body.correction}"
-            + ("" if body.notebook is None else f" over the notebook {body.notebook}"),
+            + ("" if body.notebook is None else f" over the notebook {body.notebook}{_if_not_corrected(body, found)}"),
             f"Stop rule: all prompts; nothing is decided with fewer than {body.stop.fewest_units} units",
             f"Controls at {'all doses' if run.full_grid else 'the primary dose'}; seeds: split {body.split.seed}, other"
             f" {body.seed}",
@@ -250,6 +250,12 @@ def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
     if seen := body.prompts_for("discovery"):
         yield "Discovery prompts, on which nothing was measured:"
         yield Bullets([prompt.text for prompt in seen])
+
+
+def _if_not_corrected(body: HypothesisBody, found: Result) -> str:
+    if found.findings is None or found.findings.corrected is not None or body.correction == "none":
+        return ""
+    return " (not corrected: no other claim of it was counted)"
 
 
 def _made(run: RunBody, started: datetime) -> Parts:
