@@ -15,6 +15,7 @@ from service import Service, Stream
 from tracer import GENERATED, Edit, Graph, Progress, ReplacementModel, TracerError
 from tracer.dashboards import store
 from tracer.steering.controls import Controls, matched
+from tracer.steering.edits import Applied
 from tracer.steering.predict import Prediction, predict
 from tracer.steering.steered import Steered
 from ui.steer_draft import Steering, edits_of
@@ -105,7 +106,7 @@ def _run(
     maxima = known_maxima(service, model, rows)
     edits = edits_of(rows, {place: high for place, (_, high) in maxima.items()})
     ids = list(wanted.tokens)
-    others = _outcomes(rows, wanted.outcomes)
+    others = outcomes_of(rows, wanted.outcomes)
     watch = [(n.layer, n.position, n.feature) for row in others for n in row.nodes if n.position < len(ids)]
     (steered,) = model.steer_many(
         tokens=ids, conditions=[edits], protocol=wanted.protocol, layers=wanted.layers, watch=watch, generating=True
@@ -119,7 +120,7 @@ def _run(
         follow=int(steered.baseline.argmax()) if wanted.follow is None else wanted.follow % model.vocab_size,
         watched=_watched(others, len(ids), steered),
         prediction=prediction,
-        far=_far_out(steered, maxima),
+        far=far_out(steered.edits, maxima),
     )
 
 
@@ -176,7 +177,7 @@ def known_maxima(
     return found
 
 
-def _outcomes(rows: list[SteeredRow], outcomes: list[SteeredRow]) -> list[SteeredRow]:
+def outcomes_of(rows: list[SteeredRow], outcomes: list[SteeredRow]) -> list[SteeredRow]:
     """Those of which no node is steered."""
     steered = {(n.layer, n.position, n.feature) for row in rows for n in row.nodes}
     return [row for row in outcomes if not steered & {(n.layer, n.position, n.feature) for n in row.nodes}]
@@ -193,9 +194,11 @@ def _watched(others: list[SteeredRow], n_tokens: int, steered: Steered) -> list[
     return found
 
 
-def _far_out(steered: Steered, maxima: dict[tuple[int, int], tuple[float, float]]) -> list[str]:
+def far_out(edits: Sequence[Applied], maxima: dict[tuple[int, int], tuple[float, float]]) -> list[str]:
+    """A line for each edit to more than `FAR` times the largest activation known of its feature (by layer and feature:
+    lowest and highest in the corpus); none where nothing is known, or nothing is changed."""
     found = []
-    for edit in steered.edits:
+    for edit in edits:
         low, high = maxima.get((edit.layer, edit.feature), (0.0, 0.0))
         if (low or high) and edit.value != edit.before and abs(edit.value) > FAR * max(abs(low), abs(high)):
             found.append(
