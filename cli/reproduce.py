@@ -104,8 +104,8 @@ def _reproduced(bundle: Bundle, model: ReplacementModel, tolerance: float) -> Re
         lab = Lab(f"sqlite:///{folder}/lab.sqlite")
         try:
             me = lab.person("local", "reproduce", "reproduce")
-            options = {"full_grid": bundle.run.full_grid, "predicts": bundle.run.predicts}
-            record = begin(lab, me, bundle.run.hypothesis, model, **options)
+            was = bundle.run
+            record = begin(lab, me, was.hypothesis, model, full_grid=was.full_grid, predicts=was.predicts)
             graph_of = common.tracing(model) if bundle.run.predicts else None
             try:
                 for _ in run_prompts(lab, me, record, model, graph_of, common.show):
@@ -190,6 +190,8 @@ def _line(pair: Pair) -> str:
 
 
 def _figure(figure: object) -> str:
+    if isinstance(figure, dict | list):
+        return "several figures"
     return f"{figure:.6g}" if isinstance(figure, float) else "nothing" if figure is None else repr(figure)
 
 

@@ -10,6 +10,7 @@ from lab import HypothesisFile, Lab, Person, read_file
 from lab.runs.bodies import RunBody
 from lab.runs.conclude import result
 from lab.runs.files import save
+from lab.runs.notebook import entries, others
 from lab.runs.plan import make_plan
 from lab.runs.report import markdown
 from lab.runs.result import Result
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
             full_grid=arguments.full_grid,
             predicts=arguments.predict,
             anew=arguments.anew,
+            record=arguments.record,
         )
         if not _result(lab, begun, person).complete:
             _say_how_long(begun.head.body, model)
@@ -69,16 +71,30 @@ def run(arguments: argparse.Namespace) -> None:
             if not found.complete:
                 left = f"{found.finished} of {found.total} prompts are finished and kept"
                 print(f"tracer: {left}: the same command goes on", file=sys.stderr)
+        notebook = _notebook(lab, begun, person)
+        found = _result(lab, begun, person, notebook or ())
         if arguments.out is not None:
             told = begun.head.body, begun.created, lab.figures(begun.id, person), found
-            save(arguments.out, *told, markdown(*told))
-        print(found.model_dump_json(indent=2) if arguments.json else report(found, begun))
+            save(arguments.out, *told, markdown(*told), notebook or ())
+        print(found.model_dump_json(indent=2) if arguments.json else report(found, begun, notebook is not None))
     finally:
         lab.close()
 
 
-def _result(lab: Lab, begun: Record[RunBody], person: Person) -> Result:
-    return result(begun.head.body, begun.created, lab.figures(begun.id, person))
+def _result(lab: Lab, run: Record[RunBody], person: Person, notebook: tuple[float, ...] = ()) -> Result:
+    return result(run.head.body, run.created, lab.figures(run.id, person), notebook)
+
+
+def _notebook(lab: Lab, begun: Record[RunBody], person: Person) -> tuple[float, ...] | None:
+    """The p values of the notebook's other claims; None where the hypothesis is not of this lab."""
+    if begun.head.body.body.notebook is None:
+        return ()
+    unread: list[str] = []
+    every = entries(lab, person, unread) + entries(lab, person, unread, deleted=True)
+    mine = next((entry for entry in every if begun.id in {run.id for run in entry.runs}), None)
+    if mine is None:
+        return None
+    return others(mine, begun, every, lambda run, notebook: _result(lab, run, person, notebook))
 
 
 def _of_record(lab: Lab, id: str, person: Person) -> HypothesisFile:

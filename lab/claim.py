@@ -118,6 +118,11 @@ class Exclusion(Part):
             return False
         return figure > self.bound if self.rule == "rank" else figure < self.bound
 
+    def leaves_out(self, baseline: object) -> bool:
+        """`baseline`: what the model says without the edit, by rule; None is not known."""
+        figure = None if self.rule == "none" else getattr(baseline, self.rule)
+        return figure is not None and self.excludes(figure)
+
 
 class Stop(Part):
     """All test prompts are run before anything is decided: nobody stops because the figures please. Where the

@@ -172,10 +172,17 @@ class Lab(Freezing, KeepingRuns):
         return self.save(id, author, old.body, base)
 
     def show_to(self, id: str, owner: Person, visibility: str) -> None:
-        """Raises NotYours for anybody but the owner."""
+        """Of a hypothesis with all that its owner made of it: the runs of all its versions, and comments.
+
+        Raises NotYours for anybody but the owner.
+        """
         _check_visibility(visibility)
         with self._session() as session:
-            self._own_row(session, id, owner).visibility = visibility
+            row = self._own_row(session, id, owner)
+            with_it = _holding_its_text(session, row) if row.kind == "hypothesis" else []
+            for one in [row, *with_it]:
+                if one.owner_id == owner.id:
+                    one.visibility = visibility
 
     def delete(self, id: str, owner: Person) -> None:
         """A tombstone: nothing is erased. Raises NotYours for anybody but the owner."""

@@ -18,17 +18,14 @@ from service.tracing import kept_graph
 def begun(request: RunRequest, model: tracer.ReplacementModel, max_tokens: int) -> Record[RunBody]:
     """The run that this asks for, in the record. Raises Refused for what can't be run."""
     try:
-        for prompt in (*request.file.hypothesis.prompts, *request.file.hypothesis.off_target):
+        for name, prompt, _ in request.file.hypothesis.texts():
             n = len(model.token_ids(prompt.text))
             if n > max_tokens:
                 raise Refused(
-                    f"a prompt has {n} tokens, this server takes {max_tokens} (HYPOGRAPH_MAX_TOKENS): shorten it"
+                    f"{name} has {n} tokens, this server takes {max_tokens} (HYPOGRAPH_MAX_TOKENS): shorten it"
                 )
         options = {"full_grid": request.full_grid, "predicts": request.predicts, "anew": request.anew}
-        record = begin(request.lab, request.author, request.file, model, **options)
-        if request.private:  # also of a draft, which doesn't know its record
-            request.lab.show_to(record.id, request.author, "private")
-        return record
+        return begin(request.lab, request.author, request.file, model, record=request.record, **options)
     except (LabError, tracer.TracerError) as problem:
         raise Refused(str(problem)) from problem
 

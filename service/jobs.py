@@ -58,7 +58,7 @@ class RunRequest:
     full_grid: bool = False
     predicts: bool = False
     anew: bool = False
-    private: bool = False  # shown to the author alone
+    record: str | None = None  # of the hypothesis: a draft's file doesn't say it
 
     @property
     def kind(self) -> Literal["run"]:

@@ -157,6 +157,7 @@ class Service(Beside):
             with self._changed:
                 if job := self._board.join_same(request, person):
                     return self._board.view(job)
+                self._check_room(model)  # before a run is written that would stay empty
             record = begun(request, model, self.settings.max_tokens)
             with self._changed:
                 if job := self._board.join(record.id, person):
@@ -345,12 +346,17 @@ class Service(Beside):
             raise Refused(f"the model {self._slot.wanted.model} is still being loaded: try again when it is ready")
         return self._slot.model
 
+    def _check_room(self, model: tracer.ReplacementModel) -> None:
+        """Raises Refused where no job for this model can be queued now."""
+        if self._ready_model() is not model:
+            raise Refused("the model was changed meanwhile: submit it again")
+        if self._board.waiting() >= self.settings.queue:
+            raise Refused(f"{self.settings.queue} jobs are waiting already (HYPOGRAPH_QUEUE): try again later")
+
     def _queued(self, job: Job, model: tracer.ReplacementModel) -> JobView:
         """List a job that is over, or queue it for this model. Raises Refused."""
-        if job.finished is None and self._ready_model() is not model:
-            raise Refused("the model was changed meanwhile: submit it again")
-        if job.finished is None and self._board.waiting() >= self.settings.queue:
-            raise Refused(f"{self.settings.queue} jobs are waiting already (HYPOGRAPH_QUEUE): try again later")
+        if job.finished is None:
+            self._check_room(model)
         self._board.add(job)
         self._changed.notify_all()
         return self._board.view(job)

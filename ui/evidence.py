@@ -41,7 +41,7 @@ def evidence(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence
     _in_pairs(_charts(body, kept, found))
     if found.prompts:
         st.markdown("#### Prompts")
-        show_table(prompt_table(body, kept, found), found.unit, name)
+        show_table(body, prompt_table(body, kept, found), found.unit, name)
     _statistics(body, found)
     if found.complete:
         sample_texts(get_service(), run.head.body, found)
@@ -86,7 +86,7 @@ def _in_pairs(charts: list[Callable[[], None]]) -> None:
 
 def _charts(body: HypothesisBody, kept: Kept, found: Result) -> list[Callable[[], None]]:
     """Those that have something to show, the weightiest first."""
-    drawn, findings = dots(found), found.findings
+    drawn, findings = dots(body, found), found.findings
     charts: list[Callable[[], None]] = []
     if findings is not None and findings.controls:
         charts.append(lambda: _controls(body, findings, found.unit))
@@ -114,7 +114,7 @@ def _controls(body: HypothesisBody, findings: Findings, unit: str) -> None:
 def _prompts(body: HypothesisBody, drawn: list[Dot], found: Result) -> None:
     st.markdown(f"#### {words.dots_heading(body)}")
     prompt_dots(drawn, found, body.smallest_effect, measured(body))
-    st.caption(plain(words.dots_caption(drawn, found)))
+    st.caption(plain(words.dots_caption(body, drawn, found)))
 
 
 def _doses(curve: Doses, findings: Findings, unit: str) -> None:

@@ -31,8 +31,8 @@ class Dot:
     label: str  # no two alike
     text: str
     effect: float  # what the claim is about
-    controls: float | None
-    measured: float  # what the edit did: of a mediation or an equivalence not the same
+    controls: float | None  # None too where `effect` is counted from it
+    measured: float  # what the edit did: of some kinds of claim not the same
     predicted: float | None
 
 
@@ -55,14 +55,21 @@ def bars(against: Against) -> list[Bar]:
     return [Bar(float(a), float(b), int(n)) for a, b, n in zip(edges, edges[1:], counts, strict=False)]
 
 
-def dots(found: Result) -> list[Dot]:
+def dots(body: HypothesisBody, found: Result) -> list[Dot]:
     """The largest effect in the claimed direction first; before there is one, the lowest."""
     direction = -1 if found.findings is None else found.findings.direction
     lines = [line for line in found.prompts if line.effect is not None]
     alone = len({line.unit for line in lines}) == len(lines)
     lines.sort(key=lambda line: -direction * (line.effect or 0.0))
     return [
-        Dot(_label(line, alone), line.text, line.effect, line.controls, line.doses[0], line.predicted)
+        Dot(
+            label=_label(line, alone),
+            text=line.text,
+            effect=line.effect,
+            controls=None if body.kind == "specificity" else line.controls,
+            measured=line.doses[0],
+            predicted=line.predicted,
+        )
         for line in lines
         if line.effect is not None
     ]

@@ -7,7 +7,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from lab.hypothesis import HypothesisBody
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
-from lab.runs.words import why_excluded
+from lab.runs.words import measured, what_effect, why_excluded
 from ui.export_menu import as_csv
 
 
@@ -28,7 +28,7 @@ def prompt_table(body: HypothesisBody, kept: Kept, found: Result) -> pd.DataFram
     )
 
 
-def show_table(table: pd.DataFrame, unit: str, name: str) -> None:
+def show_table(body: HypothesisBody, table: pd.DataFrame, unit: str, name: str) -> None:
     """`name`: of the file."""
 
     def number(name: str, help: str) -> ColumnConfig:
@@ -39,8 +39,8 @@ def show_table(table: pd.DataFrame, unit: str, name: str) -> None:
         "text": st.column_config.TextColumn("prompt", width="medium"),
         "unit": st.column_config.TextColumn("unit", help="What counts once: its family, or the prompt itself."),
         "baseline": number(f"without, {unit}", "The metric without the edit."),
-        "effect": number(f"effect, {unit}", "With the edit less without."),
-        "controls": number(f"controls' mean, {unit}", "Of the same, over the sets of the first kind."),
+        "effect": number(f"{measured(body)}, {unit}", f"The metric {what_effect(body)}."),
+        "controls": number(f"controls' mean, {unit}", "Mean effect of the control sets of the first kind."),
         "kl": number("KL, nats", "Of the next token, from without the edit to with it."),
         "predicted": number(f"foretold, {unit}", "By the graph of the prompt, before it was measured."),
         "excluded": st.column_config.TextColumn("left out", help="By the rule of the record, and why.", width="medium"),

@@ -2,7 +2,7 @@
 
 from lab.hypothesis import HypothesisBody
 from lab.runs.result import Against, Findings, Result
-from lab.runs.words import CONTROLS, direction, interval_words, measured, number
+from lab.runs.words import CONTROLS, direction, interval_words, measured, number, what_effect
 from ui.evidence_figures import MOST_SHARE, Doses, Dot
 
 DOSES = "More of the edit, more of the effect?"
@@ -32,9 +32,9 @@ def dots_heading(body: HypothesisBody) -> str:
     return f"{what[:1].upper()}{what[1:]}, prompt by prompt"
 
 
-def dots_caption(drawn: list[Dot], found: Result) -> str:
+def dots_caption(body: HypothesisBody, drawn: list[Dot], found: Result) -> str:
     interval = None if found.findings is None else found.findings.interval
-    parts = ["● with the edit less without"]
+    parts = [f"● {what_effect(body)}"]
     parts += ["○ mean of its control sets"] if any(dot.controls is not None for dot in drawn) else []
     if interval is not None:
         parts.append(f"◆ mean over units, {interval_words(interval, found.unit)}")

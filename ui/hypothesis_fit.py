@@ -2,9 +2,10 @@
 
 from lab import HypothesisBody
 from service import Service
+from ui.wizard_draft import Writing
 
 
-def fits(body: HypothesisBody, service: Service) -> bool:
+def fits(body: HypothesisBody | Writing, service: Service) -> bool:
     """By fingerprints; where a draft has none, by name."""
     model = service.model
     if model is None:

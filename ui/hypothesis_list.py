@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from lab import HypothesisBody
 from lab.runs.notebook import Entry, Row, entries, rows
 from service import JobView, Service
 from ui.hypothesis_examples import worked_examples
@@ -79,7 +80,8 @@ def _listed(service: Service, every: Sequence[Row]) -> None:
         st.info("No hypothesis fits.")
         return
     pages = -(-len(found) // A_PAGE)
-    page = st.session_state.get("hypothesis_page", 1) if pages > 1 else 1
+    page = st.session_state.get("hypothesis_page", 1)
+    page = page if page <= pages else 1  # a filter has left fewer: st.pagination goes to the first too
     names = sorted({row.notebook or "" for row in found}, key=lambda name: (name == "", name.lower()))
     ordered = [row for name in names for row in found if (row.notebook or "") == name]
     here = ordered[(page - 1) * A_PAGE : page * A_PAGE]
@@ -118,10 +120,11 @@ def _filtered(every: Sequence[Row], jobs: dict[str, JobView]) -> list[Row]:
 
 def _texts(row: Row) -> list[str]:
     record = row.entry.record
-    body = record.head.body
-    prompts = [prompt.text for prompt in body.prompts]
-    said = [body.title, body.claim, body.notes, body.model, kind_name(body.kind), row.notebook or ""]
-    return [*said, *prompts, record.owner.name, record.head.author, when(record.head.created)]
+    found = [row.notebook or "", record.owner.name, record.head.author, when(record.head.created)]
+    for body in (record.head.body, _listed_version(row)[0]):
+        found += [body.title, body.claim, body.notes, body.model, kind_name(body.kind)]
+        found += [prompt.text for prompt in body.prompts]
+    return found
 
 
 def _decision(row: Row) -> str:
@@ -135,19 +138,32 @@ def _notebook(name: str, some: Sequence[Row], jobs: dict[str, JobView]) -> None:
             _row(row, job_of(row.entry, jobs))
 
 
+def _listed_version(row: Row) -> tuple[HypothesisBody, int]:
+    """What the row is about, with its number: the version of the run whose verdict it shows, else the latest."""
+    head = row.entry.record.head
+    if row.run is None:
+        return head.body, head.number
+    file = row.run.head.body.hypothesis
+    return file.hypothesis, head.number if file.freeze is None else file.freeze.version  # a draft's runs: of the latest
+
+
 def _row(row: Row, job: JobView | None) -> None:
     record = row.entry.record
+    (body, number), latest = _listed_version(row), record.head.number
     with st.container(key=f"hypothesis_row_{record.id}"):
         title, kind, state, verdict, p, corrected, who = st.columns(WIDTHS, vertical_alignment="center")
         title.button(
-            plain(record.head.body.title),
+            plain(body.title),
             key=f"open_{record.id}",
             type="tertiary",
             wrap=True,
             on_click=go,
-            kwargs={"hypothesis": record.id},
+            kwargs={"hypothesis": record.id} | ({} if number == latest else {"version": str(number)}),
         )
-        kind.markdown(kind_name(record.head.body.kind))
+        if number != latest:
+            later = "frozen too" if row.entry.checked[-1].freeze.version == latest else "a draft"
+            title.caption(f"Version {number}. There is a later one: version {latest}, {later}.")
+        kind.markdown(kind_name(body.kind))
         state.markdown(state_badge(row, job))
         verdict.markdown(verdict_badge(row.result))
         p.markdown(p_words("p", row.p))

@@ -35,8 +35,7 @@ def next_step(opened: Opened, author: str, request: RunBody, anew: bool) -> Step
     """`request`: what would be run. A run is gone on with by its author, with the same options, model and libraries."""
     draft = " as a draft" if request.hypothesis.freeze is None else ""
     for run in opened.runs:
-        same = run.head.body.model_copy(update={"machine": request.machine})
-        if run.owner.id == author and same == request:
+        if run.owner.id == author and request.same_as(run.head.body):
             if opened.complete(run):
                 return Step(f"Run again{draft}", True)
             if anew:
@@ -86,9 +85,7 @@ def _ready(service: Service, opened: Opened, model: ReplacementModel, place: Del
         machine="any",
     )
     step = next_step(opened, me().id, request, anew)
-    asked = RunRequest(
-        get_lab(), me(), opened.file, full_grid, predicts, step.anew, opened.record.visibility == "private"
-    )
+    asked = RunRequest(get_lab(), me(), opened.file, full_grid, predicts, step.anew, opened.id)
     button.button(
         step.label,
         key="run_hypothesis",
@@ -103,10 +100,21 @@ def _ready(service: Service, opened: Opened, model: ReplacementModel, place: Del
     _say(how_long, plan, grid, full_grid, None)
 
     def estimate() -> None:
-        found = _pace(request.hash, model.model_fingerprint, model.basis_fingerprint, model, plan)
-        _say(how_long, plan, grid, full_grid, found)
+        if _busy(service):
+            more = " The server is busy: how long that takes can be said when no job runs or waits."
+            _say(how_long, plan, grid, full_grid, None, more)
+        elif all(len(prompt.ids) <= service.settings.max_tokens for prompt in (*plan.prompts, *plan.off_target)):
+            key = request.hash, model.model_fingerprint, model.basis_fingerprint, model, plan
+            found = _pace(*key)
+            if _busy(service):  # since it was measured: not as fast as it can be
+                _pace.clear(*key)
+            _say(how_long, plan, grid, full_grid, found)
 
     return estimate
+
+
+def _busy(service: Service) -> bool:
+    return any(not job.over for job in service.jobs())
 
 
 def _options(opened: Opened) -> tuple[bool, bool, bool]:
@@ -131,14 +139,14 @@ def _options(opened: Opened) -> tuple[bool, bool, bool]:
     return grid, predicts, anew
 
 
-def _say(place: DeltaGenerator, plan: Plan, grid: Plan, full: bool, found: Pace | None) -> None:
+def _say(place: DeltaGenerator, plan: Plan, grid: Plan, full: bool, found: Pace | None, more: str = "") -> None:
     """How much there is to do, and about how long it takes."""
 
     def words(of: Plan) -> str:
         return f"{of.n_runs:,} runs with edits" + ("" if found is None else f", about {seconds(found.seconds(of))}")
 
     other = "" if grid.n_runs == plan.n_runs or full else f"; with controls at all doses {words(grid)}"
-    place.caption(f"From its beginning {words(grid if full else plan)}{other}.")
+    place.caption(f"From its beginning {words(grid if full else plan)}{other}.{more}")
 
 
 def seconds(value: float) -> str:

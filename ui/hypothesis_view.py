@@ -136,9 +136,9 @@ def _more(opened: Opened) -> None:
         format_func=SEEN_BY.__getitem__,
         required=True,
         disabled=not mine,
-        help=f"It belongs to {plain(record.owner.name)}, who alone can change this. Their runs follow.",
+        help=f"It belongs to {plain(record.owner.name)}, who alone can change this. Their runs and comments follow.",
         on_change=said,
-        args=(lambda: _show_to(opened, st.session_state[key]),),
+        args=(lambda: get_lab().show_to(record.id, me(), st.session_state[key]),),
     )
     st.button(
         "Delete the hypothesis",
@@ -148,15 +148,6 @@ def _more(opened: Opened) -> None:
         on_click=said,
         args=(lambda: _delete(opened),),
     )
-
-
-def _show_to(opened: Opened, visibility: str) -> None:
-    """With one's own runs of this version, which hold its text."""
-    lab, owner = get_lab(), me()
-    lab.show_to(opened.id, owner, visibility)
-    for run in opened.runs:
-        if run.owner.id == owner.id:
-            lab.show_to(run.id, owner, visibility)
 
 
 def _delete(opened: Opened) -> None:

@@ -11,6 +11,7 @@ from lab.yaml_text import MOST_BYTES
 from service import Service
 from tracer import ReplacementModel, TracerError
 from tracer.errors import first_fault
+from ui.hypothesis_fit import fits
 from ui.loaded_model import loaded_model
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
@@ -42,6 +43,9 @@ def wizard(service: Service) -> None:
     if writing is None or not writing.pieces:
         _empty(service)
         return
+    if fits(writing, service):  # a draft, or a file, may come without fingerprints
+        writing.model_fingerprint = writing.model_fingerprint or model.model_fingerprint
+        writing.basis_fingerprint = writing.basis_fingerprint or model.basis_fingerprint
     _wizard(service, model, writing)
 
 
@@ -124,7 +128,7 @@ def _wizard(service: Service, model: ReplacementModel, writing: Writing) -> None
         edit(service, model, writing)
     with prompt_place:
         st.markdown("**Prompts**")
-        prompts(service, model, writing)
+        prompts(writing)
     with rule_place:
         st.markdown("**What is measured, and what matters**")
         rules(writing)
@@ -168,6 +172,8 @@ def _buttons(writing: Writing, body: HypothesisBody | None) -> None:
         _import()
     row.button("Start anew", key="wizard_anew", on_click=_anew, args=(writing,), help="Forget what is typed here.")
     with st.container():
+        if writing.record is None and writing.visibility == "private":
+            st.caption("Private, as what it was begun from: only you will see it. Its page can show it to the lab.")
         if problem := st.session_state.pop("wizard_problem", None):
             st.error(sentence(problem))
     if saved := st.session_state.pop("wizard_saved", None):
@@ -178,7 +184,7 @@ def _save(writing: Writing, body: HypothesisBody) -> None:
     lab, about = get_lab(), About(graph=writing.graph, model=body.model_fingerprint, basis=body.basis_fingerprint)
     try:
         if writing.record is None:
-            id = lab.create(me(), about, body).id
+            id = lab.create(me(), about, body, writing.visibility).id
         else:
             id = lab.save(writing.record, me(), body, writing.base).record
     except Conflict as conflict:

@@ -53,11 +53,11 @@ def _part(part: Part) -> str:
 def _charts(run: RunBody, kept: Kept, found: Result) -> dict[str, list[str]]:
     """By the section that they stand in."""
     body, findings, unit = run.body, found.findings, found.unit
-    drawn, smallest = dots(found), run.body.smallest_effect
+    drawn, smallest = dots(body, found), body.smallest_effect
     charts: dict[str, list[str]] = {}
     if drawn:
         chart = dots_svg(drawn, found, smallest, measured(body))
-        charts["prompts"] = [_figure(chart, words.dots_caption(drawn, found))]
+        charts["prompts"] = [_figure(chart, words.dots_caption(body, drawn, found))]
     if rows := {name: values for name, values in shares(found).items() if values}:
         charts["supernodes"] = [_figure(shares_svg(rows, words.SHARE), words.supernodes_caption(rows))]
     if (kl := kls(body, kept, found))["off-target prompts"]:

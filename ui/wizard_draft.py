@@ -84,6 +84,15 @@ def asked(prompt: Prompt) -> Asked:
     return prompt.text, prompt.target, prompt.competitor
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A row of the table of prompts that can't be one yet. `prompt`: what it was before, with its slots."""
+
+    at: int  # where it stands among prompts and other such rows
+    row: dict[str, str | None]  # by column
+    prompt: Prompt | None = None
+
+
 @dataclass
 class Writing:
     source: str = "new"  # what it was begun from, in the session
@@ -100,6 +109,7 @@ class Writing:
     protocol: str = "clamp"
     layers: tuple[int, int] | None = None
     prompts: list[Prompt] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     seen: tuple[str, ...] = ()  # prompts, or families, on which the circuit was found
     off_target: tuple[Prompt, ...] = ()
     metric: str = "logit_difference"
@@ -120,6 +130,7 @@ class Writing:
     typed: dict[str, str] = field(default_factory=dict)  # what stands in fields and was not taken yet
     said: tuple[bool, str] | None = None  # what came of adding prompts: is it a refusal, and its words
     faults: dict[str, str | None] = field(default_factory=dict)  # what in the tables can't be taken, by table
+    visibility: str = "lab"  # of the record that it makes
     record: str | None = None  # this becomes its next version
     base: int = 0
     id: int = field(default_factory=lambda: next(_numbers))  # in the keys of its fields, which are no other's
@@ -141,6 +152,11 @@ class Writing:
         if self.fewest is not None:
             return self.fewest
         return max(LEAST_UNITS, units_for(self.alpha, self.two_sided))
+
+    def texts(self) -> set[str]:
+        """Of the prompts, and of rows that can't be one yet."""
+        found = {prompt.text for prompt in self.prompts} | {refused.row["prompt"] for refused in self.refused}
+        return {text for text in found if text is not None}
 
     def part(self, name: str) -> list[Piece]:
         """The pieces of `circuit`, `second` or `mediators`, as the kind has them."""

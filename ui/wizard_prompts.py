@@ -9,11 +9,9 @@ from pydantic import ValidationError
 from lab import LabError, Prompt, SlottedText, Template, pasted, read_csv
 from lab.prompt_sets import MOST_CSV_BYTES, slot_names
 from lab.prompts import MOST_PROMPTS
-from service import Service
-from tracer import ReplacementModel
 from tracer.errors import first_fault
 from ui.sidebar import plain, sentence
-from ui.wizard_draft import Writing
+from ui.wizard_draft import Refused, Writing
 from ui.wizard_table import editor
 
 WAYS = {"lines": "Lines", "template": "Template", "csv": "CSV file"}
@@ -21,7 +19,7 @@ ROWS = {"zipped": "The first of each, the second of each …", "product": "Every
 COLUMNS = ("prompt", "target", "competitor", "family", "donor")
 
 
-def prompts(service: Service, model: ReplacementModel, writing: Writing) -> None:
+def prompts(writing: Writing) -> None:
     tag = f"{writing.id}"
     way = st.segmented_control(
         "Add prompts", list(WAYS), default=writing.typed.get("way", "lines"), key=f"wizard_way_{tag}",
@@ -42,7 +40,7 @@ def prompts(service: Service, model: ReplacementModel, writing: Writing) -> None
 
 def add(writing: Writing, new: Sequence[Prompt]) -> str:
     """What has come of it, in words. Raises LabError where they are too many."""
-    known = {prompt.text for prompt in writing.prompts}
+    known = writing.texts()
     fresh = [prompt for prompt in new if prompt.text not in known]
     if len(known) + len(fresh) > MOST_PROMPTS:
         raise LabError(f"that makes {len(known) + len(fresh):,} prompts; a hypothesis has {MOST_PROMPTS:,} at most")
@@ -53,39 +51,73 @@ def add(writing: Writing, new: Sequence[Prompt]) -> str:
     return f"{len(fresh):,} added" + (f", {twice:,} were there already" if twice else "") + "."
 
 
-def frame(found: Sequence[Prompt], donors: bool) -> pd.DataFrame:
-    """A row a prompt."""
+def frame(found: Sequence[Prompt], donors: bool, refused: Sequence[Refused] = ()) -> pd.DataFrame:
+    """A row a prompt, and those that can't be one yet where they stood."""
     rows = [
         [prompt.text, prompt.target, prompt.competitor, prompt.family, prompt.donor.text if prompt.donor else None]
         for prompt in found
     ]
+    for one in refused:
+        rows.insert(one.at, [one.row.get(name) for name in COLUMNS])
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="string")
     return table if donors else table.drop(columns="donor")
 
 
-def read_table(table: pd.DataFrame, before: Sequence[Prompt]) -> tuple[list[Prompt], str | None]:
-    """The prompts of an edited table, and what is wrong with the first that can't be one; that one is left out.
+def read_table(table: pd.DataFrame, before: Sequence[Prompt]) -> tuple[list[Prompt], list[Refused], str | None]:
+    """The prompts of an edited table, the rows that can't be one, and what is wrong with the first of these.
 
     A prompt whose text is as it was keeps its slots; so does the other prompt of one.
     """
     slots = {text.text: text.slots for prompt in before for text in (prompt, prompt.donor) if text is not None}
-    donors = {prompt.text: prompt.donor for prompt in before}
-    found, fault = [], None
+    known = {prompt.text: prompt for prompt in before}
+    found: list[Prompt] = []
+    refused: list[Refused] = []
+    fault = None
     for number, row in enumerate(table.to_dict("records"), start=1):
         told = {name: None if pd.isna(value) or value == "" else str(value) for name, value in row.items()}
-        text = told.pop("prompt")
+        was = known.get(told["prompt"] or "")
+        if "donor" not in told:
+            told["donor"] = was.donor.text if was is not None and was.donor is not None else None
+        at = len(found) + len(refused)
+        text, donor = told["prompt"], told["donor"]
         if text is None:
             if any(told.values()):
+                refused.append(Refused(at, told))
                 fault = fault or f"row {number} has no prompt: type one, or take the row out"
             continue
-        donor = told.pop("donor", None) if "donor" in told else donors.get(text)
-        if isinstance(donor, str):
-            donor = SlottedText(text=donor, slots=slots.get(donor, {}))
+        fields = {name: told[name] for name in ("target", "competitor", "family")}
         try:
-            found.append(Prompt.model_validate({"text": text, "slots": slots.get(text, {}), "donor": donor} | told))
+            other = was.donor if was is not None else None
+            if donor is None or other is None or other.text != donor:
+                other = None if donor is None else SlottedText(text=donor, slots=slots.get(donor, {}))
+            found.append(Prompt.model_validate({"text": text, "slots": slots.get(text, {}), "donor": other} | fields))
         except ValidationError as problem:
+            refused.append(Refused(at, told, was))
             fault = fault or f"row {number}: {first_fault(problem)}; correct it"
-    return found, fault
+    return found, refused, fault
+
+
+def take_table(writing: Writing, table: pd.DataFrame) -> None:
+    """Rows that can't be a prompt stay rows of the table, and the draft is none until they are corrected."""
+    writing.prompts, writing.refused, writing.faults["prompts"] = read_table(table, _before(writing))
+
+
+def take_for_all(writing: Writing, typed: dict[str, str]) -> None:
+    """The same in a column of all rows, for each that is not empty; nothing is set where a row can't be a prompt so."""
+    table = frame(writing.prompts, True, writing.refused)
+    for name, value in typed.items():
+        if value:
+            table[name] = value
+    found, refused, fault = read_table(table, _before(writing))
+    if fault is not None:
+        writing.said = True, sentence(f"nothing is set: {fault}")
+        return
+    writing.prompts, writing.refused, writing.said = found, refused, None
+    writing.revision += 1
+
+
+def _before(writing: Writing) -> list[Prompt]:
+    return [*writing.prompts, *(one.prompt for one in writing.refused if one.prompt is not None)]
 
 
 def _table(writing: Writing) -> None:
@@ -94,15 +126,14 @@ def _table(writing: Writing) -> None:
         _for_all(writing, ("target", "competitor", "family", "donor") if donors else ("target", "competitor", "family"))
 
     def take(table: pd.DataFrame) -> bool:
-        writing.prompts, fault = read_table(table, writing.prompts)
-        writing.faults["prompts"] = fault
+        take_table(writing, table)
         return False
 
     editor(
         "wizard_prompts",
         writing,
         donors,
-        lambda: frame(writing.prompts, donors),
+        lambda: frame(writing.prompts, donors, writing.refused),
         take,
         num_rows="dynamic",
         column_config={
@@ -128,12 +159,7 @@ def _for_all(writing: Writing, names: Sequence[str]) -> None:
         for name in names
     }
     if st.button("Set", key=f"wizard_all_{writing.id}"):
-        table = frame(writing.prompts, "donor" in names)
-        for name in (name for name in names if typed[name]):
-            table[name] = typed[name]
-        writing.prompts, fault = read_table(table, writing.prompts)
-        writing.said = None if fault is None else (True, sentence(fault))
-        writing.revision += 1
+        take_for_all(writing, typed)
         st.rerun()
 
 

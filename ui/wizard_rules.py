@@ -3,12 +3,13 @@
 import streamlit as st
 
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
+from lab.runs.conclude import UNITS
+from lab.runs.words import EFFECTS
 from ui.wizard_claim import METRICS, natural_direction, take_metric
 from ui.wizard_draft import BOUNDS, Writing
 
 DIRECTIONS = {"decrease": "falls", "increase": "rises", "two_sided": "changes, either way"}
 NAMES = {"logit_difference": "logit difference", "probability": "probability", "rank": "rank", "kl": "KL"}
-UNITS = {"logit_difference": "nats", "probability": "probability", "rank": "ranks", "kl": "nats"}
 RULES = {
     "logit_difference": "logit difference below",
     "probability": "probability below",
@@ -41,7 +42,7 @@ def rules(writing: Writing) -> None:
         index=options.index(writing.direction),
         format_func=DIRECTIONS.__getitem__,
         key=f"wizard_direction_{tag_metric}",
-        help="With the edit, less without it. Either way: p counts both sides, which takes one more prompt.",
+        help=f"The metric {EFFECTS[writing.kind]}. Either way: p counts both sides, which takes one more prompt.",
     )
     writing.smallest = smallest.number_input(
         f"By at least ({UNITS[writing.metric]})",

@@ -7,7 +7,6 @@ import streamlit as st
 from pydantic import ValidationError
 
 from lab import HypothesisBody, LabError, misfits
-from lab.claim import Exclusion
 from lab.freeze import HypothesisFile, write
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.prompts import shown
@@ -59,17 +58,11 @@ def problems(body: HypothesisBody, model: ReplacementModel) -> list[str]:
     return found
 
 
-def left_out(writing: Writing, n: int) -> bool:
-    """Does the rule leave out prompt `n`, as far as is known?"""
-    baseline = writing.baselines.get(asked(writing.prompts[n]), Baseline())
-    figure = None if writing.rule == "none" else getattr(baseline, writing.rule)
-    rule = Exclusion(rule=writing.rule, bound=None if writing.rule == "none" else writing.bound)  # type: ignore[arg-type]
-    return figure is not None and rule.excludes(figure)
-
-
 def power_words(writing: Writing, body: HypothesisBody) -> tuple[bool, str]:
     """Whether α can be reached with the units that are left, and which effects they find."""
-    tests = [n for n, prompt in enumerate(body.prompts) if prompt.use == "test" and not left_out(writing, n)]
+    known = [writing.baselines.get(asked(prompt), Baseline()) for prompt in writing.prompts]
+    sides, rule = [prompt.use for prompt in body.prompts], body.exclusion
+    tests = [n for n, side in enumerate(sides) if side == "test" and not rule.leaves_out(known[n])]
     counted = units([body.prompts[n] for n in tests])
     n, noun = len(counted), "families" if body.prompts[0].family is not None else "prompts"
     two_sided = writing.two_sided and writing.kind not in SHOW_NOTHING_IS_THERE
@@ -164,11 +157,13 @@ def baseline_table(writing: Writing, body: HypothesisBody | None) -> pd.DataFram
     rows = []
     for n, prompt in enumerate(writing.prompts):
         known = writing.baselines.get(asked(prompt), Baseline())
-        side = body.prompts[n].use if body is not None else None
+        side: str | None = body.prompts[n].use if body is not None else None
+        if body is not None and side == "test" and body.exclusion.leaves_out(known):
+            side = "left out"
         rows.append(
             {
                 "prompt": prompt.text,
-                "side": "left out" if side == "test" and left_out(writing, n) else side,
+                "side": side,
                 "next token": " / ".join(pretty_token(text) for text in (known.target, known.competitor) if text),
                 "p": known.probability,
                 "Δ": known.logit_difference,

@@ -28,6 +28,8 @@ def begin(writing: Writing) -> Writing:
     before: Writing | None = drafts.get(writing.source)
     if before is None:
         drafts[writing.source] = writing
+    elif writing.visibility == "private":  # by now
+        before.visibility = "private"
     st.session_state["wizard_now"] = writing.source
     return drafts[writing.source]
 
@@ -57,6 +59,7 @@ def of_circuit(key: str, graph: Graph, draft: Draft, model: ReplacementModel) ->
     steering = from_circuit(key, graph, draft)
     steering.rows = [row.model_copy(update={"on": True, "amount": START}) for row in steering.rows]
     found = _writing(model, steering, f"circuit {key} {hash((draft.body.pins, draft.body.groups))}", draft.body.title)
+    found.visibility = _visibility(draft.record)
     target, competitor = _targets(graph)
     found.prompts = _own(found, target, competitor)
     found.model, found.features = str(graph.meta["model"]), str(graph.meta["features"])
@@ -67,6 +70,7 @@ def of_run(steering: Steering, title: str, model: ReplacementModel) -> Writing:
     """Its rows with the values that they had; those that were off are looked at."""
     told = (steering.tokens, tuple(steering.rows), steering.protocol, steering.layers)
     found = _writing(model, steering, f"run {hash(told)}", title)
+    found.visibility = _visibility(steering.record)
     found.prompts = _own(found, None if steering.follow is None else model.token_text(steering.follow), None)
     donor = next((row.donor for row in steering.rows if row.unit == "donor" and row.donor is not None), None)
     if donor is not None:
@@ -87,6 +91,7 @@ def of_record(id: str) -> Writing:
         raise LabError("this link leads to something that is no hypothesis: open one from the list")
     found = of_body(record.head.body, f"record {id}")
     found.record, found.base, found.graph = id, record.head.number, record.about.graph
+    found.visibility = record.visibility
     return found
 
 
@@ -112,7 +117,11 @@ def of_saved_run(id: str, model: ReplacementModel) -> Writing:
     record: Record[SteeringBody] = get_lab().get(id, me())
     if record.kind != "steering":
         raise LabError("this link leads to something that is no steering run: open one from the Steer page")
-    return of_run(from_record(id, record.head.body, record.about.graph), record.head.body.title, model)
+    body = record.head.body
+    found = of_run(from_record(id, body, record.about.graph), body.title, model)
+    if (body.model_fingerprint, body.basis_fingerprint) != (model.model_fingerprint, model.basis_fingerprint):
+        found.model, found.features = body.model, body.features or body.basis_fingerprint
+    return found
 
 
 def add_second(service: Service, model: ReplacementModel, writing: Writing, id: str) -> None:
@@ -123,8 +132,10 @@ def add_second(service: Service, model: ReplacementModel, writing: Writing, id: 
         piece.name = free_name(piece.name, [taken.name for taken in first])
         piece.second = True
     writing.pieces = [*first, *other.pieces]
-    known = {prompt.text for prompt in writing.prompts}
+    known = writing.texts()
     writing.prompts = [*writing.prompts, *(prompt for prompt in other.prompts if prompt.text not in known)]
+    if other.visibility == "private":
+        writing.visibility = "private"
     writing.revision += 1
 
 
@@ -153,6 +164,16 @@ def _writing(model: ReplacementModel, steering: Steering, source: str, title: st
         title=" ".join(title.split())[:300],
         pieces=_pieces(steering.rows, text, len(steering.tokens)),
     )
+
+
+def _visibility(record: str | None) -> str:
+    """Who sees what a hypothesis is begun from: its id, if it is saved."""
+    if record is None:
+        return "lab"
+    try:
+        return get_lab().get(record, me()).visibility
+    except LabError:  # its owner keeps it private by now
+        return "private"
 
 
 def _pieces(rows: Iterable[SteeredRow], text: str, n_tokens: int) -> list[Piece]:

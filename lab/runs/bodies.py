@@ -45,6 +45,10 @@ class RunBody(Part):
         body = self.hypothesis.hypothesis
         return body if body.split.hash is not None else body.with_split()
 
+    def same_as(self, other: "RunBody") -> bool:
+        """One can be gone on with as the other: all is the same but the machine."""
+        return self == other.model_copy(update={"machine": self.machine})
+
 
 def version_hash(file: HypothesisFile) -> str:
     """Of what was frozen, if that holds, its hash; of anything else the SHA-256 of its text."""
@@ -102,9 +106,7 @@ class PromptFigures(Part):
 
 def left_out(body: HypothesisBody, figures: PromptFigures) -> bool:
     """By the record's rule: a test prompt that doesn't show the behaviour without the edit."""
-    rule = body.exclusion
-    figure = None if rule.rule == "none" else getattr(figures.baseline, rule.rule)
-    return figures.where == "test" and figure is not None and rule.excludes(figure)
+    return figures.where == "test" and body.exclusion.leaves_out(figures.baseline)
 
 
 class DrawnFamily(Part):

@@ -31,10 +31,16 @@ def pairs(first: Kept, second: Kept) -> list[Pair]:
 
 
 def result_pairs(first: Result, second: Result) -> list[Pair]:
-    """The numbers of two results, and their decisions; sentences may be put in other words."""
+    """Their numbers and decisions, and what one of the two lacks as a whole; sentences may be put in other words."""
     every = _pairs("result", first.model_dump(mode="json"), second.model_dump(mode="json"))
-    found = [pair for pair in every if _is_number(pair.first) or pair.where.endswith(", decision")]
-    return sorted(found, key=Pair.gap, reverse=True)
+    return sorted((pair for pair in every if _is_told(pair)), key=Pair.gap, reverse=True)
+
+
+def _is_told(pair: Pair) -> bool:
+    there = [value for value in (pair.first, pair.second) if value is not None]
+    if pair.where == "result, exploratory":  # why is a sentence; that it is, is not
+        return len(there) == 1
+    return pair.where.endswith(", decision") or not all(isinstance(value, str) for value in there)
 
 
 def _parts(first: Kept, second: Kept) -> list[str]:

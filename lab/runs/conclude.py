@@ -11,7 +11,7 @@ from lab.freeze import exploratory
 from lab.hypothesis import SHOW_NOTHING_IS_THERE, HypothesisBody
 from lab.runs.bodies import DrawnFamily, PromptFigures, RunBody
 from lab.runs.keeping import Kept
-from lab.runs.numbers import Effects, claimed_effect, control_effects, effects_of, primary_effect
+from lab.runs.numbers import Effects, claimed_effect, controls_mean, effects_of, primary_effect
 from lab.runs.result import Against, Findings, PromptLine, Result
 from lab.splits import units
 from lab.statistics import (
@@ -74,9 +74,9 @@ def _line(body: HypothesisBody, figures: PromptFigures) -> PromptLine:
         return line
     primary = figures.doses[0]
     measured = {
-        "effect": claimed_effect(figures),
+        "effect": claimed_effect(body, figures),
         "doses": tuple(dose.value - before.value for dose in figures.doses),
-        "controls": float(np.mean(control_effects(figures, figures.controls[0]))) if figures.controls else None,
+        "controls": None if body.kind == "equivalence" else controls_mean(figures),
         "kl": primary.kl,
         "supernodes": tuple(zip(before.supernodes, primary.supernodes, strict=True)),
         "predicted": _predicted(body, figures),
@@ -160,8 +160,6 @@ class _Conclusions:
         controls = tuple(self._against(effects, n, family) for n, family in enumerate(self.drawn))
         told["controls"] = tuple(against for against in controls if against is not None)
         claimed = effects.claimed
-        if body.kind == "specificity" and effects.controls:
-            claimed = claimed - effects.controls[0].mean(axis=1)
         told["interval"] = self._try("interval", lambda: interval(claimed, level, seed))
         told["d_z"] = self._try("d_z", lambda: d_z(claimed))
         told["flips"] = self._try("flips", lambda: sign_flips(d * claimed, self.two_sided, seed))

@@ -54,8 +54,7 @@ class KeepingRuns(ABC):
             model=body.made_with.model_fingerprint, basis=body.made_with.basis_fingerprint, hypothesis=body.hash
         )
         for run in [] if anew else self.find("run", author, about):
-            same = run.head.body.model_copy(update={"machine": body.machine})
-            if run.owner.id == author.id and same == body:
+            if run.owner.id == author.id and body.same_as(run.head.body):
                 return run
         return self.create(author, about, body, visibility)
 

@@ -4,8 +4,7 @@ Reads the record only. What a run shows is computed by who asks (`ResultOf`), wh
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from lab.errors import LabError
 from lab.freeze import Checked, HypothesisFile
@@ -18,8 +17,6 @@ from lab.views import Person, Record
 Run = Record[RunBody]
 ResultOf = Callable[[Run, tuple[float, ...]], Result]
 """What a run shows, with p corrected over these others. May raise LabError for figures that can't be read."""
-
-State = Literal["draft", "frozen", "running", "cut off", "finished", "exploratory", "tampered with"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,11 @@ class Row:
 
     entry: Entry
     notebook: str | None
-    run: Run | None  # the one that counts: the latest that is complete and confirmatory, else complete, else the latest
+    run: Run | None  # of those that can be read: the latest complete and confirmatory, else complete, else the latest
     result: Result | None
     p: float | None  # the one that decides
     corrected: float | None
-    trouble: str | None = None  # why the run can't be read
+    trouble: str | None = None  # why it can't be read, or one that would count before it
 
 
 def total(body: HypothesisBody) -> int:
@@ -94,7 +91,7 @@ def rows(shown: Sequence[Entry], gone: Sequence[Entry], result_of: ResultOf) -> 
         if row.run is not None and row.p is not None and row.notebook is not None and _confirmatory(row):
             result = result_of(row.run, others)
             corrected = None if result.findings is None else result.findings.corrected
-            row = Row(entry, row.notebook, row.run, result, row.p, row.p if corrected is None else corrected)
+            row = replace(row, result=result, corrected=row.p if corrected is None else corrected)
         found.append(row)
     return found
 
@@ -137,9 +134,13 @@ def _alone(entry: Entry, result_of: ResultOf) -> Row:
     complete = [run for run in entry.runs if entry.complete(run)]
     first = entry.checked[0].freeze.hash if entry.checked else None
     confirmatory = [run for run in complete if run.about.hypothesis == first]
-    for run in [*confirmatory, *complete, *entry.runs]:
-        return _row(entry, run, result_of)
-    return Row(entry, entry.record.head.body.notebook, None, None, None, None)
+    unread: Row | None = None
+    for run in {run.id: run for run in [*confirmatory, *complete, *entry.runs]}.values():
+        row = _row(entry, run, result_of)
+        if row.trouble is None:
+            return row if unread is None else replace(row, trouble=unread.trouble)
+        unread = unread or row
+    return unread or Row(entry, entry.record.head.body.notebook, None, None, None, None)
 
 
 def _row(entry: Entry, run: Run, result_of: ResultOf) -> Row:

@@ -16,7 +16,7 @@ class Effects:
     """Of the prompts that are not left out; P of them in U units, K doses, R sets. All in the metric's unit."""
 
     effect: np.ndarray  # (U,) of the edit; of a mediation what the mediators carry of it
-    claimed: np.ndarray  # (U,) what the claim is about: of an equivalence the difference between the circuits' edits
+    claimed: np.ndarray  # (U,) what the claim is about, as `claimed_effect`
     doses: np.ndarray  # (U, K) of the edit at each dose
     controls: list[np.ndarray]  # of each family (U, R): what its sets did where the edit did `effect`
     axis: np.ndarray  # (K,) doses: 1 is the primary one, 0 no edit; all 0 where that changes nothing
@@ -36,7 +36,7 @@ def effects_of(body: HypothesisBody, prompts: Sequence[PromptFigures]) -> Effect
         return [by_unit([value(figures, figures.controls[n]) for figures in prompts], families) for n in numbers]
 
     whole = units(primary_effect)
-    claimed = units(claimed_effect)
+    claimed = units(lambda figures: claimed_effect(body, figures))
     sizes = np.array([figures.sizes for figures in prompts]).sum(axis=0)
     return Effects(
         effect=claimed if body.kind == "mediation" else whole,
@@ -54,10 +54,17 @@ def primary_effect(figures: PromptFigures) -> float:
     return figures.doses[0].value - figures.baseline.value
 
 
-def claimed_effect(figures: PromptFigures) -> float:
-    """Of a mediation what is lost with the mediators held, of an equivalence the difference of the two edits."""
+def claimed_effect(body: HypothesisBody, figures: PromptFigures) -> float:
+    """Of a mediation what is lost with the mediators held, of an equivalence the difference of the two edits, of a
+    specificity the effect above the mean of the first family's sets. `lab.runs.words.what_effect` says the same."""
     other = figures.held or figures.second or figures.baseline
-    return figures.doses[0].value - other.value
+    controls = controls_mean(figures) if body.kind == "specificity" else None
+    return figures.doses[0].value - other.value - (controls or 0.0)
+
+
+def controls_mean(figures: PromptFigures) -> float | None:
+    """Of the sets of the first family; None without controls."""
+    return float(np.mean(control_effects(figures, figures.controls[0]))) if figures.controls else None
 
 
 def control_effects(figures: PromptFigures, family: ControlFigures) -> list[float]:

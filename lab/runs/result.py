@@ -35,16 +35,18 @@ class Against(Part):
 
 
 class PromptLine(Part):
-    """One test prompt that is finished. Effects are the metric under the edit less that without."""
+    """One test prompt that is finished. Effects but `effect` are the metric under the edit less that without."""
 
     number: int
     text: str
     unit: str
     excluded: bool  # it doesn't show the behaviour without the edit
     baseline: float  # the metric
-    effect: float | None = None  # what the claim is about
+    effect: float | None = None  # what the claim is about: `lab.runs.words.what_effect`
     doses: tuple[float, ...] = ()  # effect of each dose
-    controls: float | None = None  # mean effect of the sets of the first family
+    # Mean effect of the sets of the first family; of a mediation, of what is mediated. None for an equivalence: theirs
+    # can't be set beside a difference of two edits.
+    controls: float | None = None
     kl: float | None = None  # nats, under the edit
     supernodes: tuple[tuple[float, float], ...] = ()  # of each watched one Σ activations without the edit and with it
     predicted: float | None = None  # effect of the primary dose, by the graph of the prompt

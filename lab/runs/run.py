@@ -39,11 +39,13 @@ def begin(
     full_grid: bool = False,
     predicts: bool = False,
     anew: bool = False,
+    record: str | None = None,
 ) -> Record[RunBody]:
     """The run of this hypothesis on this model: the one that is there, to go on with, or a new one.
 
-    `full_grid`: controls at all doses too. `predicts`: `run` is given graphs. Raises LabError and TracerError for what
-    can't be run or not be decided, before anything is written.
+    `full_grid`: controls at all doses too. `predicts`: `run` is given graphs. `record`: of the hypothesis in this lab,
+    where the file doesn't say it, as a draft's; the run is as private as that is. Raises LabError and TracerError for
+    what can't be run or not be decided, before anything is written.
     """
     hypothesis = file.hypothesis
     body = RunBody(
@@ -58,7 +60,12 @@ def begin(
     make_plan(body.body, model, full_grid)
     if predicts and hypothesis.metric != "logit_difference":
         raise LabError("graphs foretell logit differences, and this metric is another: run it without")
-    return lab.begin_run(author, body, _visibility(lab, author, file), anew)
+    visibility = _visibility(lab, author, file) if record is None else lab.get(record, author).visibility
+    begun = lab.begin_run(author, body, visibility, anew)
+    if visibility == "private" and begun.visibility != "private":  # an old one, from before the hypothesis was
+        lab.show_to(begun.id, author, "private")
+        return lab.get(begun.id, author)
+    return begun
 
 
 def run(

@@ -13,7 +13,17 @@ from lab.prompts import Prompt
 from lab.runs.bodies import RunBody
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
-from lab.runs.words import CONTROLS, METRICS, UNITS_OF_SETTINGS, missing, number, statistics, why_excluded
+from lab.runs.words import (
+    CONTROLS,
+    METRICS,
+    UNITS_OF_SETTINGS,
+    measured,
+    missing,
+    number,
+    statistics,
+    what_effect,
+    why_excluded,
+)
 
 NOTHING = "–"
 NOT_SHOWN = (
@@ -68,7 +78,7 @@ def sections(run: RunBody, started: datetime, kept: Kept, found: Result) -> list
         Section("supernodes", "Other supernodes", _supernodes(found)),
         Section("off_target", "Where the edit should do little", _off_target(body, kept)),
         Section("statistics", "All statistics", _statistics(body, found)),
-        Section("method", "What was done", [*_method(run, body)]),
+        Section("method", "What was done", [*_method(run, body, found)]),
         Section("made", "With what it was made", _made(run, started)),
         Section("limits", "What this does not show", [NOT_SHOWN]),
     ]
@@ -136,18 +146,21 @@ def _prompts(body: HypothesisBody, kept: Kept, found: Result) -> Iterator[Part]:
     if not found.prompts:
         return
     families = body.prompts[0].family is not None
+    controls = any(line.controls is not None for line in found.prompts)
     rows, left_out = [], []
     for line in found.prompts:
         name, prompt = f"{line.number}. {line.text}", body.prompts[line.number - 1]
-        figures = (line.baseline, line.effect, line.controls, line.kl)
+        figures = (line.baseline, line.effect, *([line.controls] if controls else []), line.kl)
         rows.append((name, *([line.unit] if families else []), _tokens(prompt), *map(_figure, figures)))
         if line.excluded:
             left_out.append(f"{name}: left out, {why_excluded(body, kept.prompts[f'test {line.number}'])}")
     unit = found.unit
     columns = ("prompt", *(["family"] if families else []), "target, competitor")
-    figure_names = (f"without, {unit}", f"effect, {unit}", f"controls' mean, {unit}", "KL, nats")
+    what, beside = measured(body), [f"controls' mean, {unit}"] if controls else []
+    figure_names = (f"without, {unit}", f"{what}, {unit}", *beside, "KL, nats")
     yield Table((*columns, *figure_names), rows, texts=len(columns))
-    yield f"The metric is the {METRICS[body.metric]}. Effect: with the edit less without. KL: of the next token."
+    said = f"{what[:1].upper()}{what[1:]}: {what_effect(body)}"
+    yield f"The metric is the {METRICS[body.metric]}. {said}. KL: of the next token."
     if left_out:
         yield Bullets(left_out)
 
@@ -206,7 +219,7 @@ def _statistics(body: HypothesisBody, found: Result) -> Parts:
     return [Table(("statistic", "value", "what it is"), rows, texts=3)] if rows else []
 
 
-def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
+def _method(run: RunBody, body: HypothesisBody, found: Result) -> Iterator[Part]:
     held = "" if body.intervention.layers is None else f", layers {body.intervention.layers[0]} to "
     held += "" if body.intervention.layers is None else f"{body.intervention.layers[1] - 1}"
     exclusion = body.exclusion
@@ -226,7 +239,7 @@ def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
                 for family in body.controls
             ),
             f"α = {body.alpha:g}; correction: {body.correction}"
-            + ("" if body.notebook is None else f" over the notebook {body.notebook}"),
+            + ("" if body.notebook is None else f" over the notebook {body.notebook}{_if_not_corrected(body, found)}"),
             f"Stop rule: all prompts; nothing is decided with fewer than {body.stop.fewest_units} units",
             f"Controls at {'all doses' if run.full_grid else 'the primary dose'}; seeds: split {body.split.seed}, other"
             f" {body.seed}",
@@ -237,6 +250,12 @@ def _method(run: RunBody, body: HypothesisBody) -> Iterator[Part]:
     if seen := body.prompts_for("discovery"):
         yield "Discovery prompts, on which nothing was measured:"
         yield Bullets([prompt.text for prompt in seen])
+
+
+def _if_not_corrected(body: HypothesisBody, found: Result) -> str:
+    if found.findings is None or found.findings.corrected is not None or body.correction == "none":
+        return ""
+    return " (not corrected: no other claim of it was counted)"
 
 
 def _made(run: RunBody, started: datetime) -> Parts:

@@ -25,6 +25,14 @@ CONTROLS = {
     "positions": "other tokens",
     "sign": "the opposite edit",
 }
+EFFECTS = {  # what is taken from what
+    "necessity": "with the edit less without",
+    "sufficiency": "with the edit less without",
+    "mediation": "with the edit less the same with the mediators held",
+    "specificity": "with the edit less the mean with its controls",
+    "no_effect": "with the edit less without",
+    "equivalence": "with the first circuit's edit less with the second's",
+}
 UNITS_OF_SETTINGS = {
     "factor": "× its own activation",
     "value": "as activation",
@@ -78,6 +86,11 @@ def measured(body: HypothesisBody) -> str:
     return MEASURED[body.kind]
 
 
+def what_effect(body: HypothesisBody) -> str:
+    """What `measured` is: of the metric, in each prompt."""
+    return EFFECTS[body.kind]
+
+
 def statistics(body: HypothesisBody, found: Result) -> list[Statistic]:
     """All that was computed of a run that is complete; empty before."""
     findings = found.findings
@@ -120,8 +133,8 @@ def _effect(body: HypothesisBody, findings: Findings, unit: str) -> list[Statist
             Statistic(
                 what[:1].upper() + what[1:],
                 f"{interval_words(interval, unit)}, {findings.circumstances.counted}",
-                "Mean over units of the metric with the edit less that without. A unit is a family of prompts, or a"
-                f" prompt where no families are declared. Interval: {how} on unit means.",
+                f"Mean over units of the metric {what_effect(body)}. A unit is a family of prompts, or a prompt where"
+                f" no families are declared. Interval: {how} on unit means.",
             )
         )
     if findings.d_z is not None:

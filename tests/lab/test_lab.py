@@ -24,10 +24,14 @@ from lab import (
     LabError,
     NotFound,
     NotYours,
+    Person,
     SteeredRow,
 )
 from lab.__main__ import main as purge
+from lab.runs.bodies import version_hash
 from lab.schema import Base
+from tests.lab.hypotheses import ready
+from tests.lab.runs.made_up import made
 from tests.lab.troubled import troubled
 
 GRAPH = About(graph="a" * 64)
@@ -136,6 +140,29 @@ def test_private_is_the_owners_alone(lab: Lab, ada, ben) -> None:
         lab.show_to(id, ben, "private")
     with pytest.raises(LabError, match="give lab or private"):
         lab.show_to(id, ada, "everybody")
+
+
+def test_what_its_owner_made_of_a_hypothesis_is_seen_with_it(lab: Lab, ada, ben) -> None:
+    def ran(by: Person, id: str, version: int) -> str:
+        file = lab.hypothesis_file(id, version, by)
+        told = {"hypothesis": file, "hash": version_hash(file)}
+        return lab.begin_run(by, made(file.hypothesis).model_copy(update=told)).id
+
+    id, other = (lab.create(ada, About(), ready(title=title)).id for title in ("first", "other"))
+    lab.freeze(id, ada, 1)
+    for base, title in enumerate(("second", "third"), start=1):  # drafts
+        lab.save(id, ada, ready(title=title), base)
+    hers = {ran(ada, id, version) for version in (1, 2, 3)}
+    others = {ran(ben, id, 1), ran(ada, other, 1)}
+    bens, adas = (lab.create(by, About(hypothesis=id), CommentBody(text="why?")).id for by in (ben, ada))
+    with pytest.raises(NotYours):
+        lab.show_to(id, ben, "private")
+    lab.show_to(id, ada, "private")
+    assert {run.id for run in lab.find("run", ben)} == others
+    assert [record.id for kind in ("hypothesis", "comment") for record in lab.find(kind, ben)] == [other, bens]
+    lab.show_to(id, ada, "lab")
+    assert {run.id for run in lab.find("run", ben)} == hers | others and len(hers | others) == 5
+    assert {comment.id for comment in lab.find("comment", ben)} == {bens, adas}
 
 
 def test_labels_are_found_by_their_feature(lab: Lab, ada, ben) -> None:

@@ -116,6 +116,7 @@ MEDIATORS = [{"name": "between", "nodes": [{"layer": 2, "feature": 8}]}]
     [
         ({"kind": "no_effect", "direction": "two_sided", "controls": None}, "Equivalence test"),
         ({"kind": "mediation", "mediators": MEDIATORS}, "Mediated effect, prompt by prompt"),
+        ({"kind": "specificity"}, "● with the edit less the mean with its controls; ◆"),
     ],
 )
 def test_other_kinds_of_claims(changes: dict[str, Any], says: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 import tracer
+import ui.hypothesis_list
 import ui.session
 from lab import About, CommentBody, HypothesisBody, Lab, Person, Record
 from lab.runs.run import begin, run
@@ -109,6 +110,12 @@ def test_from_a_draft_to_a_verdict(loading: Loading) -> None:
     listed = texts(open_page(PAGE))
     assert "finished" in listed and "exploratory" not in listed
     assert any(word in listed for word in ("supported", "refuted", "inconclusive"))
+    lab.save(record.id, viewer, body(title="They do nothing", kind="no_effect", direction="two_sided"), 2)
+    app = open_page(PAGE)
+    assert "They do nothing" not in labels(app) and texts(app).count("necessity") == listed.count("necessity")
+    assert "Version 2. There is a later one: version 3, a draft." in texts(app)
+    button(app, "Tiny").click()
+    assert "Version 2 of 3" in texts(again(app)) and app.query_params["version"] == "2"
 
 
 def test_a_run_of_a_draft_is_exploratory_everywhere(loading: Loading) -> None:
@@ -160,6 +167,8 @@ def test_progress_cancel_and_what_is_kept(loading: Loading) -> None:
     until(lambda: lab.finished([run_.id]).get(run_.id) == 3)  # two, and one that is left out
     assert "3 of 8 prompts are finished and kept" in texts(again(app))
     assert "running 3 of 8" in texts(open_page(PAGE))
+    shown = texts(open_page(PAGE, hypothesis=written(title="Other").id))
+    assert "The server is busy: how long that takes" in shown and "runs with edits, about" not in shown
     app.button(key=f"cancel_page_{running().jobs()[0].id}").click()
     again(app)
     over(running())
@@ -235,20 +244,25 @@ def test_comments_are_added_and_taken_away_by_their_authors(loading: Loading) ->
     lab.create(ben, About(hypothesis=record.id), CommentBody(text="why <b>clamp</b>?"))
     app = open_page(PAGE, hypothesis=record.id)
     assert "why <b>clamp</b>?" in [t.value for t in app.text] and "Take away" not in labels(app)
-    app.text_area(key="comment_text").set_value("as the *papers* do")
+    field = f"comment_text_{record.id}"
+    app.text_area(key=field).set_value("as the *papers* do")
     button(app, "Comment").click()
     again(app)
-    assert "as the *papers* do" in [t.value for t in app.text]
+    assert "as the *papers* do" in [t.value for t in app.text] and app.text_area(key=field).value == ""
     button(app, "Take away").click()
     assert "as the *papers* do" not in [t.value for t in again(app).text]
-    button(app, "Undo: bring the comment back").click()
+    app.query_params["hypothesis"] = written(title="Other").id
+    assert "Undo: bring the comment back" not in labels(again(app))
+    app.query_params["hypothesis"] = record.id
+    button(again(app), "Undo: bring the comment back").click()
     assert "as the *papers* do" in [t.value for t in again(app).text]
-    app.text_area(key="comment_text").set_value(" ")
+    app.text_area(key=field).set_value("one\x00two")
     button(app, "Comment").click()
     assert len(app.error) == 0 and again(app).error
+    assert app.text_area(key=field).value == "one\x00two"
 
 
-def test_many_are_searched_and_filtered(loading: Loading) -> None:
+def test_many_are_searched_and_filtered(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(9):
         written(title=f"Claim {n}", notebook="Names" if n else "Verbs")
     frozen(title="Frozen one")
@@ -261,14 +275,23 @@ def test_many_are_searched_and_filtered(loading: Loading) -> None:
     app.text_input(key="hypothesis_search").set_value("")
     app.pills(key="hypothesis_states").set_value(["frozen"])
     assert "Frozen one" in labels(again(app)) and "Claim 3" not in labels(app)
+    monkeypatch.setattr(ui.hypothesis_list, "A_PAGE", 4)
+    app.pills(key="hypothesis_states").set_value([])
+    app.session_state["hypothesis_page"] = 3
+    assert [label for label in labels(again(app)) if label.startswith(("Claim", "Frozen"))] == ["Claim 0", "Frozen one"]
+    app.text_input(key="hypothesis_search").set_value("claim names")  # two pages
+    assert "Claim 8" in labels(again(app)) and app.session_state["hypothesis_page"] == 1
 
 
-def test_another_model_is_said(loading: Loading) -> None:
+def test_what_can_not_be_run_is_said(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPOGRAPH_MAX_TOKENS", "7")
     record = written(model="gemma-3-270m", model_fingerprint="1" * 64)
     app = open_page(PAGE, hypothesis=record.id)
     assert "It is about gemma-3-270m with neurons" in texts(app) and not any("Run" in label for label in labels(app))
     record = written(prompts=tiny.prompts(4))
     assert "It can't be run: 4 units can't reach" in texts(open_page(PAGE, hypothesis=record.id))
+    shown = texts(open_page(PAGE, hypothesis=written().id))  # a prompt has 8 tokens: its pace is not measured
+    assert "runs with edits" in shown and "runs with edits, about" not in shown
 
 
 def test_a_worked_example_is_listed_and_opened(loading: Loading) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab import About, CircuitBody, HypothesisBody
+from lab import About, CircuitBody, HypothesisBody, SteeringBody
 from lab.freeze import HypothesisFile, write
 from lab.runs.plan import make_plan
 from service import Service
@@ -257,6 +257,8 @@ def test_a_file_is_brought_in_and_a_hostile_one_is_not() -> None:
     model = loaded(ready())
     fingerprints = {"model_fingerprint": model.model_fingerprint, "basis_fingerprint": model.basis_fingerprint}
     own = HypothesisFile(hypothesis=sports(**fingerprints, model="m", features="f"))
+    none = {"model_fingerprint": None, "basis_fingerprint": None}
+    bare = sports(**none, model=model.name, features=model.basis.name)
     app = open_page("pages/hypotheses.py", write="new")
     for content in (b"\xff\xfe", b"a: &a [*a]", b"!!python/object/apply:os.system ['x']", b"[" * 100, b""):
         app.file_uploader[0].upload("h.yaml", content, "application/yaml").run()
@@ -265,6 +267,38 @@ def test_a_file_is_brought_in_and_a_hostile_one_is_not() -> None:
     said = checked(app)
     assert by(app.text_input, "Title").value == "Sports" and draft(app).claim == own.hypothesis.claim
     assert "Can be saved, but not run yet" in said and "are the same token" in said, "the tiny model has no such words"
+    id = get_lab().create(me(), About(), bare).id
+    for query in ({"write": id}, {"write": "new"}):
+        app = open_page("pages/hypotheses.py", **query)
+        if "new" in query.values():
+            file = write(HypothesisFile(hypothesis=bare)).encode()
+            app.file_uploader[0].upload("h.yaml", file, "application/yaml").run()
+        assert by(app.text_input, "Title").value == "Sports" and "is loaded, in which" not in texts(app)
+        assert {name: getattr(draft(app), name) for name in fingerprints} == fingerprints
+
+
+def test_what_was_begun_from_something_private_is_private() -> None:
+    open_page()
+    service = ready()
+    id, _ = circuit(service)
+    get_lab().show_to(id, me(), "private")
+    app = open_page("pages/hypotheses.py", write="new", circuit=id)
+    assert "only you will see it" in texts(app)
+    add_lines(app)
+    app.button(key="wizard_save").click().run()
+    (record,) = get_lab().find("hypothesis", me())
+    assert record.visibility == "private"
+
+
+def test_a_saved_run_of_another_model_names_that_model() -> None:
+    row = {"name": "a", "nodes": [{"layer": 0, "position": 0, "feature": 1}]}
+    made_for = {"model": "Other", "features": "F9", "model_fingerprint": "x", "basis_fingerprint": "y"}
+    body = SteeringBody.model_validate({"title": "t", "prompt": "w1", "tokens": [1], "rows": [row]} | made_for)
+    open_page()
+    ready()
+    run = get_lab().create(me(), About(), body, "private").id
+    app = open_page("pages/hypotheses.py", write="new", run=run)
+    assert "This was begun with Other, F9; " in texts(app) and draft(app).visibility == "private"
 
 
 def test_links_that_lead_nowhere_and_other_models_are_said() -> None:

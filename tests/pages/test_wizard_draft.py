@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from lab import HypothesisBody, LabError, Prompt, SlottedText, Template, misfits, pasted
+from lab import HypothesisBody, LabError, Prompt, Slot, SlottedText, Template, misfits, pasted
 from lab.freeze import HypothesisFile, read, write
 from lab.prompt_sets import slot_names
 from lab.statistics import effect_seen, power
@@ -18,8 +18,8 @@ from ui.wizard_edit import take
 from ui.wizard_more import in_line, marked, take_controls, take_off_target
 from ui.wizard_nodes import take_places
 from ui.wizard_places import VARIES, places, slot_finder
-from ui.wizard_prompts import add, frame, read_table
-from ui.wizard_side import left_out, power_words
+from ui.wizard_prompts import add, frame, read_table, take_for_all, take_table
+from ui.wizard_side import baseline_table, power_words
 
 IDS = Words().ids
 JORDAN = "Michael Jordan plays the sport of"
@@ -244,12 +244,52 @@ def test_prompts_are_added_once_and_a_table_keeps_their_slots() -> None:
     table.loc[6, "target"] = " golf"
     table.loc[7, "prompt"] = "other text"
     table.loc[8, ["prompt", "target"]] = [None, " x"]
-    found, fault = read_table(table, draft.prompts)
+    found, _, fault = read_table(table, draft.prompts)
     assert found[6].target == " golf" and found[6].slots["name"].text == "Tom"
     assert found[7].slots == {} and fault is not None and "row 9" in fault
     table.loc[6, "competitor"] = " golf"
-    found, fault = read_table(table, draft.prompts)
+    found, refused, fault = read_table(table, draft.prompts)
     assert len(found) == 7 and fault is not None and "row 7: target and competitor are both ' golf'" in fault
+    assert [(one.at, one.row["prompt"], one.row["target"]) for one in refused] == [
+        (6, "Tom plays", " golf"),
+        (8, None, " x"),
+    ]
+
+
+def test_a_row_that_can_not_be_a_prompt_stays_where_it_is_until_it_can() -> None:
+    draft = writing()
+    donor = SlottedText(text="Tim plays", slots={"name": Slot(text="Tim", start=0)})
+    (tom,) = Template(text="{name} plays", slots={"name": ("Tom",)}).prompts()
+    draft.prompts.insert(2, tom.model_copy(update={"donor": donor}))
+    table = frame(draft.prompts, donors=False)
+    table.loc[2, ["target", "competitor"]] = " golf"
+    table.loc[7, ["prompt", "target"]] = [None, " x"]
+    take_table(draft, table)
+    assert len(draft.prompts) == 6 and "row 3" in (draft.faults["prompts"] or "")
+    assert add(draft, [tom, Prompt(text="new")]) == "1 added, 1 were there already."
+    for donors in (False, True):  # the table is made anew
+        table = frame(draft.prompts, donors, draft.refused)
+        assert list(table["prompt"][2:4]) == ["Tom plays", draft.prompts[2].text] and table["target"][7] == " x"
+        take_table(draft, table)
+        assert "row 3" in (draft.faults["prompts"] or "") and len(draft.prompts) == 7
+    table.loc[2, "competitor"] = " tennis"
+    take_table(draft, table)
+    assert "row 8" in (draft.faults["prompts"] or "")
+    assert draft.prompts[2].slots == tom.slots and draft.prompts[2].donor == donor
+    take_table(draft, table.drop(index=7))
+    assert draft.faults["prompts"] is None and not draft.refused and len(draft.prompts) == 8
+
+
+def test_what_is_set_for_all_is_set_for_all_or_none() -> None:
+    draft = writing()
+    draft.prompts[1] = draft.prompts[1].model_copy(update={"target": " soccer"})
+    before, revision = list(draft.prompts), draft.revision
+    take_for_all(draft, {"target": "", "competitor": " soccer", "family": "f"})
+    assert draft.prompts == before and draft.revision == revision
+    assert draft.said is not None and draft.said[0] and "target and competitor are both" in draft.said[1]
+    take_for_all(draft, {"target": " golf", "competitor": " soccer", "family": ""})
+    assert {(p.target, p.competitor, p.family) for p in draft.prompts} == {(" golf", " soccer", None)}
+    assert draft.said is None and draft.revision == revision + 1
 
 
 def test_off_target_prompts_mark_what_stands_for_a_slot() -> None:
@@ -279,7 +319,7 @@ def test_power_says_what_is_seen_or_how_many_are_missing() -> None:
     reached, words = power_words(draft, body_of(draft))
     assert reached and "5 test prompts" in words and f"{effect_seen(5, two_sided=False):.2g}" in words
     draft.baselines[asked(draft.prompts[2])] = Baseline(" a", " b", -1.0, 0.1, 2)
-    assert left_out(draft, 2) and not left_out(draft, 1)
+    assert list(baseline_table(draft, body_of(draft))["side"])[:4] == ["discovery", "test", "left out", "test"]
     reached, words = power_words(draft, body_of(draft))
     assert not reached and "4 test prompts can't reach α = 0.05: 5 are needed, 1 more" in words
     draft.rule = "none"

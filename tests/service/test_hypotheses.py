@@ -162,12 +162,16 @@ def test_graphs_of_a_run_that_predicts_are_kept(service: Service, slow: Slow, la
     assert found.findings is not None and found.findings.agreement is not None
 
 
+LONG = {"donor": {"text": "w1 " * 9, "slots": {"name": {"text": "w1", "start": 3}}}}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda: {"prompts": tiny.prompts(4)}, "4 units can't reach"),
         (lambda: {"model_fingerprint": "1" * 64}, "load what it names"),
         (lambda: {"off_target": [{"text": "w1 " * 9, "slots": {"name": {"text": "w1", "start": 3}}}]}, "has 10 tokens"),
+        (lambda: {"prompts": [one | LONG for one in tiny.prompts()]}, r"the donor of prompt 1 .* has 10 tokens"),
     ],
 )
 def test_refusals(service: Service, lab: Lab, ada: Person, change: Callable[[], dict[str, Any]], says: str) -> None:
@@ -175,6 +179,16 @@ def test_refusals(service: Service, lab: Lab, ada: Person, change: Callable[[], 
     with pytest.raises(Refused, match=says):
         service.submit_run(RunRequest(lab, ada, file), "ann")
     assert service.jobs() == []
+
+
+def test_a_full_queue_writes_no_run(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
+    service.submit_run(request(lab, ada), "ann")
+    until(lambda: slow.at_gate == 1)
+    for n in range(4):
+        service.submit(TraceRequest((0, 6, n), max_nodes=20), "bob")
+    with pytest.raises(Refused, match="4 jobs are waiting already"):
+        service.submit_run(request(lab, ada, anew=True), "ann")
+    assert len(lab.find("run", ada)) == 1
 
 
 def test_a_run_that_fails_says_so_in_one_line(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:

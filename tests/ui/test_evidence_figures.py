@@ -1,17 +1,20 @@
 """What charts of a run are drawn from."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from lab.runs.bodies import PromptFigures, Reading
 from lab.runs.conclude import result
 from lab.runs.result import Against, Result
-from tests.lab.runs.made_up import BASE, EDIT, NOON, decided, figures, kept, made
+from tests.lab.runs.made_up import BASE, EDIT, NOON, TWO_CIRCUITS, decided, figures, kept, made
 from tests.lab.runs.tiny import hypothesis, prompts
 from ui import evidence_figures
 from ui.evidence_figures import bars, doses, dots, kls, reach, share_reach, shares
-from ui.evidence_words import doses_caption
+from ui.evidence_words import doses_caption, dots_caption
+
+BODY = hypothesis(**BASE | {"intervention": EDIT})
 
 
 def against(means: list[float], effect: float) -> Against:
@@ -36,13 +39,33 @@ def test_every_control_set_is_in_a_bar() -> None:
 
 def test_dots_are_the_prompts_that_count_the_largest_first() -> None:
     found = decided()
-    drawn = dots(found)
+    drawn = dots(BODY, found)
     assert sorted((d.effect, d.controls) for d in drawn) == sorted((p.effect, p.controls) for p in found.prompts)
     assert [d.effect for d in drawn] == sorted(d.effect for d in drawn)  # the claim: a decrease
-    assert [d.effect for d in dots(decided(direction="increase"))] == [d.effect for d in drawn][::-1]
+    assert [d.effect for d in dots(BODY, decided(direction="increase"))] == [d.effect for d in drawn][::-1]
     assert drawn[0].label == "2 · family 1" and len({d.label for d in drawn}) == 8
     twins = [prompt | {"family": f"f{n // 2}"} for n, prompt in enumerate(prompts())]
-    assert dots(decided(prompts=twins))[0].label.startswith("2 · w2 w16")  # two of a family: the prompts tell apart
+    of_twins = dots(BODY, decided(prompts=twins))
+    assert of_twins[0].label.startswith("2 · w2 w16")  # two of a family: the prompts tell apart
+
+
+@pytest.mark.parametrize(
+    ("changes", "says", "beside"),
+    [
+        ({}, "● with the edit less without; ○", True),
+        ({"kind": "specificity"}, "● with the edit less the mean with its controls; ◆", False),
+        (TWO_CIRCUITS, "● with the first circuit's edit less with the second's; ◆", False),
+    ],
+)
+def test_controls_are_beside_effects_only_where_they_compare(changes: dict[str, Any], says: str, beside: bool) -> None:
+    body = hypothesis(**BASE | {"intervention": EDIT} | changes)
+    second = Reading(value=0.5) if body.second_circuit else None
+    there = [figures(body, n, -2.0, 0.3, second=second) for n in range(1, 9)]
+    found = result(made(body), NOON, kept(body, there))
+    drawn = dots(body, found)
+    assert {dot.controls is not None for dot in drawn} == {beside}
+    assert [dot.effect for dot in drawn] == sorted(line.effect or 0.0 for line in found.prompts)
+    assert dots_caption(body, drawn, found).startswith(says)
 
 
 def test_doses_are_means_of_units_in_order() -> None:
@@ -77,7 +100,7 @@ def partly(n: int) -> Result:
 
 def test_of_a_part_of_a_run() -> None:
     found = partly(4)
-    assert [d.label[0] for d in dots(found)] == ["2", "3", "4"] and doses(found) is None
+    assert [d.label[0] for d in dots(BODY, found)] == ["2", "3", "4"] and doses(found) is None
     assert shares(found) == {"seen": [(line.text, 50.0) for line in found.prompts[1:]]}
 
 

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lab import HypothesisBody, HypothesisFile
+from lab import HypothesisBody, HypothesisFile, Lab, Person, Record
 from lab.freeze import frozen as freeze
 from lab.runs.bodies import (
     ControlFigures,
@@ -25,6 +25,12 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 NOISE = [0.1, -0.2, 0.0, 0.15, -0.05, 0.2, -0.1, -0.1]
 BASE = {"controls": [{"seed": 5, "sets": 39}], "smallest_effect": 0.5}
 EDIT = {"settings": [{"supernode": "set", "primary": -1, "others": [0, 2]}]}
+TWO_CIRCUITS = {  # with BASE, a claim of equivalence
+    "kind": "equivalence",
+    "direction": "two_sided",
+    "second_circuit": [{"name": "other", "nodes": [{"layer": 2, "feature": 8}]}],
+    "intervention": {"settings": [*EDIT["settings"], {"supernode": "other", "primary": 0, "others": [0.5, 2]}]},
+}
 
 
 def made(body: HypothesisBody, **freezing: Any) -> RunBody:
@@ -74,6 +80,20 @@ def decided(effect: float = -2.0, control: float = 0.3, notebook: tuple[float, .
     body = hypothesis(**BASE | {"intervention": EDIT} | changes)
     found = [figures(body, n, effect, control) for n in range(1, 9)]
     return result(made(body), NOON + timedelta(hours=1), kept(body, found), notebook)
+
+
+def ran(lab: Lab, by: Person, record: Record, effect: float, version: int = 1, prompts: int = 9) -> Record[RunBody]:
+    """A run of a version, of which so many prompts are kept."""
+    file = lab.hypothesis_file(record.id, version, by)
+    made_with = made(file.hypothesis).made_with
+    body = RunBody(title="t", hypothesis=file, hash=version_hash(file), made_with=made_with, machine="here")
+    begun = lab.begin_run(by, body, anew=True)
+    whole = kept(file.hypothesis, [figures(file.hypothesis, n, effect, 0.3) for n in range(1, 9)])
+    assert whole.drawn is not None
+    lab.keep_figures(begun.id, by, whole.drawn)
+    for part in [*whole.prompts.values()][:prompts]:
+        lab.keep_figures(begun.id, by, part)
+    return begun
 
 
 HOSTILE = '</script><script>alert(1)</script></td>"<b>x</b> [x](javascript:alert(1)) ![i](http://x.example/a.png) | `c`'

@@ -5,6 +5,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lab.runs.compare import Pair, pairs, result_pairs
 from lab.runs.conclude import result
 from lab.runs.keeping import Kept
 from lab.runs.run import begin, run
+from tests.lab.runs.made_up import decided
 from tests.lab.runs.tiny import NOT_SHOWN, frozen, hypothesis, model
 
 Files = dict[str, bytes]
@@ -288,3 +290,24 @@ def test_pairs_are_worst_first_and_nothing_is_left_out(made: tuple[RunBody, date
 def test_gap_is_a_share_of_large_figures() -> None:
     for first, second, gap in ((0.1, 0.2, 0.1), (1000.0, 1001.0, 1 / 1001), (1, 2, 0.5), ("a", "b", float("inf"))):
         assert Pair("x", first, second).gap() == pytest.approx(gap)
+
+
+def test_what_one_result_lacks_is_a_difference() -> None:
+    found = decided()
+    assert found.verdict is not None and found.findings is not None
+    line = found.prompts[0].model_copy(update={"effect": None})
+    for lacking in (
+        {"verdict": None},
+        {"findings": None},
+        {"findings": found.findings.model_copy(update={"d_z": None})},
+        {"prompts": (line, *found.prompts[1:])},
+        {"prompts": found.prompts[1:]},
+        {"exploratory": "the hypothesis was not frozen"},
+    ):
+        other = found.model_copy(update=lacking)
+        for pair in (result_pairs(found, other)[0], result_pairs(other, found)[0]):
+            assert pair.gap() > 0.1, lacking
+    drafts = [found.model_copy(update={"exploratory": why}) for why in ("the hypothesis was not frozen", "no freeze")]
+    said = replace(found.verdict, sentence="In other words.")
+    for one, other in (drafts, (found, found.model_copy(update={"verdict": said}))):
+        assert result_pairs(one, other)[0].gap() == 0

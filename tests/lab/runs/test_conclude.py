@@ -12,7 +12,7 @@ from lab.runs.bodies import ControlFigures, Predicted, PromptFigures, Reading, v
 from lab.runs.conclude import result
 from lab.runs.files import save
 from lab.runs.result import Result
-from tests.lab.runs.made_up import BASE, EDIT, NOISE, NOON, decided, figures, kept, made
+from tests.lab.runs.made_up import BASE, EDIT, NOISE, NOON, TWO_CIRCUITS, decided, figures, kept, made
 from tests.lab.runs.tiny import hypothesis, prompts
 
 
@@ -62,6 +62,18 @@ def test_findings_by_hand() -> None:
     run = found.circumstances
     assert (run.units, run.families, run.prompts, run.excluded, run.controls_wanted) == (8, True, 8, 0, 39)
     assert (run.control_ratio, run.magnitude, run.off_target_kl) == (1.0, None, 0.02)
+
+
+def test_of_a_specificity_prompts_and_mean_are_above_the_controls() -> None:
+    found, controls = decided(kind="specificity"), sum(0.3 * math.sin(r + 1) for r in range(39)) / 39
+    assert [p.effect for p in found.prompts] == pytest.approx([-2 + noise - controls for noise in NOISE])
+    assert [p.controls for p in found.prompts] == pytest.approx([controls] * 8)
+    assert found.findings is not None and found.findings.interval is not None
+    assert found.findings.interval.estimate == pytest.approx(sum(p.effect or 0 for p in found.prompts) / 8)
+    # The edit raises the metric, but less than its controls: what is claimed goes down.
+    either = decided(kind="specificity", direction="two_sided", effect=0.1, control=9.0).findings
+    assert either is not None and either.interval is not None
+    assert (either.interval.estimate < 0, either.direction) == (True, -1)
 
 
 def test_families_count_once() -> None:
@@ -122,10 +134,7 @@ def test_mediated_and_compared_effects() -> None:
     assert told.controls[0].means == pytest.approx([0.1 + 0.3 * math.sin(r + 1) for r in range(39)])
     assert told.controls[0].effect == pytest.approx(-1.2)
 
-    second = [{"name": "other", "nodes": [{"layer": 2, "feature": 8}]}]
-    both = {"settings": [*EDIT["settings"], {"supernode": "other", "primary": 0, "others": [0.5, 2]}]}
-    like: dict[str, Any] = {"kind": "equivalence", "second_circuit": second, "direction": "two_sided", "controls": None}
-    body = hypothesis(**BASE | {"intervention": both} | like)
+    body = hypothesis(**BASE | TWO_CIRCUITS | {"controls": None})
     found = [
         figures(body, n, -2.0, 0).model_copy(update={"second": Reading(value=-1.0 + NOISE[-n])}) for n in range(1, 9)
     ]

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from lab import HypothesisFile, Lab, LabError, NotFound, Person
+from lab import About, HypothesisFile, Lab, LabError, NotFound, Person
 from lab.runs.bodies import PromptFigures, Reading
 from lab.runs.run import begin, run
 from tests.lab.runs.tiny import frozen, hypothesis
@@ -56,6 +56,14 @@ def test_a_private_hypothesis_has_private_runs(lab: Lab, ada: Person, ben: Perso
         lab.figures(begun.id, ben)
     assert lab.runs(ben, begun.head.body.hash) == []
     assert begin(lab, ben, file, model).visibility == "lab"  # who was given the file
+    draft = HypothesisFile(hypothesis=hypothesis(title="Draft"))
+    open_to_all = begin(lab, ada, draft, model)
+    record = lab.create(ada, About(), draft.hypothesis, "private").id
+    private = begin(lab, ada, draft, model, anew=True, record=record)
+    assert private.visibility == "private" and open_to_all.visibility == "lab"
+    lab.delete(private.id, ada)
+    gone_on = begin(lab, ada, draft, model, record=record)
+    assert (gone_on.id, gone_on.visibility) == (open_to_all.id, "private")
     with pytest.raises(LabError, match="is no run"):
         lab.figures(file.freeze.record, ada)
 

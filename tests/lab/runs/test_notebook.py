@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from lab import About, CommentBody, HypothesisBody, HypothesisFile, Lab, LabError, NotFound, Person, Record
-from lab.runs.bodies import RunBody, version_hash
 from lab.runs.conclude import result
 from lab.runs.notebook import Entry, Row, Run, entries, others, rows
 from lab.runs.result import Result
 from lab.statistics import corrected
-from tests.lab.runs.made_up import BASE, EDIT, figures, kept, made
+from tests.lab.runs.made_up import BASE, EDIT, ran
 from tests.lab.runs.tiny import hypothesis
 
 
@@ -23,20 +22,6 @@ def written(lab: Lab, by: Person, body: HypothesisBody, freeze: bool = True) -> 
     if freeze:
         lab.freeze(record.id, by, 1)
     return record
-
-
-def ran(lab: Lab, by: Person, record: Record, effect: float, version: int = 1, prompts: int = 9) -> Run:
-    """A run of a version, of which so many prompts are kept."""
-    file = lab.hypothesis_file(record.id, version, by)
-    made_with = made(file.hypothesis).made_with
-    body = RunBody(title="t", hypothesis=file, hash=version_hash(file), made_with=made_with, machine="here")
-    begun = lab.begin_run(by, body, anew=True)
-    whole = kept(file.hypothesis, [figures(file.hypothesis, n, effect, 0.3) for n in range(1, 9)])
-    assert whole.drawn is not None
-    lab.keep_figures(begun.id, by, whole.drawn)
-    for part in [*whole.prompts.values()][:prompts]:
-        lab.keep_figures(begun.id, by, part)
-    return begun
 
 
 def listed(lab: Lab, viewer: Person) -> dict[str, Row]:
@@ -120,6 +105,23 @@ def test_figures_that_were_changed_are_said_and_hide_nothing_else(lab: Lab, ada:
     found = {row.entry.record.id: row for row in rows(entries(lab, ada, []), [], result_of)}
     assert found[record.id].trouble == "the figures were changed" and found[record.id].run is not None
     assert found[record.id].run.id == run.id and len(found) == 2
+
+
+def test_of_runs_that_cannot_be_read_the_next_one_counts(lab: Lab, ada: Person) -> None:
+    ran(lab, ada, written(lab, ada, claim(title="strong")), -2.0)
+    record = written(lab, ada, claim(title="ran again"))
+    first, second = (ran(lab, ada, record, -0.1) for _ in range(2))
+
+    def result_of(run: Run, notebook: tuple[float, ...]) -> Result:
+        if run.id == second.id:
+            raise LabError("the figures were changed")
+        return result(run.head.body, run.created, lab.figures(run.id, ada), notebook)
+
+    found = {row.entry.record.head.body.title: row for row in rows(entries(lab, ada, []), [], result_of)}
+    again = found["ran again"]
+    assert again.run is not None and again.run.id == first.id and again.p is not None
+    assert again.trouble == "the figures were changed"
+    assert found["strong"].corrected == pytest.approx(2 / 40)
 
 
 def test_a_record_that_cannot_be_read_hides_no_other(lab: Lab, ada: Person) -> None:

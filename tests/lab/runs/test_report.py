@@ -16,7 +16,7 @@ from lab.runs.report import escaped, inner, markdown
 from lab.runs.result import Result
 from lab.runs.sections import Table, sections
 from lab.runs.words import missing, number, statistics
-from tests.lab.runs.made_up import BASE, EDIT, NOON, figures, hostile, kept, made
+from tests.lab.runs.made_up import BASE, EDIT, NOON, TWO_CIRCUITS, figures, hostile, kept, made
 from tests.lab.runs.tiny import hypothesis
 
 LATER = NOON + timedelta(hours=1)
@@ -61,6 +61,16 @@ def test_the_report_says_what_was_found() -> None:
     assert [row[1] for row in foretold] == [number(line.predicted or 0.0) for line in found.prompts]
     assert rows(text, "Other supernodes") == [["seen", "2", "1", "50 %"]]
     assert rows(text, "Where the edit should do little") == [["1. w30 w31 w32", "0.02"]]
+
+
+def test_the_report_says_what_effects_are() -> None:
+    body = plain_body(**TWO_CIRCUITS)
+    found = [figures(body, n, -2.0, 0.3, second=Reading(value=0.5)) for n in range(1, 9)]
+    run, there = made(body), kept(body, found)
+    text = markdown(run, LATER, there, result(run, LATER, there))
+    part = text.split("\n## Prompt by prompt\n")[1].split("\n## ")[0]
+    assert "Difference between the circuits: with the first circuit's edit less with the second's." in part
+    assert "controls" not in part and "less without" not in text
 
 
 def test_the_statistics_are_those_of_the_result() -> None:
