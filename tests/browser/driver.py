@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 SPORT = "Michael Jordan plays the sport of"
 FEATURE = r"^\d"  # how a feature's id begins
@@ -34,12 +34,18 @@ def chips(page: Page, label: str = "Tokens of the prompt") -> Locator:
 
 
 def start_trace(page: Page) -> None:
+    idle(page)  # the preview beside it comes, and a click on what moves is lost
     page.get_by_role("button", name="Trace", exact=True).click()
 
 
 def wait_for_graph(page: Page, seconds: float = 90) -> str:
     """The graph page has opened by itself and drawn its canvas; the graph's key."""
-    page.wait_for_url(re.compile(r"/graph\?"), timeout=1000 * seconds)
+    try:
+        page.wait_for_url(re.compile(r"/graph\?"), timeout=1000 * seconds)
+    except TimeoutError as late:
+        raise AssertionError(
+            f"no graph after {seconds} s, but: {sidebar(page).inner_text()} | {main(page).inner_text()}"
+        ) from late
     expect(canvas_of(page)).to_be_visible(timeout=30_000)  # says what is there instead
     until(lambda: ask(page, "ids()"))
     found = re.search(r"graph=([0-9a-f]+)", page.url)
