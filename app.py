@@ -1,13 +1,15 @@
 """Hypograph: navigation, theme, the sidebar, and the bar of a guided demo. Everything else is in pages/."""
 
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
 import ui.layers  # noqa: F401
+from lab import Role
 from ui.demo_bar import demo_bar
 from ui.fragments import mind_fragments
-from ui.session import APP, get_service
+from ui.session import APP, get_service, role
 from ui.sidebar import sidebar
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
@@ -33,6 +35,8 @@ st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent /
 st.html(STYLE)
 st.session_state[APP] = True
 mind_fragments()
+own = role()
+for_admins: Literal["visible", "hidden"] = "visible" if own is Role.ADMIN else "hidden"
 page = st.navigation(
     [
         st.Page("pages/trace.py", title="Trace", icon=":material/timeline:", default=True),
@@ -42,7 +46,10 @@ page = st.navigation(
         st.Page("pages/hypotheses.py", title="Hypotheses", icon=":material/experiment:"),
         st.Page("pages/library.py", title="Library", icon=":material/folder_open:"),
         st.Page("pages/system.py", title="System", icon=":material/memory:"),
-    ]
+        st.Page("pages/people.py", title="People", icon=":material/group:", visibility=for_admins),
+        st.Page("pages/privacy.py", title="Privacy", icon=":material/policy:"),
+    ],
+    position="sidebar" if own else "hidden",
 )
 service = get_service()
 sidebar(service, page.title)

@@ -15,12 +15,14 @@ from lab.bodies import (
     SteeredRow,
     SteeringBody,
 )
-from lab.errors import Conflict, LabDatabaseError, LabError, NotFound, NotYours
+from lab.errors import Conflict, LabDatabaseError, LabError, NotAllowed, NotFound, NotYours
 from lab.freeze import Checked, Freeze, HypothesisFile, exploratory, fault, read_file
 from lab.hypothesis import HypothesisBody
 from lab.lab import Lab
+from lab.people import Known
 from lab.prompt_sets import Template, pasted, read_csv
 from lab.prompts import Prompt, Slot, SlottedText
+from lab.roles import Role
 from lab.splits import Split
 from lab.token_places import TokenPlace
 from lab.views import About, Person, Record, Revision
@@ -36,16 +38,19 @@ __all__ = [
     "Group",
     "HypothesisBody",
     "HypothesisFile",
+    "Known",
     "Lab",
     "LabDatabaseError",
     "LabError",
     "LabelBody",
+    "NotAllowed",
     "NotFound",
     "NotYours",
     "Person",
     "Prompt",
     "Record",
     "Revision",
+    "Role",
     "Slot",
     "SlottedText",
     "Split",

@@ -18,6 +18,10 @@ class NotFound(LabError):
     """No such record, or one that this person may not see."""
 
 
+class NotAllowed(LabError):
+    """Their role does not reach to that."""
+
+
 class NotYours(LabError):
     """Only its owner may do that."""
 

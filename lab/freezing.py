@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from lab.errors import Conflict, LabError, NotFound
 from lab.freeze import Checked, Freeze, HypothesisFile, check_chain, frozen
 from lab.hypothesis import HypothesisBody
+from lab.people import allowed
 from lab.schema import FreezeRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import Person, Revision
 
@@ -59,6 +60,8 @@ class Freezing(ABC):
                         created=made.time,
                     )
                 )
+                session.flush()
+                allowed(session, author)
                 return made
         except IntegrityError as problem:  # between our look and our write
             raise LabError("somebody froze it in the meantime: look at their version first") from problem

@@ -1,14 +1,14 @@
 """The record: who says what about which graph or feature. One transaction a call; safe from several threads.
 
-A record is its revisions: saving appends one, restoring appends an old one again, deleting leaves a tombstone. Each
-call raises LabError where the database can't do it now, as on a full disk: then nothing has changed.
+A record is its revisions: saving appends one, restoring appends an old one again, deleting leaves a tombstone. Who
+writes must be an editor at that moment, or NotAllowed is raised. Each call raises LabError where the database can't
+do it now, as on a full disk: then nothing has changed.
 """
 
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
@@ -21,6 +21,7 @@ from lab.errors import Conflict, LabError, NotFound, NotYours
 from lab.freeze import HypothesisFile
 from lab.freezing import Freezing
 from lab.hypothesis import HypothesisBody
+from lab.people import People, allowed, erase_person, person_of
 from lab.runs.bodies import RunBody, version_hash
 from lab.runs.keeping import KeepingRuns
 from lab.schema import FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
@@ -38,30 +39,13 @@ KINDS: dict[str, type[AnyBody]] = {
 VISIBILITIES = ("lab", "private")
 
 
-class Lab(Freezing, KeepingRuns):
+class Lab(People, Freezing, KeepingRuns):
     def __init__(self, url: str) -> None:
         """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
         self._engine = open_database(url)
 
     def close(self) -> None:
         self._engine.dispose()
-
-    # -- people -------------------------------------------------------------------------------------------------------
-
-    def person(self, issuer: str, subject: str, name: str) -> Person:
-        """The person of a login; the first time they are written down."""
-        is_them = (PersonRow.issuer == issuer) & (PersonRow.subject == subject)
-        try:
-            with self._session() as session:
-                row = session.scalar(select(PersonRow).where(is_them))
-                if row is None:
-                    row = PersonRow(id=uuid4().hex, issuer=issuer, subject=subject, name=name, created=_now())
-                    session.add(row)
-                return Person(row.id, row.name)
-        except IntegrityError:  # two tabs came at once
-            with self._session() as session:
-                row = session.scalars(select(PersonRow).where(is_them)).one()
-                return Person(row.id, row.name)
 
     # -- records ------------------------------------------------------------------------------------------------------
 
@@ -76,6 +60,7 @@ class Lab(Freezing, KeepingRuns):
         with self._session() as session:
             session.add(row)
             session.flush()
+            allowed(session, author)
             session.add(_revision(row.id, 1, author, body, now))
             session.flush()
             return self._view(session, row)
@@ -111,7 +96,7 @@ class Lab(Freezing, KeepingRuns):
             .order_by(RevisionRow.created.desc())
         )
         with self._session() as session:
-            owners = {row.id: Person(row.id, row.name) for row in session.scalars(select(PersonRow))}
+            owners = {row.id: person_of(row) for row in session.scalars(select(PersonRow))}
             records = []
             for record, revision, author in session.execute(found):
                 try:
@@ -147,6 +132,7 @@ class Lab(Freezing, KeepingRuns):
                 new = _revision(id, last + 1, author, body, _now())
                 session.add(new)
                 session.flush()
+                allowed(session, author)
                 return _read(row, new, author.name)
         except IntegrityError:  # between our look and our write
             with self._session() as session:
@@ -220,7 +206,7 @@ class Lab(Freezing, KeepingRuns):
                 _erase(session, row)
             session.execute(update(RevisionRow).where(RevisionRow.author_id == id).values(body=None))
             session.execute(update(FreezeRow).where(FreezeRow.author_id == id).values(author=None))
-            person.issuer, person.subject, person.name = "purged", id, "(erased)"
+            erase_person(session, person)
             session.merge(PurgeRow(id=id, kind="person", purged=_now()))
         forget_pages(self._engine)
         return len(owned)
@@ -243,6 +229,7 @@ class Lab(Freezing, KeepingRuns):
         return row
 
     def _own_row(self, session: Session, id: str, owner: Person) -> RecordRow:
+        allowed(session, owner)
         row = self._row(session, id, owner)
         if row.owner_id != owner.id:
             raise NotYours("only its owner may do that: save a copy of your own instead")
@@ -263,7 +250,7 @@ class Lab(Freezing, KeepingRuns):
 
     def _view(self, session: Session, row: RecordRow) -> Record:
         owner = session.get_one(PersonRow, row.owner_id)
-        return _record(row, Person(owner.id, owner.name), self._head(session, row))
+        return _record(row, person_of(owner), self._head(session, row))
 
 
 def _seen_by(viewer: Person) -> ColumnElement[bool]:

@@ -30,6 +30,8 @@ class PersonRow(Base):
     subject: Mapped[str]  # who that is there
     name: Mapped[str]
     created: Mapped[datetime]
+    role: Mapped[str]
+    merged_into: Mapped[str | None] = mapped_column(ForeignKey("persons.id"))  # whose login this is now
 
 
 class RecordRow(Base):

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.hypothesis import HypothesisBody
+from lab.roles import Role
 from lab.runs.bodies import RunBody
 
 Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, RunBody, CommentBody)
@@ -15,6 +16,7 @@ Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, Run
 class Person:
     id: str
     name: str
+    role: Role
 
 
 @dataclass(frozen=True)

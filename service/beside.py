@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 import tracer
+from lab import Person, Role
+from service.access import check_role
 from service.loading import load_model
 from service.settings import Settings
 from service.slot import Choice, ModelSlot, ModelView
@@ -23,19 +25,21 @@ class Beside(ABC):
     @abstractmethod
     def _supervise(self) -> None: ...
 
-    def load_beside(self, choice: Choice) -> None:
+    def load_beside(self, choice: Choice, by: Person) -> None:
         """Have one more model beside the loaded one, until another is asked for here or the loaded one changes.
 
-        Its weights must fit into the memory that is free, or it is not loaded; see `beside_state`.
+        Its weights must fit into the memory that is free, or it is not loaded; see `beside_state`. Raises Refused.
         """
+        check_role(by, Role.EDITOR)
         with self._changed:
             self._supervise()
             if self._beside is None or self._beside.wanted != choice or self._beside.error is not None:
                 self._beside = ModelSlot(choice)  # a load of another one is given up
                 self._changed.notify_all()
 
-    def give_up_beside(self, choice: Choice) -> None:
-        """Its loading ends at its next step; one that is loaded stays."""
+    def give_up_beside(self, choice: Choice, by: Person) -> None:
+        """Its loading ends at its next step; one that is loaded stays. Raises Refused."""
+        check_role(by, Role.EDITOR)
         with self._changed:
             if self._beside is not None and self._beside.wanted == choice and self._beside.model is None:
                 self._beside = None

@@ -1,7 +1,8 @@
 """The one owner of the loaded model: it loads it, runs jobs one after the other, and answers what is going on.
 
 One worker thread does all the work, so the model and its device need no lock of their own. Pages only submit and look:
-every method but `wait` and `stop` returns at once. Knows nothing of Streamlit; people are opaque strings.
+every method but `wait` and `stop` returns at once. Who changes something must have the role for it. Knows nothing of
+Streamlit.
 """
 
 import atexit
@@ -13,6 +14,8 @@ from functools import partial
 
 import tracer
 from cache import FactCache, GraphCache, Sightings
+from lab import Person, Role
+from service.access import check_role
 from service.background import Background
 from service.beside import Beside
 from service.board import Board
@@ -105,18 +108,21 @@ class Service(Beside):
             self._supervise()
             return self._slot.view()
 
-    def retry_load(self) -> None:
-        """Try again after a failed load."""
+    def retry_load(self, by: Person) -> None:
+        """Try again after a failed load. Raises Refused."""
+        check_role(by, Role.EDITOR)
         with self._changed:
             self._supervise()
             self._slot.error = None
             self._changed.notify_all()
 
-    def switch_model(self, name: str, features: str = "neurons") -> None:
+    def switch_model(self, name: str, features: str, by: Person) -> None:
         """Serve another model or feature set: when the running and queued jobs are done, unload this one, load that.
 
         New requests are refused from now on: their token ids belong to the old model. A load under way is given up.
+        Raises Refused for anybody but an admin: it is everybody's model.
         """
+        check_role(by, Role.ADMIN)
         with self._changed:
             self._supervise()
             self._slot.want(Choice(name, features))
@@ -124,45 +130,51 @@ class Service(Beside):
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
-    def submit(self, request: TraceRequest, person: str) -> JobView:
-        """Queue a trace; or join the job that already does it; or find it done, in the cache. Raises `Refused`."""
+    def submit(self, request: TraceRequest, by: Person) -> JobView:
+        """Queue a trace; or join the job that already does it; or find it done, in the cache.
+
+        Raises `Refused`; a viewer may only find, and watch what somebody asked for.
+        """
         with self._changed:
             self._supervise()
             model = self._ready_model()
         check(request, model, self.settings.max_tokens)
         key = key_of(request, model)
         with self._changed:
-            if job := self._board.join(key, person):
+            if job := self._board.join(key, by.id):
                 return self._board.view(job)
         found = self._shelf.get(key)  # reads a file: not under the lock
         with self._changed:
-            if job := self._board.join(key, person):
+            if job := self._board.join(key, by.id):
                 return self._board.view(job)
             if found is None:
                 found = self._shelf.in_memory(key)  # the same request came and was done in between
-            job = Job(key, request, [person], cached=found is not None)
+            if found is None:
+                check_role(by, Role.EDITOR)
+            job = Job(key, request, [by.id], cached=found is not None)
             if job.cached:
                 job.finish(JobState.DONE)
             return self._queued(job, model)
 
-    def submit_run(self, request: RunRequest, person: str) -> JobView:
+    def submit_run(self, request: RunRequest, by: Person) -> JobView:
         """Queue a run of a hypothesis, or go on with one that was cut off; or join the job that does. Raises `Refused`.
 
         Traces go first between two of its prompts. What is finished is kept, also when it is cancelled or fails.
         """
+        check_role(by, Role.EDITOR)
         with self._changed:
             self._supervise()
             model = self._ready_model()
         with self._beginning:
             with self._changed:
-                if job := self._board.join_same(request, person):
+                if job := self._board.join_same(request, by.id):
                     return self._board.view(job)
                 self._check_room(model)  # before a run is written that would stay empty
             record = begun(request, model, self.settings.max_tokens)
             with self._changed:
-                if job := self._board.join(record.id, person):
+                if job := self._board.join(record.id, by.id):
                     return self._board.view(job)
-                return self._queued(Job(record.id, request, [person]), model)
+                return self._queued(Job(record.id, request, [by.id]), model)
 
     def job(self, job_id: str) -> JobView | None:
         with self._changed:
@@ -176,28 +188,38 @@ class Service(Beside):
             self._supervise()
             return self._board.views()
 
+    def clear_cache(self, by: Person) -> int:
+        """Forget all graphs; how many there were. Raises Refused for anybody but an admin, CacheError."""
+        check_role(by, Role.ADMIN)
+        return self.cache.clear()
+
     def graph(self, key: str) -> tracer.Graph | None:
         """The graph of a job that is done; needs no model."""
         return self._shelf.get(key)
 
-    def keep_graph(self, key: str, graph: tracer.Graph) -> bool:
-        """A graph that no job made (imported), or one that was forgotten. False if it is in memory only."""
+    def keep_graph(self, key: str, graph: tracer.Graph, by: Person) -> bool:
+        """A graph that no job made (imported), or one that was forgotten. False if it is in memory only.
+
+        Raises Refused.
+        """
+        check_role(by, Role.EDITOR)
         return self._shelf.put(key, graph)
 
-    def forget_graph(self, key: str) -> tracer.Graph | None:
-        """Remove a graph; what is given back can be kept again. None if it was not there."""
+    def forget_graph(self, key: str, by: Person) -> tracer.Graph | None:
+        """Remove a graph; what is given back can be kept again. None if it was not there. Raises Refused."""
+        check_role(by, Role.EDITOR)
         graph = self._shelf.get(key)
         self._shelf.forget(key)
         return graph
 
-    def cancel(self, job_id: str, person: str) -> JobView | None:
+    def cancel(self, job_id: str, by: Person) -> JobView | None:
         """This person waits no longer. When nobody does, a queued job ends now and a running one at its next step."""
         with self._changed:
             self._supervise()
             job = self._board.get(job_id)
             if job is None:
                 return None
-            self._board.leave(job, person)
+            self._board.leave(job, by.id)
             self._changed.notify_all()
             return self._board.view(job)
 

@@ -28,6 +28,7 @@ from transformers import (
 )
 from transformers.modeling_utils import PreTrainedModel
 
+from lab import Person, Role
 from tracer.features.files import TranscoderFiles, open_transcoders
 from tracer.features.neurons import NeuronBasis
 from tracer.model.anatomy import Anatomy
@@ -213,3 +214,8 @@ def saved(model: PreTrainedModel, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder
+
+
+def somebody(name: str, role: Role = Role.ADMIN) -> Person:
+    """For a service, which asks no record who that is."""
+    return Person(name, name, role)

@@ -6,7 +6,9 @@ from service import Choice, Service
 from tracer import ReplacementModel
 from ui.compare_columns import Comparison
 from ui.follow import follow
+from ui.session import me
 from ui.sidebar import PHASES, plain, short_features
+from ui.told import told
 
 
 def model_beside(service: Service, wanted: Comparison, choice: Choice) -> ReplacementModel | None:
@@ -17,8 +19,10 @@ def model_beside(service: Service, wanted: Comparison, choice: Choice) -> Replac
         return found
     name = plain(f"{short_features(choice.model)} with {short_features(choice.features)}")
     if wanted.asked and wanted.waits != choice:
-        service.load_beside(choice)
-        wanted.waits = choice
+        if told(lambda: service.load_beside(choice, me())):
+            wanted.waits = choice
+        else:
+            wanted.asked = False
     if wanted.waits != choice:
         st.info(f"{name} is loaded beside the loaded model when you press Compare.")
         return None
@@ -45,6 +49,6 @@ def model_beside(service: Service, wanted: Comparison, choice: Choice) -> Replac
 
 
 def _give_up(service: Service, wanted: Comparison, choice: Choice) -> None:
-    service.give_up_beside(choice)
+    told(lambda: service.give_up_beside(choice, me()))
     wanted.asked, wanted.waits = False, None
     st.session_state["compare_cancelled"] = True

@@ -9,7 +9,7 @@ from tracer import Graph, ReplacementModel
 from ui import demo
 from ui.demo_steps import DEMOS, FEATURES, MODEL
 from ui.loaded_model import loaded_model
-from ui.session import person
+from ui.session import me
 from ui.sidebar import job_progress, plain
 
 PAGES = {"graph": "pages/graph.py", "steer": "pages/steer.py"}
@@ -118,7 +118,7 @@ def _graph(service: Service, place: demo.Place, model: ReplacementModel) -> Grap
     job = service.job(place.job) if place.job is not None else None
     if job is None:
         try:
-            job = service.submit(demo.request(model, place.now.scene), person())
+            job = service.submit(demo.request(model, place.now.scene), me())
         except Refused as refusal:
             st.error(f"Not traced: {plain(str(refusal))}.")
             return None

@@ -5,7 +5,9 @@ import streamlit as st
 from service import Service
 from tracer import hub
 from tracer.presets import PRESETS, FeatureSource
+from ui.session import me
 from ui.sidebar import plain, short_features
+from ui.told import told
 
 NEURONS = "neurons"
 
@@ -31,8 +33,8 @@ def feature_picker(service: Service) -> None:
             " org/name[/folder][@revision].",
         )
         st.caption(_about(chosen, sources))
-        if st.button("Load it", type="primary", disabled=not chosen or chosen == state.features):
-            service.switch_model(state.name, chosen)
+        load = st.button("Load it", type="primary", disabled=not chosen or chosen == state.features)
+        if load and told(lambda: service.switch_model(state.name, chosen, me())):
             st.rerun()
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab import About, LabError, Person, Record, Revision
+from lab import About, LabError, Person, Record, Revision, Role
 from lab.freeze import write
 from lab.runs.bodies import RunBody
 from lab.runs.bundle import Bundle
@@ -71,4 +71,4 @@ def _as_record(name: str, bundle: Bundle) -> Record[RunBody]:
     """As the evidence takes it; it is in no database."""
     author = "Hypograph"
     head = Revision(name, 1, author, bundle.started, bundle.run)
-    return Record(name, "run", Person("", author), "lab", About(), bundle.started, None, head)
+    return Record(name, "run", Person("", author, Role.VIEWER), "lab", About(), bundle.started, None, head)

@@ -16,8 +16,9 @@ from tracer import ReplacementModel, TracerError
 from ui.hypothesis_fit import fits
 from ui.hypothesis_opened import Opened
 from ui.loaded_model import loaded_model
-from ui.session import get_lab, me, person
+from ui.session import get_lab, me
 from ui.sidebar import job_progress, plain
+from ui.told import tell
 
 Estimate = Callable[[], None]
 """To be called when the rest of the page is drawn: it may take some seconds."""
@@ -172,14 +173,14 @@ def _another_model(service: Service, opened: Opened) -> None:
         f"Load {wanted}",
         key="load_for_hypothesis",
         help="For everybody on this server, once the queue is empty.",
-        on_click=service.switch_model,
-        args=(body.model, body.features),
+        on_click=tell,
+        args=(lambda: service.switch_model(body.model, body.features, me()),),
     )
 
 
 def _submit(service: Service, request: RunRequest) -> None:
     try:
-        job = service.submit_run(request, person())
+        job = service.submit_run(request, me())
     except Refused as refusal:
         st.session_state["run_refused"] = str(refusal)
         return

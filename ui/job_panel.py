@@ -6,14 +6,14 @@ The job's id is in the address, so a reload finds it again.
 import streamlit as st
 
 from service import JobState, Refused, Service, TraceRequest
-from ui.session import person
+from ui.session import me
 from ui.sidebar import job_progress, plain
 
 
 def submit(service: Service, request: TraceRequest) -> None:
     """Queue the request and show its job; a refusal is shown in its place."""
     try:
-        job = service.submit(request, person())
+        job = service.submit(request, me())
     except Refused as refusal:
         st.session_state["refused"] = str(refusal)
         return

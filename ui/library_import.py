@@ -9,7 +9,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from lab import About, LabelBody, LabError
-from service import Service
+from service import Refused, Service
 from tracer import TracerError
 from tracer.errors import first_fault
 from tracer.interchange import Report, load
@@ -54,7 +54,7 @@ def import_graphs(service: Service) -> None:
         st.session_state.pop("imported", None)
         try:
             st.session_state["imported"] = (key, _imported(service, key, data, suffix))
-        except TracerError as problem:
+        except (Refused, TracerError) as problem:
             st.error(f"Not imported: {plain(str(problem))}.")
             return
     report: Report = st.session_state["imported"][1]
@@ -86,7 +86,7 @@ def _imported(service: Service, key: str, data: bytes, suffix: str) -> Report:
         except TracerError as problem:
             raise TracerError(str(problem).replace(str(path), "the file")) from problem
     if service.graph(key) is None:
-        service.keep_graph(key, graph)
+        service.keep_graph(key, graph, me())
     try:
         draft_of(key, str(graph.meta.get("prompt", ""))).bring_in(report.pins, report.supernodes)
     except ValidationError as problem:

@@ -20,6 +20,7 @@ from ui.library_import import import_graphs
 from ui.library_search import Labels, circuit_matches, find_graphs, labels_with, words_of
 from ui.session import get_lab, me
 from ui.sidebar import plain
+from ui.told import told
 
 MOST_GRAPHS = 2_000
 MOST_ROWS = 10  # of a table that does not scroll
@@ -146,9 +147,11 @@ def _pruned(key: str, _graph: Graph, node_threshold: float, edge_threshold: floa
 
 
 def _forget(service: Service, entry: Entry) -> None:
-    graph = service.forget_graph(entry.key)
-    if graph is not None:
-        st.session_state["forgotten_graph"] = (entry.key, graph)
+    def forget() -> None:
+        if (graph := service.forget_graph(entry.key, me())) is not None:
+            st.session_state["forgotten_graph"] = (entry.key, graph)
+
+    told(forget)
 
 
 def _undo_graph(service: Service) -> None:
@@ -156,8 +159,8 @@ def _undo_graph(service: Service) -> None:
         key, graph = forgotten
         text, undo = st.columns([5, 1], vertical_alignment="center")
         text.caption(f"Deleted: {plain(str(graph.meta.get('prompt', ''))[:90])}")
-        if undo.button("Undo", key="undo_graph", width="stretch"):
-            service.keep_graph(key, graph)
+        again = undo.button("Undo", key="undo_graph", width="stretch")
+        if again and told(lambda: service.keep_graph(key, graph, me())):
             del st.session_state["forgotten_graph"]
             st.rerun()
 

@@ -4,8 +4,9 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from cache import CacheError
-from lab import Lab, LabDatabaseError, Person
-from service import Service, Settings, SettingsError, local_user
+from lab import Lab, LabDatabaseError, LabError, Person, Role
+from service import NotAdmitted, Service, Settings, SettingsError
+from ui.login import admitted, current
 
 APP = "app"
 """Says in the state of a tab that app.py runs there."""
@@ -24,8 +25,10 @@ def _lab() -> Lab:
 
 
 def get_service() -> Service:
-    """The service, started with the server's first page. Stops the page with one line if it can't be."""
+    """The service, started with the server's first page. Stops the page with one line if it can't be, and with the
+    login where nobody is known who may be here."""
     _through_app()
+    admitted()
     try:
         _lab()  # what people write must have a place before anybody writes
         return _service()
@@ -51,16 +54,22 @@ def get_lab() -> Lab:
     return _lab()
 
 
-def person() -> str:
-    """Who is asking, as the queue knows them."""
-    return f"local:{local_user()}"
-
-
 def me() -> Person:
-    """Who is asking, as the record knows them."""
-    return _known_person(local_user())
+    """Who is asking, with the role that they have now. Stops the page where nobody is who may be here."""
+    login = admitted()
+    if login.issuer == "local":
+        return _at_this_machine(login.subject)
+    return _lab().person(login.issuer, login.subject, login.name, login.role, always=login.always)
+
+
+def role() -> Role | None:
+    """Of whoever is asking; None where that is nobody who may be here, or where it can't be known now."""
+    try:
+        return None if current() is None else me().role
+    except (CacheError, LabError, LabDatabaseError, NotAdmitted, SettingsError):
+        return None
 
 
 @st.cache_resource(max_entries=1000, show_spinner=False)
-def _known_person(user: str) -> Person:
-    return _lab().person("local", user, user)
+def _at_this_machine(user: str) -> Person:
+    return _lab().person("local", user, user, Role.ADMIN, always=True)

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from service import JobState, JobView, Service
+from service import JobState, JobView, Refused, Service
+from ui.login import way
 from ui.page_title import page_title
-from ui.session import person
+from ui.session import me
 
 PHASES = {
     "": "waiting",
@@ -30,6 +31,19 @@ def sidebar(service: Service, page: str) -> None:
     """`page` is the title of the page that is shown."""
     with st.sidebar:
         _status(service, page)
+        _who()
+
+
+def _who() -> None:
+    """Where people log in."""
+    came = way()
+    if came == "local":
+        return
+    person = me()
+    st.caption("YOU")
+    st.markdown(f"{plain(person.name)} · {person.role}")
+    if came == "provider":
+        st.button("Log out", key="logout", on_click=st.logout)
 
 
 @st.fragment(run_every=1.0)
@@ -40,11 +54,12 @@ def _status(service: Service, page: str) -> None:
         st.markdown(f"**{plain(state.name)}**  \n{plain(short_features(state.features))} · {service.model.device}")
     elif state.state == "failed":
         st.error(plain(f"{state.name}: {state.error}"))
-        st.button("Try again", on_click=service.retry_load, key="retry_load")
+        st.button("Try again", on_click=_retry, args=(service,), key="retry_load")
     else:
         st.markdown(f"**{plain(state.name)}**")
         st.progress(state.fraction, text=PHASES.get(state.phase, state.phase))
-    jobs = [job for job in service.jobs() if person() in job.watchers or job.id in _known()]
+    own = me().id
+    jobs = [job for job in service.jobs() if own in job.watchers or job.id in _known()]
     active = [job for job in jobs if not job.over]
     if active:
         st.caption("JOBS")
@@ -79,8 +94,15 @@ def job_progress(service: Service, job: JobView, where: str) -> None:
         )
 
 
+def _retry(service: Service) -> None:
+    try:
+        service.retry_load(me())
+    except Refused as refusal:
+        st.toast(sentence(refusal), icon=":material/error:")
+
+
 def _cancel(service: Service, job_id: str) -> None:
-    service.cancel(job_id, person())
+    service.cancel(job_id, me())
 
 
 def _known() -> dict[str, JobState]:

@@ -12,11 +12,13 @@ import torch
 
 from cache import CacheError
 from lab.database import without_password
-from service import Service
+from service import Refused, Service
 from tracer import ENGINE_VERSION
 from tracer.model.packages import package_files
 from tracer.presets import PRESETS
-from ui.sidebar import plain
+from ui.session import me
+from ui.sidebar import plain, sentence
+from ui.told import told
 
 PACKAGES = ("streamlit", "torch", "transformers", "scipy", "pandas", "altair", "diskcache", "safetensors", "gguf")
 
@@ -71,8 +73,8 @@ def model_switch(service: Service) -> None:
     with st.popover("Switch the model"):
         st.caption("For everybody on this server, once the queue is empty. Graphs of other models stay in the cache.")
         name = st.selectbox("Model", here, accept_new_options=True, help="A preset, a folder, or a Hub id.")
-        if st.button("Load it", type="primary", disabled=not name) and name:
-            service.switch_model(name)
+        load = st.button("Load it", type="primary", disabled=not name)
+        if load and name and told(lambda: service.switch_model(name, "neurons", me())):
             st.toast("The switch is under way; the sidebar shows how far it is.")
 
 
@@ -107,9 +109,9 @@ def cache_section(service: Service) -> None:
         st.write("Removes every cached graph of this machine. They can be traced again.")
         if st.button("Remove all graphs", type="primary"):
             try:
-                st.toast(f"Removed {cache.clear():,} graphs.")
-            except CacheError as problem:
-                st.error(str(problem))
+                st.toast(f"Removed {service.clear_cache(me()):,} graphs.")
+            except (CacheError, Refused) as problem:
+                st.error(sentence(problem))
 
 
 def versions() -> None:

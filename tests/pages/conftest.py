@@ -141,7 +141,7 @@ def traced(prompt: str = "w4 w9 w2", **settings: Any) -> str:
     service = ready()
     assert service.model is not None
     request = TraceRequest(tokens=tuple(service.model.token_ids(prompt)), prompt=prompt, **settings)
-    job = service.submit(request, ui.session.person())
+    job = service.submit(request, ui.session.me())
     over = service.wait(job.id, 30)
     assert over is not None and over.error is None
     return job.key

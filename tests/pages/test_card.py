@@ -10,7 +10,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from service import Service
-from tests.helpers import saved, tiny_llama, transcoders
+from tests.helpers import saved, somebody, tiny_llama, transcoders
 from tests.pages.conftest import Loading, open_page, ready, running, sound, texts, traced, until
 from tracer import Cancelled, Graph
 from tracer.dashboards import build as building
@@ -124,7 +124,7 @@ def test_the_same_feature_at_other_tokens_and_in_other_graphs(loading: Loading) 
 
 def test_a_graph_of_other_features_is_no_place_elsewhere(loading: Loading, tmp_path: Path) -> None:
     service, key = ready(), traced()
-    service.switch_model(service.model_state().name, transcoders(tmp_path / "set", tiny_llama()).name)
+    service.switch_model(service.model_state().name, transcoders(tmp_path / "set", tiny_llama()).name, somebody("me"))
     until(lambda: service.model is not None and service.model_state().features != "neurons")
     traced()
     assert places(card_of(key)) == {}
@@ -161,7 +161,7 @@ def test_while_the_model_loads_the_card_waits_for_it(loading: Loading, tmp_path:
     key = traced()
     service = running()
     loading.go.clear()
-    service.switch_model(same_model(tmp_path))
+    service.switch_model(same_model(tmp_path), "neurons", somebody("me"))
     until(lambda: service.model_state().state == "loading")
     app = card_of(key)
     (line,) = lines_that_follow(app)
@@ -177,7 +177,7 @@ def test_a_model_that_does_not_load_is_not_waited_for(loading: Loading, tmp_path
     key = traced()
     loading.trouble = "no such weights"
     service = running()
-    service.switch_model(same_model(tmp_path))
+    service.switch_model(same_model(tmp_path), "neurons", somebody("me"))
     until(lambda: service.model_state().state == "failed")
     app = card_of(key)
     assert lines_that_follow(app) == [] and "which is not loaded" in texts(app)
@@ -217,8 +217,8 @@ def test_what_it_fires_on_says_how_far_it_is(loading: Loading) -> None:
 
 def test_a_set_that_comes_with_examples_shows_them(loading: Loading, tmp_path: Path) -> None:
     service, files = ready(), transcoders(tmp_path / "set", tiny_llama())
-    service.switch_model(service.model_state().name, files.name)
-    until(lambda: service.model is not None and service.model_state().features == files.name)
+    service.switch_model(service.model_state().name, files.name, somebody("me"))
+    until(lambda: service.model is not None and service.model_state().features == files.name, somebody("me"))
     key = traced()
     layout = graph_of(key).layout
     layer, feature = int(layout.layer[0]), int(layout.feature[0])

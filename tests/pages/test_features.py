@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service import TraceRequest
-from tests.helpers import tiny_llama, transcoders
+from tests.helpers import somebody, tiny_llama, transcoders
 from tests.pages.conftest import Loading, button, open_page, ready, running, texts, traced, until
 
 
@@ -18,7 +18,7 @@ def a_set(tmp_path: Path) -> str:
 
 def choose(features: str) -> None:
     """As the picker's button does it: a typed set is no option that AppTest could choose (tests/browser types one)."""
-    running().switch_model(running().model_state().name, features)
+    running().switch_model(running().model_state().name, features, somebody("me"))
 
 
 def test_neurons_at_first(loading: Loading) -> None:
@@ -42,7 +42,7 @@ def test_a_set_is_loaded_traced_and_left_again(loading: Loading, a_set: str) -> 
     shown = [block.proto.popover.label.replace("\\", "") for block in app.get("popover")]
     assert "Features: …/transcoders" in shown
     ids = tuple(graph.token_ids)
-    job = service.submit(TraceRequest(tokens=ids, max_nodes=20), "local:me")
+    job = service.submit(TraceRequest(tokens=ids, max_nodes=20), somebody("me"))
     assert service.wait(job.id, 30).state == "done"
     app = open_page("pages/graph.py", graph=job.key)
     left_out = graph.layout.n_features - 20

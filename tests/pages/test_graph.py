@@ -3,6 +3,7 @@
 import pytest
 
 from service import Service
+from tests.helpers import somebody
 from tests.pages.conftest import Loading, open_page, ready, running, sound, texts, traced, until
 from ui.graph_payload import graph_view
 
@@ -74,7 +75,9 @@ def test_without_its_model_the_graph_still_opens(loading: Loading) -> None:
     graph = service.graph(key)
     assert graph is not None
     loading.go.clear()
-    service.switch_model("another")  # the worker unloads this one and waits at the brake for that
+    service.switch_model(
+        "another", "neurons", somebody("me")
+    )  # the worker unloads this one and waits at the brake for that
     until(lambda: service.model is None)
     app = open_page("pages/graph.py", graph=key, select=graph.ids[0])
     assert "need the model of this graph, which is not loaded" in texts(app)

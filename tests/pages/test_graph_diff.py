@@ -7,6 +7,7 @@ import pytest
 
 import ui.session
 from lab import About, LabelBody
+from tests.helpers import somebody
 from tests.pages.conftest import Loading, open_page, running, sound, texts, traced
 from tests.tracer.interchange.cases import ONE, case
 from tracer.graph.compare import compare_features
@@ -102,7 +103,7 @@ def test_a_graph_that_is_not_there_is_said(loading: Loading) -> None:
 def test_graphs_of_different_models_are_one_line(loading: Loading) -> None:
     key = traced()
     foreign, _ = neuronpedia.load(case(ONE).json_file)
-    running().keep_graph("f" * 64, foreign)
+    running().keep_graph("f" * 64, foreign, somebody("me"))
     app = open_page("pages/library.py", left=key, right="f" * 64)
     (error,) = app.error
     assert error.value.startswith("Not compared: the graphs are of different models") and "\n" not in error.value

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import ui.session
 from lab import About, CircuitBody, Group, LabelBody
+from tests.helpers import somebody
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced
 from tracer.dashboards import corpus
 from tracer.dashboards.build import build
@@ -179,7 +180,7 @@ def test_library_lists_searches_deletes_and_brings_back(loading: Loading) -> Non
     app.text_input(key="library_search").set_value("nothing like that")
     assert "No graph fits the search." in texts(again(app))
     service = running()
-    graph = service.forget_graph(one)
+    graph = service.forget_graph(one, somebody("me"))
     assert graph is not None and service.graph(one) is None
     app.session_state["forgotten_graph"] = (one, graph)
     app.text_input(key="library_search").set_value("")

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from service import public_records
+from tests.helpers import somebody
 from tests.pages.conftest import Loading, button, open_page, running, sound, texts, traced, until
 from tests.pages.test_card import graph_of, strip
 from tests.service.test_public_records import SET, answer
@@ -29,7 +30,7 @@ def published() -> tuple[str, str]:
     """A graph that says that it is of a set that Neuronpedia has: its key, and the path of its first feature there."""
     graph = graph_of(traced())
     graph.meta.update(model="gemma-2-2b", features="mntss/gemma-scope-transcoders")
-    running().keep_graph("a" * 64, graph)
+    running().keep_graph("a" * 64, graph, somebody("me"))
     layer, feature = int(graph.layout.layer[0]), int(graph.layout.feature[0])
     return "a" * 64, f"/api/feature/gemma-2-2b/{layer}-{SET}/{feature}"
 

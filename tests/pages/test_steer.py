@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab import About, CircuitBody, LabelBody
 from service import Service, TraceRequest
-from tests.helpers import PROMPT
+from tests.helpers import PROMPT, somebody
 from tests.pages.conftest import open_page, ready, sound, texts, until
 from tracer import Donor, Edit
 from ui.session import get_lab, me
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("loading")
 def traced(service: Service) -> str:
     model = service.model
     assert model is not None
-    job = service.submit(TraceRequest(tokens=tuple(model.token_ids(PROMPT)), prompt=PROMPT), "somebody")
+    job = service.submit(TraceRequest(tokens=tuple(model.token_ids(PROMPT)), prompt=PROMPT), somebody("me"))
     done = service.wait(job.id, 60)
     assert done is not None and done.state == "done"
     return done.key

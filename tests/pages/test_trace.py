@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import somebody
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
 
 
@@ -93,7 +94,7 @@ def test_a_refusal_is_shown(loading: Loading, monkeypatch: pytest.MonkeyPatch) -
     app = open_page()
     app.text_input(key="prompt").set_value("w4 w9 w5")
     sound(app.run())
-    running().switch_model("/nowhere")  # between the drawing of the button and the click
+    running().switch_model("/nowhere", "neurons", somebody("me"))  # between the drawing of the button and the click
     loading.go.clear()
     button(app, "Trace").click()
     sound(app.run())

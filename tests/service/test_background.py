@@ -10,7 +10,7 @@ import torch
 
 import tracer
 from service import JobState, Service, Settings, TraceRequest, background
-from tests.helpers import PROMPT, saved, tiny_llama
+from tests.helpers import PROMPT, saved, somebody, tiny_llama
 from tracer.dashboards import build as building
 from tracer.dashboards import corpus, store
 
@@ -69,7 +69,7 @@ def test_a_trace_does_not_wait_for_them(
     until(lambda: 0 < (service.dashboards() or 0) < 1)
     model = service.model
     assert model is not None
-    job = service.submit(TraceRequest(tokens=tuple(model.token_ids(PROMPT)), prompt=PROMPT), "ada")
+    job = service.submit(TraceRequest(tokens=tuple(model.token_ids(PROMPT)), prompt=PROMPT), somebody("ada"))
     over = service.wait(job.id, 20)
     assert over is not None and over.state is JobState.DONE
     assert (service.dashboards() or 0) < 1

@@ -12,16 +12,18 @@ import pytest
 
 import tracer
 from service import Choice, JobState, Service, TraceRequest
-from tests.helpers import saved, tiny_llama
+from tests.helpers import saved, somebody, tiny_llama
 from tests.service.fake_engine import FakeEngine, until
 from tracer.model.here import SHARE, features_are_here, model_is_here
+
+ANN = somebody("ann")
 
 SECOND, THIRD = Choice("second", "neurons"), Choice("third", "neurons")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def loaded(service: Service, choice: Choice) -> tracer.ReplacementModel:
-    service.load_beside(choice)
+    service.load_beside(choice, ANN)
     until(lambda: service.beside(choice) is not None)
     found = service.beside(choice)
     assert found is not None
@@ -29,7 +31,7 @@ def loaded(service: Service, choice: Choice) -> tracer.ReplacementModel:
 
 
 def refused(service: Service, choice: Choice) -> str:
-    service.load_beside(choice)
+    service.load_beside(choice, ANN)
     until(lambda: (view := service.beside_state()) is not None and view.error is not None)
     view = service.beside_state()
     assert view is not None and view.error is not None and service.beside(choice) is None
@@ -42,16 +44,16 @@ def test_a_second_model_is_there_and_the_loaded_one_is_untouched(service: Servic
     second = loaded(service, SECOND)
     assert second.name == "second" and service.model is first and service.model_state().switching_to is None
     assert engine.features == [("neurons", None), ("neurons", None)]
-    job = service.wait(service.submit(TraceRequest(tokens=(1, 2)), "ann").id, 10)
+    job = service.wait(service.submit(TraceRequest(tokens=(1, 2)), ANN).id, 10)
     assert job is not None and job.state is JobState.DONE and engine.models == ["first"]
-    service.load_beside(SECOND)
+    service.load_beside(SECOND, ANN)
     assert service.beside(SECOND) is second and engine.loads == ["first", "second"], "it is kept"
 
 
 def test_another_one_takes_its_place_and_its_memory(service: Service, engine: FakeEngine) -> None:
     old = weakref.ref(loaded(service, SECOND))
     engine.load_brake.clear()
-    service.load_beside(THIRD)
+    service.load_beside(THIRD, ANN)
     assert service.beside(SECOND) is None
     until(lambda: engine.loads[-1] == "third")
     assert old() is None, "before the next one comes"
@@ -64,7 +66,7 @@ def test_another_one_takes_its_place_and_its_memory(service: Service, engine: Fa
 def test_it_goes_when_the_loaded_model_changes(service: Service, engine: FakeEngine) -> None:
     old = weakref.ref(loaded(service, SECOND))
     engine.load_brake.clear()
-    service.switch_model("third")
+    service.switch_model("third", "neurons", ANN)
     until(lambda: engine.loads[-1] == "third")
     assert old() is None and service.beside_state() is None
     engine.load_brake.set()
@@ -80,7 +82,7 @@ def test_one_that_does_not_load_is_a_line_and_can_be_asked_for_again(service: Se
     engine.load_trouble = tracer.TracerError("the weights are torn")
     assert refused(service, SECOND) == "the weights are torn"
     assert service.model is not None and service.model_state().state == "ready"
-    assert service.submit(TraceRequest(tokens=(1,)), "ann").error is None
+    assert service.submit(TraceRequest(tokens=(1,)), ANN).error is None
     loaded(service, SECOND)
 
 
@@ -104,25 +106,26 @@ def test_weights_that_do_not_fit_are_refused_with_both_figures(
 
 def test_a_load_is_given_up(service: Service, engine: FakeEngine) -> None:
     engine.load_brake.clear()
-    service.load_beside(SECOND)
+    service.load_beside(SECOND, ANN)
     until(lambda: engine.loads == ["first", "second"])
-    service.give_up_beside(THIRD)
+    service.give_up_beside(THIRD, ANN)
     assert service.beside_state() is not None, "another one's"
-    service.give_up_beside(SECOND)
+    service.give_up_beside(SECOND, ANN)
     assert service.beside_state() is None
-    job = service.wait(service.submit(TraceRequest(tokens=(1,)), "ann").id, 10)
+    job = service.wait(service.submit(TraceRequest(tokens=(1,)), ANN).id, 10)
     assert job is not None and job.state is JobState.DONE, "the worker is free, though the brake is on"
 
 
 def test_stop_gives_it_up(service: Service, engine: FakeEngine) -> None:
     engine.load_brake.clear()
-    service.load_beside(SECOND)
+    service.load_beside(SECOND, ANN)
     until(lambda: engine.loads == ["first", "second"])
     assert service.stop(2)
 
 
 LEAVES = """
 import sys, time, tracer
+from lab import Person, Role
 from service import Choice, Service, Settings
 def load(name, *, progress, **rest):
     while name == "slow":
@@ -137,9 +140,10 @@ def until(there):
         time.sleep(0.02)
 until(lambda: service.model is not None)
 tiny = Choice(sys.argv[1], "neurons")
-service.load_beside(tiny)
+ann = Person("ann", "ann", Role.ADMIN)
+service.load_beside(tiny, ann)
 until(lambda: service.beside(tiny) is not None)
-service.load_beside(Choice("slow", "neurons"))
+service.load_beside(Choice("slow", "neurons"), ann)
 until(lambda: service.beside_state().phase == "load")
 """
 

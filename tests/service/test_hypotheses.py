@@ -13,9 +13,12 @@ import tracer
 from lab import HypothesisFile, Lab, Person
 from lab.runs.conclude import result
 from service import JobState, JobView, Refused, RunRequest, Service, Settings, TraceRequest
+from tests.helpers import somebody
 from tests.lab.runs import tiny
 from tests.service.fake_engine import until
 from tracer import ReplacementModel
+
+ANN, BOB = somebody("ann"), somebody("bob")
 
 
 @pytest.fixture(autouse=True)
@@ -97,13 +100,13 @@ def see(service: Service, job: JobView) -> JobView:
 
 
 def test_a_run_with_progress_and_estimate(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
-    job = service.submit_run(request(lab, ada), "ann")
+    job = service.submit_run(request(lab, ada), ANN)
     assert (job.kind, job.summary, job.n_tokens) == ("run", "Tiny", 0)
-    assert service.submit_run(request(lab, ada), "bob").id == job.id  # joined
+    assert service.submit_run(request(lab, ada), BOB).id == job.id  # joined
     slow.gate.release(3)
     until(lambda: slow.at_gate == 4)
     view = see(service, job)
-    assert (view.state, view.phase, view.watchers) == (JobState.RUNNING, "prompts", ("ann", "bob"))
+    assert (view.state, view.phase, view.watchers) == (JobState.RUNNING, "prompts", (ANN.id, BOB.id))
     assert 0.3 < view.fraction < 0.9 and view.eta is not None and view.eta > 0
     slow.open()
     assert finish(service, job).state is JobState.DONE
@@ -113,24 +116,24 @@ def test_a_run_with_progress_and_estimate(service: Service, slow: Slow, lab: Lab
 
 
 def test_a_cancelled_run_goes_on(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
-    job = service.submit_run(request(lab, ada), "ann")
+    job = service.submit_run(request(lab, ada), ANN)
     slow.gate.release(3)
     until(lambda: slow.at_gate == 4)
-    service.cancel(job.id, "ann")
+    service.cancel(job.id, ANN)
     assert finish(service, job).state is JobState.CANCELLED
     assert len(lab.figures(job.key, ada).prompts) == 4  # and one that is left out
     slow.open()
-    again = service.submit_run(request(lab, ada), "ann")
+    again = service.submit_run(request(lab, ada), ANN)
     assert again.id != job.id and again.key == job.key
     assert finish(service, again).state is JobState.DONE
     assert len(slow.prompts) == 7  # none twice
 
 
 def test_traces_go_first_between_two_prompts(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
-    job = service.submit_run(request(lab, ada), "ann")
+    job = service.submit_run(request(lab, ada), ANN)
     until(lambda: slow.at_gate == 1)
-    trace = service.submit(TraceRequest((0, 6, 11), max_nodes=20), "bob")
-    second = service.submit_run(request(lab, ada, full_grid=True), "bob")
+    trace = service.submit(TraceRequest((0, 6, 11), max_nodes=20), BOB)
+    second = service.submit_run(request(lab, ada, full_grid=True), BOB)
     assert (trace.state, second.position) == (JobState.QUEUED, 2)
     slow.gate.release(1)
     assert finish(service, trace).state is JobState.DONE
@@ -144,7 +147,7 @@ def test_traces_go_first_between_two_prompts(service: Service, slow: Slow, lab: 
 def test_a_stop_ends_a_run_and_the_record_has_what_is_finished(
     service: Service, slow: Slow, lab: Lab, ada: Person
 ) -> None:
-    job = service.submit_run(request(lab, ada), "ann")
+    job = service.submit_run(request(lab, ada), ANN)
     slow.gate.release(2)
     until(lambda: slow.at_gate == 3)
     assert service.stop(5)
@@ -154,7 +157,7 @@ def test_a_stop_ends_a_run_and_the_record_has_what_is_finished(
 
 def test_graphs_of_a_run_that_predicts_are_kept(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
     slow.open()
-    job = service.submit_run(request(lab, ada, predicts=True), "ann")
+    job = service.submit_run(request(lab, ada, predicts=True), ANN)
     assert finish(service, job).state is JobState.DONE
     assert len(service.cache.recent(10)) == 7
     run = lab.get(job.key, ada)
@@ -177,22 +180,22 @@ LONG = {"donor": {"text": "w1 " * 9, "slots": {"name": {"text": "w1", "start": 3
 def test_refusals(service: Service, lab: Lab, ada: Person, change: Callable[[], dict[str, Any]], says: str) -> None:
     file = HypothesisFile(hypothesis=tiny.hypothesis(**change()))
     with pytest.raises(Refused, match=says):
-        service.submit_run(RunRequest(lab, ada, file), "ann")
+        service.submit_run(RunRequest(lab, ada, file), ANN)
     assert service.jobs() == []
 
 
 def test_a_full_queue_writes_no_run(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
-    service.submit_run(request(lab, ada), "ann")
+    service.submit_run(request(lab, ada), ANN)
     until(lambda: slow.at_gate == 1)
     for n in range(4):
-        service.submit(TraceRequest((0, 6, n), max_nodes=20), "bob")
+        service.submit(TraceRequest((0, 6, n), max_nodes=20), BOB)
     with pytest.raises(Refused, match="4 jobs are waiting already"):
-        service.submit_run(request(lab, ada, anew=True), "ann")
+        service.submit_run(request(lab, ada, anew=True), ANN)
     assert len(lab.find("run", ada)) == 1
 
 
 def test_a_run_that_fails_says_so_in_one_line(service: Service, slow: Slow, lab: Lab, ada: Person) -> None:
-    job = service.submit_run(request(lab, ada), "ann")
+    job = service.submit_run(request(lab, ada), ANN)
     until(lambda: slow.at_gate == 1)
     lab.delete(job.key, ada)
     slow.open()
@@ -208,12 +211,12 @@ def test_two_who_ask_at_once_begin_one_run(service: Service, slow: Slow, lab: La
         time.sleep(0.1)  # after it was looked for, before it is there
         return create(*args, **named)
 
-    def ask(who: str) -> None:
+    def ask(who: Person) -> None:
         together.wait(5)
         found.append(service.submit_run(request(lab, ada, anew=anew), who))
 
     lab.create = slowly  # type: ignore[method-assign]
-    both = [threading.Thread(target=ask, args=(who,)) for who in ("ann", "bob")]
+    both = [threading.Thread(target=ask, args=(who,)) for who in (ANN, BOB)]
     for one in both:
         one.start()
     for one in both:

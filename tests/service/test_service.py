@@ -10,11 +10,13 @@ import pytest
 
 import tracer
 from cache import CacheError
+from lab import Person
 from service import JobState, JobView, Refused, Service, Settings, TraceRequest
 from service.slot import Choice, ModelSlot
+from tests.helpers import somebody
 from tests.service.fake_engine import FakeEngine, until
 
-ANN, BOB = "ann", "bob"
+ANN, BOB = somebody("ann"), somebody("bob")
 
 
 def request(*tokens: int, **settings: object) -> TraceRequest:
@@ -34,7 +36,7 @@ def finish(service: Service, job: JobView) -> JobView:
     return view
 
 
-def running(service: Service, *tokens: int, person: str = ANN) -> JobView:
+def running(service: Service, *tokens: int, person: Person = ANN) -> JobView:
     job = service.submit(request(*tokens), person)
     until(lambda: see(service, job).phase == "sweep")
     return see(service, job)
@@ -43,7 +45,7 @@ def running(service: Service, *tokens: int, person: str = ANN) -> JobView:
 def test_a_job_runs_and_its_graph_is_there(service: Service, engine: FakeEngine, settings: Settings) -> None:
     job = finish(service, service.submit(request(1, 2, prompt=" Two\n tokens"), ANN))
     assert (job.state, job.fraction, job.error, job.warning, job.cached) == (JobState.DONE, 1.0, None, None, False)
-    assert (job.summary, job.n_tokens, job.watchers) == ("Two tokens", 2, (ANN,))
+    assert (job.summary, job.n_tokens, job.watchers) == ("Two tokens", 2, (ANN.id,))
     assert job.started is not None
     assert job.finished is not None
     assert job.created <= job.started <= job.finished
@@ -80,11 +82,11 @@ def test_the_same_request_runs_once(service: Service, engine: FakeEngine) -> Non
     views: list[JobView] = []
     ready = threading.Barrier(8)
 
-    def ask(person: str) -> None:
+    def ask(person: Person) -> None:
         ready.wait()
         views.append(service.submit(request(1, 2), person))
 
-    threads = [threading.Thread(target=ask, args=(f"p{i}",)) for i in range(8)]
+    threads = [threading.Thread(target=ask, args=(somebody(f"p{i}"),)) for i in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -102,7 +104,7 @@ def test_many_threads_many_requests_each_runs_once(service: Service, engine: Fak
 
     def ask() -> None:
         for i in range(4):
-            job = service.submit(request(i), threading.current_thread().name)
+            job = service.submit(request(i), somebody(threading.current_thread().name))
             if finish(service, job).state is not JobState.DONE or service.graph(job.key) is None:
                 failures.append(job)
 
@@ -145,7 +147,7 @@ def test_a_cache_hit_does_not_queue(service: Service, engine: FakeEngine, settin
     engine.brake.clear()
     running(service, 2)
     hit = service.submit(request(1), BOB)
-    assert (hit.state, hit.cached, hit.key, hit.watchers) == (JobState.DONE, True, first.key, (BOB,))
+    assert (hit.state, hit.cached, hit.key, hit.watchers) == (JobState.DONE, True, first.key, (BOB.id,))
     assert hit.id != first.id
 
 
@@ -243,7 +245,7 @@ def test_a_job_with_two_watchers_is_cancelled_by_the_last(service: Service, engi
     service.cancel(job.id, ANN)
     service.cancel(job.id, ANN)  # a second click is no second vote
     time.sleep(0.1)
-    assert (see(service, job).state, see(service, job).watchers) == (JobState.RUNNING, (BOB,))
+    assert (see(service, job).state, see(service, job).watchers) == (JobState.RUNNING, (BOB.id,))
     service.cancel(job.id, BOB)
     assert finish(service, job).state is JobState.CANCELLED
 
@@ -326,7 +328,7 @@ def test_a_worker_killed_while_it_loads(cold: Service, engine: FakeEngine) -> No
     cold.start()
     until(lambda: cold.model_state().state == "failed")
     assert cold.model_state().error == "loading was interrupted; try again"
-    cold.retry_load()
+    cold.retry_load(ANN)
     until(lambda: cold.model_state().state == "ready")
 
 
@@ -416,7 +418,7 @@ def test_a_failed_load_can_be_retried(cold: Service, engine: FakeEngine, trouble
     assert message in (cold.model_state().error or "")
     time.sleep(0.05)
     assert engine.loads == ["first"]  # not by itself
-    cold.retry_load()
+    cold.retry_load(ANN)
     until(lambda: cold.model_state().state == "ready")
     assert cold.model_state().error is None
     assert engine.loads == ["first", "first"]
@@ -425,7 +427,7 @@ def test_a_failed_load_can_be_retried(cold: Service, engine: FakeEngine, trouble
 def test_switching_waits_for_the_jobs_of_the_old_model(service: Service, engine: FakeEngine) -> None:
     engine.brake.clear()
     jobs = [running(service, 1), service.submit(request(2), BOB)]
-    service.switch_model("second")
+    service.switch_model("second", "neurons", ANN)
     view = service.model_state()
     assert (view.state, view.name, view.switching_to) == ("ready", "first", Choice("second", "neurons"))
     with pytest.raises(Refused, match="second is still being loaded"):
@@ -444,7 +446,7 @@ def test_the_old_model_is_gone_before_the_new_one_is_loaded(service: Service, en
     finish(service, service.submit(request(1), ANN))
     old = weakref.ref(service.model)
     engine.load_brake.clear()
-    service.switch_model("second")
+    service.switch_model("second", "neurons", ANN)
     until(lambda: engine.loads == ["first", "second"])
     assert old() is None
 
@@ -453,7 +455,7 @@ def test_switching_while_loading_gives_that_load_up(cold: Service, engine: FakeE
     engine.load_brake.clear()
     cold.start()
     until(lambda: cold.model_state().phase == "convert")
-    cold.switch_model("second")
+    cold.switch_model("second", "neurons", ANN)
     until(lambda: engine.loads == ["first", "second"])
     engine.load_brake.set()
     until(lambda: cold.model_state().state == "ready")
@@ -470,22 +472,22 @@ def test_the_trouble_of_a_model_that_nobody_wants_any_more_is_not_told() -> None
 
 
 def test_another_feature_set_takes_the_same_weights(service: Service, engine: FakeEngine) -> None:
-    service.switch_model("first", "a/set")
+    service.switch_model("first", "a/set", ANN)
     until(lambda: service.model_state().features == "a/set" and service.model is not None)
     assert engine.features == [("neurons", None), ("a/set", "first")]
-    service.switch_model("second", "a/set")
+    service.switch_model("second", "a/set", ANN)
     until(lambda: service.model_state().name == "second" and service.model is not None)
     assert engine.features[-1] == ("a/set", None)
 
 
 def test_a_feature_set_that_does_not_load_leaves_the_old_one(service: Service, engine: FakeEngine) -> None:
     engine.load_trouble = tracer.TracerError("no such set")
-    service.switch_model("first", "a/set")
+    service.switch_model("first", "a/set", ANN)
     until(lambda: service.model_state().trouble is not None)
     view = service.model_state()
     assert (view.state, view.name, view.features, view.trouble) == ("ready", "first", "neurons", "no such set")
-    assert service.model is not None and service.submit(request(1, 2), "me").error is None
-    service.switch_model("first", "b/set")
+    assert service.model is not None and service.submit(request(1, 2), ANN).error is None
+    service.switch_model("first", "b/set", ANN)
     until(lambda: service.model_state().features == "b/set")
     assert service.model_state().trouble is None
 
@@ -504,10 +506,10 @@ def test_going_back_during_a_change_of_features_keeps_the_weights() -> None:
 
 def test_one_can_go_back_from_a_model_that_does_not_load(service: Service, engine: FakeEngine) -> None:
     engine.load_trouble = tracer.TracerError("no such model")
-    service.switch_model("second")
+    service.switch_model("second", "neurons", ANN)
     until(lambda: service.model_state().state == "failed")
     assert service.model is None
-    service.switch_model("first")
+    service.switch_model("first", "neurons", ANN)
     until(lambda: service.model_state().state == "ready")
     assert service.model_state().name == "first"
 

@@ -1,0 +1,102 @@
+"""Who is asking: somebody who logged in at a provider, somebody whom a proxy names, or whoever sits at this machine."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import streamlit as st
+
+from lab import Role
+from service import Access, Login, NotAdmitted, SettingsError, local_user
+from service.access import PROXY_HEADER
+
+Way = Literal["provider", "proxy", "local"]
+
+
+@st.cache_resource(show_spinner=False)
+def access() -> Access:
+    """Raises SettingsError."""
+    return Access.from_env()
+
+
+def way() -> Way:
+    """How people come in here. Raises SettingsError where two ways are set, or where none is and others reach it."""
+    by_provider, by_proxy = bool(_auth()), bool(access().user_header)
+    if by_provider and by_proxy:
+        raise SettingsError("both a login ([auth] in secrets.toml) and HYPOGRAPH_USER_HEADER are set: choose one")
+    if by_provider or by_proxy:
+        return "provider" if by_provider else "proxy"
+    if not _is_loopback(st.get_option("server.address")):
+        raise SettingsError(
+            "without a login it may only listen on this machine: set the address to 127.0.0.1, or set up [auth]"
+        )
+    return "local"
+
+
+def current() -> Login | None:
+    """None: they have not logged in. Raises NotAdmitted, SettingsError."""
+    came = way()
+    if came == "local":
+        return Login("local", local_user(), local_user(), Role.ADMIN, always=True)
+    if came == "proxy":
+        return access().of_headers(_headers(access().user_header, PROXY_HEADER))
+    claims = _claims()
+    return access().of_claims(claims) if claims else None
+
+
+def admitted() -> Login:
+    """Stops the page unless somebody is here who may be: with the login, or the reason in one line."""
+    try:
+        login = current()
+    except SettingsError as problem:
+        st.error(f"Hypograph can't start: {problem}.")
+        st.stop()
+    except NotAdmitted as refusal:
+        st.title("Hypograph")
+        st.error(_sentence(str(refusal)))
+        if way() == "provider":
+            st.button("Log out", key="refused_logout", on_click=st.logout)
+        st.stop()
+    if login is None:
+        st.title("Hypograph")
+        st.write("This server is for people its lab knows.")
+        for provider in _providers():
+            name = f" with {provider}" if provider else ""
+            if st.button(f"Log in{name}", type="primary", key=f"login_{provider}"):
+                st.login(provider)
+        st.stop()
+    return login
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _auth() -> Mapping[str, Any]:
+    """The section of secrets.toml; empty where there is none."""
+    return st.secrets["auth"] if st.secrets.load_if_toml_exists() and "auth" in st.secrets else {}
+
+
+def _providers() -> list[str | None]:
+    """None: the one that has no name."""
+    section = _auth()
+    named = [name for name, value in section.items() if isinstance(value, Mapping) and "client_id" in value]
+    return [None, *named] if "client_id" in section else list(named)
+
+
+def _claims() -> dict[str, Any]:
+    """What the provider says of whoever logged in; empty where nobody has."""
+    return st.user.to_dict() if st.user.is_logged_in else {}
+
+
+def _headers(*names: str) -> dict[str, str]:
+    """Those that came once: one that came twice was not written by the proxy alone."""
+    found = {name: st.context.headers.get_all(name) for name in names}
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address == "localhost" or ipaddress.ip_address(address or "0.0.0.0").is_loopback
+    except ValueError:
+        return False
