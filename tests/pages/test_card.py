@@ -218,7 +218,7 @@ def test_what_it_fires_on_says_how_far_it_is(loading: Loading) -> None:
 def test_a_set_that_comes_with_examples_shows_them(loading: Loading, tmp_path: Path) -> None:
     service, files = ready(), transcoders(tmp_path / "set", tiny_llama())
     service.switch_model(service.model_state().name, files.name, somebody("me"))
-    until(lambda: service.model is not None and service.model_state().features == files.name, somebody("me"))
+    until(lambda: service.model is not None and service.model_state().features == files.name)
     key = traced()
     layout = graph_of(key).layout
     layer, feature = int(layout.layer[0]), int(layout.feature[0])
