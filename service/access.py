@@ -70,7 +70,7 @@ class Access:
         if not isinstance(issuer, str) or not isinstance(subject, str) or not issuer or not subject:
             raise NotAdmitted("the login provider did not say who you are: tell whoever runs this server")
         said = claims.get("email")
-        address = said.strip().lower() if isinstance(said, str) else ""
+        address = said.strip().lower() if isinstance(said, str) and said.count("@") == 1 else ""
         if self.allowed != ("*",) or address in self.admins:
             self._check_address(address, claims.get("email_verified"))
         name = claims.get("name")
