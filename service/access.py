@@ -98,7 +98,7 @@ class Access:
             raise NotAdmitted(f"the login provider does not say that {address} is yours: confirm it there first")
         domain = address.rpartition("@")[2]
         if not {address, domain} & {*self.allowed, *self.admins} and self.allowed != ("*",):
-            raise NotAdmitted(f"{address} is not among those who may come in: ask whoever runs this server")
+            raise NotAdmitted(f"this server does not let {address} in: ask whoever runs it")
 
 
 def _entries(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def _turn(item: pytest.Item) -> int:
 
 def _group(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
-    alone = ("test_canvas", "test_switching")
+    alone = ("test_canvas", "test_login", "test_switching")
     return file if not file.startswith("tests/browser/") or Path(file).name.startswith(alone) else "browser"
 
 

