@@ -1,6 +1,5 @@
 """What this server logs and keeps, for how long, and who sees it: as it is set up here."""
 
-import pandas as pd
 import streamlit as st
 
 from lab.database import without_password
@@ -22,15 +21,15 @@ def what_is_kept(service: Service) -> None:
             "Who you are",
             _identity(),
             "the record",
-            "until an admin erases you (make purge)",
-            "your name: everybody here; your login: admins",
+            "until whoever runs this server erases you",
+            "everybody here (your login by admins alone)",
         ),
         (
             "What you write: labels, circuits, steering runs, hypotheses, their runs, comments",
             "all versions, with author and time; a deleted one can be restored",
             "the record",
-            "until it is erased (make purge); backups keep it as long as they are kept",
-            "private: you alone; else everybody here",
+            "until it is erased; in backups as long as those are kept",
+            "you alone where it is private, else by everybody here",
         ),
         (
             "Graphs of prompts that you trace or import, with the prompt",
@@ -44,25 +43,27 @@ def what_is_kept(service: Service) -> None:
             "your jobs with the start of the prompt",
             "memory",
             "the latest 200, until the server restarts",
-            "you and admins see whose they are; anybody can wait for the same one",
+            "you; somebody who asks for the same waits with you, without knowing",
         ),
         (
             "What you try on Steer and Compare",
             "prompt, edits, texts",
-            "this tab's memory",
+            "memory",
             "until you close the tab, unless you save it",
             "you alone",
         ),
         (
             "The log of the server",
-            "a job's id, how it ended and how long it took; errors. No prompt, no text of yours",
-            "what started the server decides",
-            "as long as it is kept there",
+            "a job's number, how it ended and how long it took; errors. No prompt, no text of yours",
+            "the server's output",
+            "as long as whoever runs it keeps that",
             "who runs this server",
         ),
     ]
-    table = pd.DataFrame(rows, columns=["what", "what of it", "where", "how long", "who sees it"])
-    st.table(table.set_index("what"))
+    for what, of_it, where, how_long, who in rows:
+        with st.container(border=True):
+            st.markdown(f"**{what}**: {of_it}.")
+            st.caption(plain(f"In {where}, {how_long}. Seen by {who}."))
     st.caption(NOT_KEPT)
     st.caption(plain(f"The record: {without_password(settings.database)}. The cache: {settings.cache}."))
 
