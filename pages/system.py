@@ -3,6 +3,7 @@
 import streamlit as st
 
 import ui.layers  # noqa: F401
+from ui.queue_view import queue_section
 from ui.session import get_service
 from ui.system_view import cache_section, licences, machine, model_section, model_switch, settings_section, versions
 
@@ -12,6 +13,7 @@ left, right = st.columns(2, gap="large")
 with left:
     model_section(service)
     model_switch(service)
+    queue_section(service)
     machine()
     cache_section(service)
 with right:

@@ -3,10 +3,11 @@
 Knows no threads and no model; it runs nothing.
 """
 
-from collections import deque
+from collections.abc import Sequence
 
 from service.jobs import Job, JobState, JobView, RunRequest
 from service.progress import RUN_PHASES, TRACE_PHASES, History, Tracker
+from service.turns import Turns
 
 _KEPT = 200  # jobs that are over
 
@@ -15,7 +16,8 @@ class Board:
     def __init__(self) -> None:
         self.running: Job | None = None
         self._resting: Job | None = None  # a run, while a trace goes first between two of its prompts
-        self._queue: deque[Job] = deque()
+        self._queue = Turns()
+        self.paused = False  # by an admin: what runs goes on, nothing more starts
         self._jobs: dict[str, Job] = {}  # by id, oldest first
         self._in_flight: dict[str, Job] = {}  # by key: the job that the same request joins
         # of each kind of job; how long a run takes says nothing of another's, so none is remembered
@@ -24,13 +26,14 @@ class Board:
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
 
-    def waiting(self) -> int:
-        return len(self._queue)
+    def waiting(self, person: str | None = None) -> int:
+        """How many jobs, of this person or of all."""
+        return len(self._queue) if person is None else self._queue.of(person)
 
     def add(self, job: Job) -> None:
         """List a job, and queue it unless it is over already."""
         if job.finished is None:
-            self._queue.append(job)
+            self._queue.add(job)
             self._in_flight[job.key] = job
         self._jobs[job.id] = job
         over = [old.id for old in self._jobs.values() if old.finished is not None]
@@ -53,9 +56,16 @@ class Board:
         """One watcher less; a job that nobody waits for ends: a queued one now, a running one at its next step."""
         if job.finished is not None or person not in job.watchers:
             return
-        job.watchers.remove(person)
-        if job.watchers:
+        if len(job.watchers) > 1:
+            job.watchers.remove(person)
+        else:
+            self.stop(job)
+
+    def stop(self, job: Job, by: str | None = None) -> None:
+        """For all who wait for it: a queued one ends now, a running one at its next step."""
+        if job.finished is not None:
             return
+        job.stopped_by = by
         if job.state is JobState.QUEUED:
             self._queue.remove(job)
             self.end(job, JobState.CANCELLED)
@@ -64,21 +74,22 @@ class Board:
             self._in_flight.pop(job.key, None)  # the same request, asked again now, is a new job
 
     def start_next(self) -> Job | None:
-        if not self._queue:
-            return None
-        return self._start(self._queue.popleft())
+        job = None if self.paused else self._queue.take()
+        return None if job is None else self._start(job)
 
     def start_between(self) -> Job | None:
         """The first trace that waits, while the running job rests; it goes on when the trace has ended."""
-        first = next((job for job in self._queue if job.request.kind == "trace"), None)
-        if first is None or self._resting is not None:
+        if self._resting is not None or self.paused:
             return None
-        self._queue.remove(first)
+        first = self._queue.take("trace")
+        if first is None:
+            return None
         self._resting = self.running
         return self._start(first)
 
     def end(self, job: Job, state: JobState, error: str | None = None) -> None:
-        job.finish(state, error)
+        stopped = f"{job.stopped_by} cancelled it" if state is JobState.CANCELLED and job.stopped_by else None
+        job.finish(state, error or stopped)
         if self._in_flight.get(job.key) is job:
             del self._in_flight[job.key]
         if self.running is job:
@@ -90,11 +101,27 @@ class Board:
         return job
 
     def drop_queue(self, error: str) -> None:
-        while self._queue:
-            self.end(self._queue.popleft(), JobState.CANCELLED, error)
+        while job := self._queue.take():
+            self.end(job, JobState.CANCELLED, error)
 
     def view(self, job: Job) -> JobView:
-        return job.view(self._queue.index(job) + 1 if job.state is JobState.QUEUED else None)
+        if job.state is not JobState.QUEUED:
+            return job.view()
+        order = self._queue.order()
+        place = order.index(job)
+        return job.view(place + 1, self._wait(job, order[:place]))
+
+    def _wait(self, job: Job, before: Sequence[Job]) -> float | None:
+        """Seconds until it starts. None where nothing is known of what comes before: how long a run takes is known when
+        it runs, and traces go first between two of its prompts."""
+        history = self._histories["trace"]
+        if job.request.kind == "run" or not history.known or self.paused:
+            return None
+        running = self.running
+        is_trace = running is not None and running.request.kind == "trace"
+        left = running.tracker.eta() if is_trace and running and running.tracker else 0.0
+        traces = sum(one.request.kind == "trace" for one in before)
+        return None if left is None else left + traces * sum(history.seconds().values())
 
     def views(self) -> list[JobView]:
         """Newest first."""

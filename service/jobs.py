@@ -85,6 +85,7 @@ class JobView:
     fraction: float  # of the whole, 0..1
     eta: float | None  # seconds left, while running and when known
     position: int | None  # 1 is next, while queued
+    wait: float | None  # seconds until it starts, while queued and when known
     error: str | None  # one line
     warning: str | None  # one line, for a job that is done
     created: float  # Unix time, as the next two
@@ -108,6 +109,7 @@ class Job:
     state: JobState = JobState.QUEUED
     cached: bool = False
     cancel_requested: bool = False
+    stopped_by: str | None = None  # who cancelled it for others
     tracker: Tracker | None = None  # once it runs
     error: str | None = None
     warning: str | None = None
@@ -115,13 +117,18 @@ class Job:
     started: float | None = None
     finished: float | None = None
 
+    @property
+    def owner(self) -> str:
+        """Who has waited for it longest."""
+        return self.watchers[0]
+
     def start(self, tracker: Tracker) -> None:
         self.state, self.started, self.tracker = JobState.RUNNING, time.time(), tracker
 
     def finish(self, state: JobState, error: str | None = None) -> None:
         self.state, self.error, self.finished = state, error, time.time()
 
-    def view(self, position: int | None = None) -> JobView:
+    def view(self, position: int | None = None, wait: float | None = None) -> JobView:
         title = " ".join(self.request.title.split())
         fraction = self.tracker.fraction if self.tracker else 0.0
         return JobView(
@@ -137,6 +144,7 @@ class Job:
             fraction=1.0 if self.state is JobState.DONE else fraction,
             eta=self.tracker.eta() if self.tracker and self.state is JobState.RUNNING else None,
             position=position,
+            wait=wait,
             error=self.error,
             warning=self.warning,
             created=self.created,

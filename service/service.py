@@ -154,7 +154,7 @@ class Service(Beside):
             job = Job(key, request, [by.id], cached=found is not None)
             if job.cached:
                 job.finish(JobState.DONE)
-            return self._queued(job, model)
+            return self._queued(job, model, by)
 
     def submit_run(self, request: RunRequest, by: Person) -> JobView:
         """Queue a run of a hypothesis, or go on with one that was cut off; or join the job that does. Raises `Refused`.
@@ -169,12 +169,12 @@ class Service(Beside):
             with self._changed:
                 if job := self._board.join_same(request, by.id):
                     return self._board.view(job)
-                self._check_room(model)  # before a run is written that would stay empty
+                self._check_room(model, by)  # before a run is written that would stay empty
             record = begun(request, model, self.settings.max_tokens)
             with self._changed:
                 if job := self._board.join(record.id, by.id):
                     return self._board.view(job)
-                return self._queued(Job(record.id, request, [by.id]), model)
+                return self._queued(Job(record.id, request, [by.id]), model, by)
 
     def job(self, job_id: str) -> JobView | None:
         with self._changed:
@@ -223,6 +223,25 @@ class Service(Beside):
             self._changed.notify_all()
             return self._board.view(job)
 
+    def cancel_for_all(self, job_id: str, by: Person) -> None:
+        """Whoever waits for it; they are told who it was. Raises Refused for anybody but an admin."""
+        check_role(by, Role.ADMIN)
+        with self._changed:
+            if job := self._board.get(job_id):
+                self._board.stop(job, by.name)
+                self._changed.notify_all()
+
+    @property
+    def paused(self) -> bool:
+        return self._board.paused
+
+    def pause(self, paused: bool, by: Person) -> None:
+        """What runs goes on to its end; nothing more starts until this is taken back. Raises Refused."""
+        check_role(by, Role.ADMIN)
+        with self._changed:
+            self._board.paused = paused
+            self._changed.notify_all()
+
     def wait(self, job_id: str, timeout: float) -> JobView | None:
         """The job when it is over, or as it is after `timeout` seconds."""
         deadline = time.monotonic() + timeout
@@ -245,7 +264,7 @@ class Service(Beside):
             while not self._stopping:
                 if job := self._board.start_next():  # before a switch: these were asked of the model that is loaded
                     return partial(self._do, job)
-                if self._slot.needs_loading:
+                if self._slot.needs_loading and not self._board.waiting():  # some wait for the old one while paused
                     return self._load
                 if self._beside is not None and self._beside.needs_loading:
                     return partial(self._load_beside, self._beside)
@@ -286,7 +305,7 @@ class Service(Beside):
     def _give_way(self) -> bool:
         with self._changed:
             wanted = self._slot.needs_loading or (self._beside is not None and self._beside.needs_loading)
-            return self._stopping or wanted or self._board.waiting() > 0
+            return self._stopping or wanted or (self._board.waiting() > 0 and not self._board.paused)
 
     def dashboards(self) -> float | None:
         """The share that is built; None if there are none of the loaded model, and none are being built."""
@@ -368,17 +387,20 @@ class Service(Beside):
             raise Refused(f"the model {self._slot.wanted.model} is still being loaded: try again when it is ready")
         return self._slot.model
 
-    def _check_room(self, model: tracer.ReplacementModel) -> None:
-        """Raises Refused where no job for this model can be queued now."""
+    def _check_room(self, model: tracer.ReplacementModel, by: Person) -> None:
+        """Raises Refused where this person can queue no job for this model now."""
         if self._ready_model() is not model:
             raise Refused("the model was changed meanwhile: submit it again")
         if self._board.waiting() >= self.settings.queue:
             raise Refused(f"{self.settings.queue} jobs are waiting already (HYPOGRAPH_QUEUE): try again later")
+        if self._board.waiting(by.id) >= self.settings.queue_person:
+            own = self.settings.queue_person
+            raise Refused(f"{own} jobs of yours are waiting already (HYPOGRAPH_QUEUE_PERSON): let one finish first")
 
-    def _queued(self, job: Job, model: tracer.ReplacementModel) -> JobView:
+    def _queued(self, job: Job, model: tracer.ReplacementModel, by: Person) -> JobView:
         """List a job that is over, or queue it for this model. Raises Refused."""
         if job.finished is None:
-            self._check_room(model)
+            self._check_room(model, by)
         self._board.add(job)
         self._changed.notify_all()
         return self._board.view(job)

@@ -32,6 +32,7 @@ class Settings:
     build_dashboards: bool  # collect what features fire on, while nothing else is to be done
     max_tokens: int  # longest prompt that is traced
     queue: int  # most jobs that wait
+    queue_person: int  # of one person
     import_mb: int  # of one file of another program
     import_nodes: int
     import_edges: int
@@ -73,6 +74,7 @@ class Settings:
             build_dashboards=_choice(environment, "HYPOGRAPH_DASHBOARDS", ("1", "0")) == "1",
             max_tokens=_count(environment, "HYPOGRAPH_MAX_TOKENS", 512),
             queue=_count(environment, "HYPOGRAPH_QUEUE", 32),
+            queue_person=_count(environment, "HYPOGRAPH_QUEUE_PERSON", 8),
             import_mb=_count(environment, "HYPOGRAPH_IMPORT_MB", 50),
             import_nodes=_count(environment, "HYPOGRAPH_IMPORT_NODES", 200_000),
             import_edges=_count(environment, "HYPOGRAPH_IMPORT_EDGES", 2_000_000),

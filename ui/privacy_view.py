@@ -43,7 +43,7 @@ def what_is_kept(service: Service) -> None:
             "your jobs with the start of the prompt",
             "memory",
             "the latest 200, until the server restarts",
-            "you; somebody who asks for the same waits with you, without knowing",
+            "you; admins see that you asked, not what; who asks for the same waits with you, without knowing",
         ),
         (
             "What you try on Steer and Compare",

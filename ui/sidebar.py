@@ -80,7 +80,7 @@ def job_progress(service: Service, job: JobView, where: str) -> None:
         if where == "sidebar":
             st.text(job.summary)
         if job.state is JobState.QUEUED:
-            st.progress(0.0, text=f"queued, number {job.position}")
+            st.progress(0.0, text=f"queued, number {job.position}{_wait(service, job)}")
         else:
             left = "" if job.eta is None else f", about {max(1, round(job.eta))} s left"
             doing = "stopping" if job.cancel_requested else PHASES.get(job.phase, job.phase)
@@ -92,6 +92,12 @@ def job_progress(service: Service, job: JobView, where: str) -> None:
             on_click=_cancel,
             args=(service, job.id),
         )
+
+
+def _wait(service: Service, job: JobView) -> str:
+    if service.paused:
+        return "; an admin holds the queue"
+    return "" if job.wait is None else f", starts in about {max(1, round(job.wait))} s"
 
 
 def _retry(service: Service) -> None:
@@ -122,6 +128,8 @@ def _announce(jobs: list[JobView]) -> None:
                 st.session_state["finished_title"] = f"✓ {ready}"
                 if job.warning:
                     st.toast(plain(job.warning), icon=":material/warning:")
+            elif job.state is JobState.CANCELLED and job.error:  # by somebody else
+                st.toast(f"Cancelled: {plain(job.error)}", icon=":material/cancel:")
             elif job.state is JobState.FAILED:
                 st.toast(f"Failed: {plain(job.error or '')}", icon=":material/error:")
                 st.session_state["finished_title"] = "✗ Trace failed" if job.kind == "trace" else "✗ Run failed"

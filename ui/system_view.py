@@ -137,6 +137,7 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_DASHBOARDS": int(settings.build_dashboards),
             "HYPOGRAPH_MAX_TOKENS": settings.max_tokens,
             "HYPOGRAPH_QUEUE": settings.queue,
+            "HYPOGRAPH_QUEUE_PERSON": settings.queue_person,
             "HYPOGRAPH_IMPORT_MB": settings.import_mb,
             "HYPOGRAPH_IMPORT_NODES": f"{settings.import_nodes:,}",
             "HYPOGRAPH_IMPORT_EDGES": f"{settings.import_edges:,}",

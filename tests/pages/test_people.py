@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import ui.login
 from lab import About, CircuitBody, Lab, LabelBody, Role
-from service import Access, SettingsError
+from service import Access, SettingsError, TraceRequest
 from tests.pages.conftest import button, open_page, ready, texts, traced
 from ui.session import get_lab
 
@@ -140,3 +140,28 @@ def test_at_another_address_it_shows_nothing(loading: Any, monkeypatch: pytest.M
     monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0")
     app: AppTest = open_page("pages/library.py")
     assert "it may only listen on this machine" in texts(app) and not app.button
+
+
+def test_an_admin_holds_the_queue_and_cancels_what_waits(logins: Logins) -> None:
+    logins.name = "ada"
+    app = open_page("pages/system.py")
+    (hold,) = [toggle for toggle in app.toggle if toggle.label == "Hold the queue"]
+    assert "Nothing runs or waits" in texts(app)
+    hold.set_value(True).run()
+    service = ready()
+    assert service.paused
+    ben = known().person(ISSUER, "ben", "Ben", Role.EDITOR, always=True)
+    job = service.submit(TraceRequest((0, 5, 6), prompt="w3 my secret w4"), ben)
+    logins.name = "ben"
+    theirs = open_page("pages/system.py")
+    assert "queued, number 1; an admin holds the queue" in [p.proto.text for p in theirs.sidebar.get("progress")]
+    assert "Hold the queue" not in [toggle.label for toggle in theirs.toggle]
+
+    logins.name = "ada"
+    app.run()
+    assert "Ben: a trace of 3 tokens" in texts(app).replace("*", "") and "secret" not in texts(app)
+    button(app, "Cancel").click().run()
+    assert service.job(job.id).error == "Ada cancelled it"  # type: ignore[union-attr]
+    (hold,) = [toggle for toggle in app.toggle if toggle.label == "Hold the queue"]
+    hold.set_value(False).run()
+    assert not service.paused

@@ -28,6 +28,8 @@ FOR_EDITORS: dict[str, Callable[[Service, Person], object]] = {
 FOR_ADMINS: dict[str, Callable[[Service, Person], object]] = {
     "switch": lambda service, who: service.switch_model("second", "neurons", who),
     "clear": lambda service, who: service.clear_cache(who),
+    "hold the queue": lambda service, who: service.pause(True, who),
+    "cancel for all": lambda service, who: service.cancel_for_all("a job", who),
 }
 
 
