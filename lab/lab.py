@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Subquery, func, or_, select, update
+from sqlalchemy import ColumnElement, Subquery, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
+from lab.asked import Asking
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
@@ -24,7 +25,7 @@ from lab.hypothesis import HypothesisBody
 from lab.people import People, allowed, erase_person, person_of
 from lab.runs.bodies import RunBody, version_hash
 from lab.runs.keeping import KeepingRuns
-from lab.schema import FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
+from lab.schema import AskedRow, FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
 AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody
@@ -39,7 +40,7 @@ KINDS: dict[str, type[AnyBody]] = {
 VISIBILITIES = ("lab", "private")
 
 
-class Lab(People, Freezing, KeepingRuns):
+class Lab(People, Freezing, KeepingRuns, Asking):
     def __init__(self, url: str) -> None:
         """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
         self._engine = open_database(url)
@@ -206,6 +207,7 @@ class Lab(People, Freezing, KeepingRuns):
                 _erase(session, row)
             session.execute(update(RevisionRow).where(RevisionRow.author_id == id).values(body=None))
             session.execute(update(FreezeRow).where(FreezeRow.author_id == id).values(author=None))
+            session.execute(delete(AskedRow).where(AskedRow.person_id == id))
             erase_person(session, person)
             session.merge(PurgeRow(id=id, kind="person", purged=_now()))
         forget_pages(self._engine)

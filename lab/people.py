@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lab.errors import LabError, NotAllowed, NotFound
 from lab.roles import Role
-from lab.schema import Base, PersonRow, RecordRow
+from lab.schema import AskedRow, Base, PersonRow, RecordRow
 from lab.views import Person
 
 _PURGED = "purged"
@@ -102,6 +102,8 @@ class People(ABC):
         with self._session() as session:
             allowed(session, admin, Role.ADMIN)
             gone, _ = self._there(session, id), self._there(session, into)
+            both = select(AskedRow.id).where(AskedRow.person_id == into)  # wait for one thing
+            session.execute(delete(AskedRow).where(AskedRow.person_id == id, AskedRow.id.in_(both)))
             persons = Base.metadata.tables[PersonRow.__tablename__]
             for table in Base.metadata.sorted_tables:
                 for column in table.columns:

@@ -101,6 +101,19 @@ class FiguresRow(Base):
     body: Mapped[str | None]  # JSON; None once purged
 
 
+class AskedRow(Base):
+    """What a person asked a server for and has no answer to."""
+
+    __tablename__ = "asked"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # of the job
+    person_id: Mapped[str] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    server: Mapped[str]
+    created: Mapped[datetime]
+    cut_off: Mapped[datetime | None]  # when that server started anew
+    request: Mapped[str]  # JSON
+
+
 class PurgeRow(Base):
     """What was erased for good: the id alone."""
 

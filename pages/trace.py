@@ -23,6 +23,7 @@ with st.expander("How this works", expanded=recent.is_empty(service), icon=":mat
     )
 left, right = st.columns([3, 2], gap="large")
 with left:
+    job_panel.cut_off(service)
     prompt_form(service, preview_in=right)
     job_panel.job_panel(service)
 demo_starts()

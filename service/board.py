@@ -3,7 +3,7 @@
 Knows no threads and no model; it runs nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from service.jobs import Job, JobState, JobView, RunRequest
 from service.progress import RUN_PHASES, TRACE_PHASES, History, Tracker
@@ -13,7 +13,10 @@ _KEPT = 200  # jobs that are over
 
 
 class Board:
-    def __init__(self) -> None:
+    def __init__(self, waits: Callable[[Job, str], None], left: Callable[[Job, str | None], None]) -> None:
+        """`waits` hears who waits for a job, `left` who no longer does (None: it is over, but for what is dropped when
+        the server stops)."""
+        self._waits, self._left = waits, left
         self.running: Job | None = None
         self._resting: Job | None = None  # a run, while a trace goes first between two of its prompts
         self._queue = Turns()
@@ -34,6 +37,7 @@ class Board:
         """List a job, and queue it unless it is over already."""
         if job.finished is None:
             self._queue.add(job)
+            self._waits(job, job.owner)
             self._in_flight[job.key] = job
         self._jobs[job.id] = job
         over = [old.id for old in self._jobs.values() if old.finished is not None]
@@ -45,6 +49,7 @@ class Board:
         job = self._in_flight.get(key)
         if job is not None and person not in job.watchers:
             job.watchers.append(person)
+            self._waits(job, person)
         return job
 
     def join_same(self, request: RunRequest, person: str) -> Job | None:
@@ -58,6 +63,7 @@ class Board:
             return
         if len(job.watchers) > 1:
             job.watchers.remove(person)
+            self._left(job, person)
         else:
             self.stop(job)
 
@@ -88,6 +94,10 @@ class Board:
         return self._start(first)
 
     def end(self, job: Job, state: JobState, error: str | None = None) -> None:
+        self._end(job, state, error)
+        self._left(job, None)
+
+    def _end(self, job: Job, state: JobState, error: str | None) -> None:
         stopped = f"{job.stopped_by} cancelled it" if state is JobState.CANCELLED and job.stopped_by else None
         job.finish(state, error or stopped)
         if self._in_flight.get(job.key) is job:
@@ -102,7 +112,7 @@ class Board:
 
     def drop_queue(self, error: str) -> None:
         while job := self._queue.take():
-            self.end(job, JobState.CANCELLED, error)
+            self._end(job, JobState.CANCELLED, error)
 
     def view(self, job: Job) -> JobView:
         if job.state is not JobState.QUEUED:

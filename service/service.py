@@ -14,14 +14,17 @@ from functools import partial
 
 import tracer
 from cache import FactCache, GraphCache, Sightings
-from lab import Person, Role
+from lab import Lab, Person, Role
 from service.access import check_role
+from service.again import Again
 from service.background import Background
 from service.beside import Beside
 from service.board import Board
 from service.facts import FeatureFacts
+from service.graphs import Graphs
 from service.hypotheses import begun, expected, run_hypothesis
 from service.jobs import Job, JobState, JobView, Refused, RunRequest, TraceRequest
+from service.journal import Journal
 from service.loading import load_model
 from service.public_records import PublicRecords
 from service.settings import Settings
@@ -38,9 +41,19 @@ _ADVICE = {"trace": "trace fewer nodes or a shorter prompt", "run": "take shorte
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
 
-class Service(Beside):
-    def __init__(self, settings: Settings, load: Callable[..., tracer.ReplacementModel] = tracer.load) -> None:
-        """Raises `cache.CacheError` when the cache folder cannot be used. Nothing runs before `start`."""
+class Service(Beside, Again, Graphs):
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[..., tracer.ReplacementModel] = tracer.load,
+        lab: Lab | None = None,
+    ) -> None:
+        """`lab`: where what was asked for is written down, so that a crash loses nothing.
+
+        Raises `cache.CacheError` when the cache folder cannot be used. Nothing runs before `start`.
+        """
+        self._lab = lab
+        self._journal: Journal | None = None
         self.settings = settings
         self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
         self.sightings = Sightings(self.cache)
@@ -54,7 +67,7 @@ class Service(Beside):
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
         self._beside: ModelSlot | None = None  # of one more model, where somebody compares
-        self._board = Board()
+        self._board = Board(self._waits, self._no_longer_waits)
         self._worker: threading.Thread | None = None
         self._stopping = False
 
@@ -65,6 +78,8 @@ class Service(Beside):
         with self._changed:
             if self._worker is None or not self._worker.is_alive():
                 self._stopping = False
+                if self._lab is not None:
+                    self._journal = Journal(self._lab, self.settings.home)
                 self._spawn()
                 atexit.register(self._leave)
 
@@ -84,16 +99,15 @@ class Service(Beside):
                 if self._board.running is not None:
                     self._board.running.cancel_requested = True
             worker.join(_PATIENCE)
+        if self._journal is not None:
+            self._journal.close()
         return not worker.is_alive()
 
     def _leave(self) -> None:
         """The interpreter ends: so must the worker first, or torch's C++ aborts the process when its thread is cut off.
 
-        What it does is given up at its next step; a build is saved.
+        A trace may come to its end; what can go on another day, a run or a build, ends at its next step.
         """
-        with self._changed:
-            if self._board.running is not None:
-                self._board.running.cancel_requested = True
         self.stop(_AT_EXIT)
 
     # -- the model ----------------------------------------------------------------------------------------------------
@@ -187,30 +201,6 @@ class Service(Beside):
         with self._changed:
             self._supervise()
             return self._board.views()
-
-    def clear_cache(self, by: Person) -> int:
-        """Forget all graphs; how many there were. Raises Refused for anybody but an admin, CacheError."""
-        check_role(by, Role.ADMIN)
-        return self.cache.clear()
-
-    def graph(self, key: str) -> tracer.Graph | None:
-        """The graph of a job that is done; needs no model."""
-        return self._shelf.get(key)
-
-    def keep_graph(self, key: str, graph: tracer.Graph, by: Person) -> bool:
-        """A graph that no job made (imported), or one that was forgotten. False if it is in memory only.
-
-        Raises Refused.
-        """
-        check_role(by, Role.EDITOR)
-        return self._shelf.put(key, graph)
-
-    def forget_graph(self, key: str, by: Person) -> tracer.Graph | None:
-        """Remove a graph; what is given back can be kept again. None if it was not there. Raises Refused."""
-        check_role(by, Role.EDITOR)
-        graph = self._shelf.get(key)
-        self._shelf.forget(key)
-        return graph
 
     def cancel(self, job_id: str, by: Person) -> JobView | None:
         """This person waits no longer. When nobody does, a queued job ends now and a running one at its next step."""

@@ -3,11 +3,15 @@
 The job's id is in the address, so a reload finds it again.
 """
 
+from functools import partial
+
 import streamlit as st
 
-from service import JobState, Refused, Service, TraceRequest
+from lab import LabError
+from service import JobState, JobView, Refused, Service, TraceRequest
 from ui.session import me
-from ui.sidebar import job_progress, plain
+from ui.sidebar import job_progress, plain, sentence
+from ui.told import tell
 
 
 def submit(service: Service, request: TraceRequest) -> None:
@@ -16,7 +20,11 @@ def submit(service: Service, request: TraceRequest) -> None:
         job = service.submit(request, me())
     except Refused as refusal:
         st.session_state["refused"] = str(refusal)
-        return
+    else:
+        _shown(job)
+
+
+def _shown(job: JobView) -> None:
     st.session_state.pop("refused", None)
     st.session_state.pop("finished_title", None)
     st.session_state["job"] = job.id
@@ -25,6 +33,36 @@ def submit(service: Service, request: TraceRequest) -> None:
         st.session_state["open_graph"] = job.key
     else:
         st.query_params["job"] = job.id
+
+
+def cut_off(service: Service) -> None:
+    """What the server was asked for and had not answered when it stopped: one click runs it again."""
+    try:
+        left = service.interrupted(me())
+    except LabError as problem:
+        st.warning(sentence(problem))
+        return
+    for one in left:
+        with st.container(border=True, key=f"cut_off_{one.id}"):
+            said, again, away = st.columns([4, 1.3, 1], vertical_alignment="center")
+            title = " ".join(one.asked.request.title.split())[:80]
+            said.markdown(f"**{plain(title)}** was not traced: the server stopped before.")
+            again.button("Run again", key=f"again_{one.id}", on_click=_again, args=(service, one.id), width="stretch")
+            forget = partial(service.forget_interrupted, one.id)
+            away.button(
+                "Remove", key=f"away_{one.id}", on_click=lambda f=forget: tell(lambda: f(me())), width="stretch"
+            )
+
+
+def _forget(service: Service, job_id: str) -> None:
+    service.forget_interrupted(job_id, me())
+
+
+def _again(service: Service, job_id: str) -> None:
+    try:
+        _shown(service.run_again(job_id, me()))
+    except (LabError, Refused) as problem:
+        st.session_state["refused"] = str(problem)
 
 
 def open_finished_graph() -> None:

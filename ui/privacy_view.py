@@ -41,7 +41,7 @@ def what_is_kept(service: Service) -> None:
         (
             "What waits, runs and ran",
             "your jobs with the start of the prompt",
-            "memory",
+            "memory (and, until it is answered, the record: so that a crash loses no request)",
             "the latest 200, until the server restarts",
             "you; admins see that you asked, not what; who asks for the same waits with you, without knowing",
         ),

@@ -13,15 +13,20 @@ APP = "app"
 
 
 @st.cache_resource(show_spinner=False)
+def _settings() -> Settings:
+    return Settings.from_env()
+
+
+@st.cache_resource(show_spinner=False)
 def _service() -> Service:
-    service = Service(Settings.from_env())
+    service = Service(_settings(), lab=_lab())
     service.start()
     return service
 
 
 @st.cache_resource(show_spinner=False)
 def _lab() -> Lab:
-    return Lab(_service().settings.database)
+    return Lab(_settings().database)
 
 
 def get_service() -> Service:
@@ -30,7 +35,6 @@ def get_service() -> Service:
     _through_app()
     admitted()
     try:
-        _lab()  # what people write must have a place before anybody writes
         return _service()
     except (CacheError, LabDatabaseError, SettingsError) as problem:
         st.error(f"Hypograph can't start: {problem}.")

@@ -62,12 +62,12 @@ def loading(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("HYPOGRAPH_MODEL", str(tiny))
     monkeypatch.setattr(ui.session, "Service", functools.partial(Service, load=loading.load))
     monkeypatch.setattr(PagesManager, "__init__", _not_the_first_page)
-    _forget()
+    forget()
     yield loading
     loading.go.set()
     service: Service = ui.session._service()
     assert service.stop(10)
-    _forget()
+    forget()
 
 
 _init = PagesManager.__init__
@@ -79,7 +79,7 @@ def _not_the_first_page(self: PagesManager, *args: Any, **more: Any) -> None:
     PagesManager.uses_pages_directory = False
 
 
-def _forget() -> None:
+def forget() -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
 

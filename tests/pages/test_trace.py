@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import ui.session
+from service import JobState, TraceRequest
 from tests.helpers import somebody
-from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
+from tests.pages.conftest import Loading, button, forget, open_page, ready, running, sound, texts, traced, until
 
 
 def labels(app) -> list[str]:
@@ -193,3 +195,22 @@ def test_several_lines_keep_the_prompt(loading: Loading) -> None:
     assert app.text_area(key="prompt").value == "w4 w9"
     app.text_area(key="prompt").set_value("w4 w9\nw5")
     assert "4 tokens" in texts(sound(app.run()))
+
+
+def test_what_a_crash_cut_off_is_run_again_by_one_click(loading: Loading) -> None:
+    open_page()
+    service, lab = ready(), ui.session.get_lab()
+    service.pause(True, ui.session.me())
+    service.submit(TraceRequest(tuple(service.model.token_ids("w4 w9 w5")), prompt="w4 *w9* w5"), ui.session.me())
+    until(lambda: service._journal is not None and not service._journal._left)
+    service.stop(1)  # as a crash leaves the record
+    forget()
+    app = open_page()
+    ready()
+    app.run()
+    assert "w4 *w9* w5 was not traced: the server stopped before." in texts(app).replace("**", "")
+    button(app, "Run again").click()
+    sound(app.run())
+    until(lambda: all(job.over for job in running().jobs()))
+    assert [job.state for job in running().jobs()] == [JobState.DONE]
+    assert lab.cut_off(ui.session.me()) == [] and "not traced" not in texts(sound(app.run()))

@@ -1,0 +1,55 @@
+"""What a crash or a stop cut off, and how it is run again. Service inherits it and supplies the rest."""
+
+from abc import ABC, abstractmethod
+
+import tracer
+from lab import Person
+from service.jobs import Job, JobState, JobView, Refused, TraceRequest
+from service.journal import Interrupted, Journal
+from service.slot import ModelSlot
+
+
+class Again(ABC):
+    _journal: Journal | None  # None: nothing is written down
+    _slot: ModelSlot
+    _stopping: bool
+
+    @property
+    @abstractmethod
+    def model(self) -> tracer.ReplacementModel | None: ...
+
+    @abstractmethod
+    def submit(self, request: TraceRequest, by: Person) -> JobView: ...
+
+    def interrupted(self, by: Person) -> list[Interrupted]:
+        """Of this person, the oldest first. Raises LabError."""
+        return [] if self._journal is None else self._journal.interrupted(by)
+
+    def run_again(self, job_id: str, by: Person) -> JobView:
+        """Raises Refused, LabError."""
+        one = next((one for one in self.interrupted(by) if one.id == job_id), None)
+        if one is None:
+            raise Refused("it was run again already, or taken away")
+        model = self.model
+        if model is None or model.model_fingerprint != one.asked.fingerprint:
+            raise Refused(f"it was asked of {one.asked.model}: load that model first, then run it again")
+        job = self.submit(one.asked.request, by)
+        self.forget_interrupted(job_id, by)
+        return job
+
+    def forget_interrupted(self, job_id: str, by: Person) -> None:
+        """Raises LabError."""
+        if self._journal is not None:
+            self._journal.forget(job_id, by)
+
+    # -- what the board says ------------------------------------------------------------------------------------------
+
+    def _waits(self, job: Job, person: str) -> None:
+        choice, model = self._slot.loaded, self._slot.model
+        if self._journal is not None and choice is not None and model is not None:
+            self._journal.asked(job, person, choice.model, choice.features, model.model_fingerprint)
+
+    def _no_longer_waits(self, job: Job, person: str | None) -> None:
+        given_up = self._stopping and job.state is JobState.CANCELLED  # to be run again when the server is back
+        if self._journal is not None and not given_up:
+            self._journal.over(job, person)

@@ -1,0 +1,36 @@
+"""The graphs that are kept, and who may change which. Service inherits it and supplies the rest."""
+
+import tracer
+from cache import GraphCache
+from lab import Person, Role
+from service.access import check_role
+from service.shelf import Shelf
+
+
+class Graphs:
+    cache: GraphCache
+    _shelf: Shelf
+
+    def clear_cache(self, by: Person) -> int:
+        """Forget all graphs; how many there were. Raises Refused for anybody but an admin, CacheError."""
+        check_role(by, Role.ADMIN)
+        return self.cache.clear()
+
+    def graph(self, key: str) -> tracer.Graph | None:
+        """The graph of a job that is done; needs no model."""
+        return self._shelf.get(key)
+
+    def keep_graph(self, key: str, graph: tracer.Graph, by: Person) -> bool:
+        """A graph that no job made (imported), or one that was forgotten. False if it is in memory only.
+
+        Raises Refused.
+        """
+        check_role(by, Role.EDITOR)
+        return self._shelf.put(key, graph)
+
+    def forget_graph(self, key: str, by: Person) -> tracer.Graph | None:
+        """Remove a graph; what is given back can be kept again. None if it was not there. Raises Refused."""
+        check_role(by, Role.EDITOR)
+        graph = self._shelf.get(key)
+        self._shelf.forget(key)
+        return graph
