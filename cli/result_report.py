@@ -1,8 +1,8 @@
 """What `test` prints for people. Texts of a hypothesis only as Python writes them: they can't steer a terminal."""
 
+from lab.in_words import what_effect
 from lab.runs.bodies import RunBody
 from lab.runs.result import Against, Findings, Result
-from lab.runs.words import what_effect
 from lab.statistics import Interval
 from lab.views import Record
 

@@ -34,7 +34,7 @@ def tokens_needed(metric: str, rule: str) -> tuple[str, ...]:
 class HypothesisBody(Part):
     """`smallest_effect`: the smallest mean change of the metric that matters, in its unit (nats for logit difference
     and KL, probability, ranks); for claims that nothing is there, what counts as nothing. The change is the metric with
-    the edit less that without, or less what the kind compares with (`lab.runs.words.EFFECTS`). `seed`: of all drawing
+    the edit less that without, or less what the kind compares with (`lab.in_words.EFFECTS`). `seed`: of all drawing
     that split and controls do not do.
     """
 

@@ -5,9 +5,10 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from lab.hypothesis import HypothesisBody
+from lab.in_words import what_effect
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
-from lab.runs.words import measured, what_effect, why_excluded
+from lab.runs.words import measured, why_excluded
 from ui.export_menu import as_csv
 
 

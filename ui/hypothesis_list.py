@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lab import HypothesisBody
+from lab.in_words import kind_name
 from lab.runs.notebook import Entry, Row, entries, rows
 from service import JobView, Service
 from ui.hypothesis_examples import worked_examples
 from ui.hypothesis_go import go, said
 from ui.hypothesis_look import job_of, running, state_badge, state_of, verdict_badge, when
 from ui.hypothesis_results import result_of
-from ui.hypothesis_words import kind_name
 from ui.library_search import matches, words_of
 from ui.session import get_lab, me
 from ui.sidebar import plain

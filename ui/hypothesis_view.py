@@ -4,6 +4,7 @@ import streamlit as st
 
 from lab import LabError
 from lab.freeze import write
+from lab.in_words import kind_name
 from service import Service
 from ui.hypothesis_claim import claim
 from ui.hypothesis_comments import comments
@@ -14,7 +15,6 @@ from ui.hypothesis_look import DRAFT, FROZEN, TAMPERED, running, when
 from ui.hypothesis_opened import Opened, open_version
 from ui.hypothesis_run import Estimate, run_bar
 from ui.hypothesis_versions import versions
-from ui.hypothesis_words import kind_name
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 

@@ -8,19 +8,14 @@ from pydantic import ValidationError
 
 from lab import HypothesisBody, LabError, Prompt, Record, Slot, pasted
 from lab.claim import ControlFamily
+from lab.in_words import CORRECTIONS
 from lab.statistics import controls_for
 from tracer.errors import first_fault
+from tracer.steering.controls import WITHOUT_GRAPH, kinds_in_words
 from ui.session import get_lab, me
 from ui.sidebar import sentence
 from ui.wizard_draft import SETS, Writing
 
-CONTROLS = {
-    "features": "other active features of the same layers and tokens, nearest in size",
-    "directions": "random directions of the same size",
-    "positions": "the same features at other tokens",
-    "sign": "the same edit with its sign turned",
-}
-CORRECTIONS = {"bh": "Benjamini–Hochberg", "by": "Benjamini–Yekutieli", "holm": "Holm", "none": "none"}
 MOST_SEED = 2**32 - 1
 
 MOST_SETS = 10_000
@@ -87,12 +82,11 @@ def _controls(writing: Writing, tag: str) -> None:
     kinds, sets, seed = st.columns([6, 2, 3])
     kinds.multiselect(
         "Controls",
-        list(CONTROLS),
+        WITHOUT_GRAPH,
         default=[family.kind for family in writing.controls],
         key=kinds_key,
         on_change=obey,
-        help="Edits that should do nothing special; the first kind decides. "
-        + "; ".join(f"{kind}: {words}" for kind, words in CONTROLS.items()),
+        help="Edits that should do nothing special; the first kind decides. " + kinds_in_words(WITHOUT_GRAPH),
     )
     sets.number_input(
         "Sets (R)",
@@ -126,7 +120,7 @@ def _decision(writing: Writing, tag: str) -> None:
         "Correction",
         names,
         index=names.index(writing.correction),
-        format_func=CORRECTIONS.__getitem__,
+        format_func=lambda name: CORRECTIONS[name].name,
         key=f"wizard_correction_{tag}",
         help="Over all hypotheses of the notebook.",
     )

@@ -11,13 +11,11 @@ from lab import CircuitBody, LabError, Prompt, Record, SlottedText, SteeredRow, 
 from lab.claim import ControlFamily
 from service import Service
 from tracer import Graph, ReplacementModel, TracerError
+from tracer.steering.controls import WITHOUT_GRAPH
 from ui.circuit_draft import Draft
 from ui.session import get_lab, me
 from ui.steer_draft import START, Steering, from_circuit, from_record, places_of
 from ui.wizard_draft import SETS, Node, Piece, Writing, doses, of_body
-
-CONTROLS = ("features", "directions", "positions", "sign")
-
 
 # Drafts of a tab ------------------------------------------------------------------------------------------------------
 
@@ -78,7 +76,7 @@ def of_run(steering: Steering, title: str, model: ReplacementModel) -> Writing:
         found.prompts = [prompt.model_copy(update={"donor": text}) for prompt in found.prompts]
     found.protocol, found.layers = steering.protocol, steering.layers
     kind = steering.controls.kind
-    if kind in CONTROLS:
+    if kind in WITHOUT_GRAPH:
         sets = 1 if kind == "sign" else SETS
         found.controls = (ControlFamily(kind=kind, sets=sets, seed=found.seed),)  # type: ignore[arg-type]
     return found

@@ -9,6 +9,7 @@ import numpy as np
 from lab.errors import LabError
 from lab.freeze import exploratory
 from lab.hypothesis import SHOW_NOTHING_IS_THERE, HypothesisBody
+from lab.in_words import CORRECTIONS, METRICS
 from lab.runs.bodies import DrawnFamily, PromptFigures, RunBody
 from lab.runs.keeping import Kept
 from lab.runs.numbers import Effects, claimed_effect, controls_mean, effects_of, primary_effect
@@ -36,9 +37,6 @@ from lab.statistics import (
     verdict,
 )
 
-UNITS = {"logit_difference": "nats", "probability": "probability", "rank": "ranks", "kl": "nats"}
-CORRECTIONS = {"holm": "Holm's correction", "bh": "Benjamini–Hochberg", "by": "Benjamini–Yekutieli"}
-
 T = TypeVar("T")
 
 
@@ -54,7 +52,7 @@ def result(run: RunBody, started: datetime, kept: Kept, notebook: Sequence[float
         exploratory=exploratory(run.hypothesis.hypothesis, run.hypothesis.freeze, started),
         finished=len(done),
         total=len(tests) + len(others),
-        unit=UNITS[body.metric],
+        unit=METRICS[body.metric].unit,
         watched=tuple(supernode.name for supernode in body.watched()),
         prompts=tuple(_line(body, done[part]) for part in tests if part in done),
     )
@@ -135,13 +133,13 @@ class _Conclusions:
             found, why = None, self.reasons["equivalence"]
         elif body.kind not in SHOW_NOTHING_IS_THERE and self.specificity is None:
             found, why = None, self.reasons.get("controls", "no controls ran")
-        words = f"{CORRECTIONS.get(body.correction, '')}, {1 + len(self.notebook)} claims"
+        words = f"{CORRECTIONS[body.correction].name}, {1 + len(self.notebook)} claims"
         return verdict(
             Evidence(
                 kind=body.kind,
                 direction=self.direction,
                 smallest=body.smallest_effect,
-                unit=UNITS[body.metric],
+                unit=METRICS[body.metric].unit,
                 alpha=body.alpha,
                 circumstances=run,
                 interval=found,

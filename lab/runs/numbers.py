@@ -56,7 +56,7 @@ def primary_effect(figures: PromptFigures) -> float:
 
 def claimed_effect(body: HypothesisBody, figures: PromptFigures) -> float:
     """Of a mediation what is lost with the mediators held, of an equivalence the difference of the two edits, of a
-    specificity the effect above the mean of the first family's sets. `lab.runs.words.what_effect` says the same."""
+    specificity the effect above the mean of the first family's sets. `lab.in_words.what_effect` says the same."""
     other = figures.held or figures.second or figures.baseline
     controls = controls_mean(figures) if body.kind == "specificity" else None
     return figures.doses[0].value - other.value - (controls or 0.0)

@@ -42,7 +42,7 @@ class PromptLine(Part):
     unit: str
     excluded: bool  # it doesn't show the behaviour without the edit
     baseline: float  # the metric
-    effect: float | None = None  # what the claim is about: `lab.runs.words.what_effect`
+    effect: float | None = None  # what the claim is about: `lab.in_words.what_effect`
     doses: tuple[float, ...] = ()  # effect of each dose
     # Mean effect of the sets of the first family; of a mediation, of what is mediated. None for an equivalence: theirs
     # can't be set beside a difference of two edits.

@@ -204,7 +204,7 @@ def test_families_are_given_to_all_or_none_and_tokens_where_they_are_needed() ->
 def test_kind_and_metric_bring_their_direction_and_the_claim_follows_until_it_is_typed() -> None:
     draft = writing()
     assert in_words(draft).startswith("“athlete” and “L13 · 1012” are needed")
-    assert "−1 × their own activation lowers the target's logit" in in_words(draft)
+    assert "−1 × their own activation lowers the logit difference" in in_words(draft)
     for kind in ("sufficiency", "specificity", "no_effect", "equivalence", "mediation", "necessity"):
         take_kind(draft, kind)
         assert in_words(draft) and draft.direction == natural_direction(draft)
