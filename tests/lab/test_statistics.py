@@ -190,9 +190,7 @@ def test_dose_response_by_unit() -> None:
     assert dose_response(doses, effects, -1, two_sided=True).flips.p == 2 / 64
     assert dose_response(doses, effects, 1).flips.p == 1
     assert found.below == pytest.approx(-effects[:, 0].mean())
-    assert found.above == pytest.approx(-effects[:, 2:].mean())
-    one_side = dose_response(doses[2:], effects[:, 2:], -1)
-    assert one_side.below is None and one_side.above == found.above
+    assert dose_response(doses[2:], effects[:, 2:], -1).below is None
     level = dose_response([1.0, 2.0], [[3.0, 3.1], [3.0, 2.9]], 1)  # as large at every dose: no slope
     assert level.slope.estimate == pytest.approx(0, abs=1e-12) and level.flips.p == 0.75 and level.rank is None
 
