@@ -46,6 +46,13 @@ class HypothesisFile(Part):
     parent: Sha256 | None = None
 
 
+def version_file(body: HypothesisBody, number: int, freezes: Sequence[Freeze]) -> HypothesisFile:
+    """A version with its freeze, or with its parent. `freezes`: those of its record, the first one first."""
+    freeze = next((freeze for freeze in freezes if freeze.version == number), None)
+    before = [freeze.hash for freeze in freezes if freeze.version < number]
+    return HypothesisFile(hypothesis=body, freeze=freeze, parent=before[-1] if before and freeze is None else None)
+
+
 def frozen(
     body: HypothesisBody, record: str, version: int, previous: str | None, time: datetime, author: str
 ) -> Freeze:

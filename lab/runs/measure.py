@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from torch import Tensor
 from lab.errors import LabError
 from lab.hypothesis import Metric
 from lab.runs.bodies import ControlFigures, Predicted, PromptFigures, Reading, left_out
+from lab.runs.next_token import logit_difference, probability, rank
 from lab.runs.plan import Plan, PromptPlan
 from tracer.errors import Progress, silent
 from tracer.graph.graph import Graph
@@ -123,25 +125,17 @@ def _reading(
     before, after = (torch.log_softmax(x.double(), dim=-1) for x in (baseline, logits))
     kl = float((before.exp() * (before - after)).sum())
     target, competitor = prompt.target, prompt.competitor
-    probability = rank = difference = None
+    known: dict[str, Any] = {}
     if target is not None:
-        probability, rank = float(after[target].exp()), 1 + int((logits > logits[target]).sum())
+        known = {"probability": probability(logits, target), "rank": rank(logits, target)}
         if competitor is not None:
-            difference = float(logits[target].double() - logits[competitor].double())
+            known["logit_difference"] = logit_difference(logits, target, competitor)
     sums = []
     if watched is not None and len(watched):
         sizes = [len(supernode.nodes) for supernode in plan.watched]
         sums = [float(part.double().sum()) for part in watched.split(sizes)]
-    named = {"logit_difference": difference, "probability": probability, "rank": rank, "kl": kl}
-    value = named[plan.body.metric]  # an off-target prompt may have no target: its KL alone is looked at
-    return Reading(
-        value=kl if value is None else float(value),
-        logit_difference=difference,
-        probability=probability,
-        rank=rank,
-        kl=kl,
-        supernodes=tuple(sums),
-    )
+    value = known.get(plan.body.metric, kl)  # an off-target prompt may have no target: its KL alone is looked at
+    return Reading(value=float(value), kl=kl, supernodes=tuple(sums), **known)
 
 
 def _metric(metric: Metric, prompt: PromptPlan, steered: Steered) -> float:
@@ -151,11 +145,11 @@ def _metric(metric: Metric, prompt: PromptPlan, steered: Steered) -> float:
     logits, target, competitor = steered.logits, prompt.target, prompt.competitor
     assert target is not None  # the record refuses test prompts without
     if metric == "rank":
-        return float(1 + int((logits > logits[target]).sum()))
+        return float(rank(logits, target))
     if metric == "probability":
-        return float(torch.log_softmax(logits.double(), dim=-1)[target].exp())
+        return probability(logits, target)
     assert competitor is not None
-    return float(logits[target].double() - logits[competitor].double())
+    return logit_difference(logits, target, competitor)
 
 
 def _along(edits: Sequence[Applied], primary: Sequence[Applied]) -> float:

@@ -14,7 +14,7 @@ from tests.lab.hypotheses import body as sports
 from tests.pages.conftest import button, open_page, ready, sound, texts, traced, until
 from tracer import ReplacementModel
 from ui.session import get_lab, me
-from ui.wizard_baseline import baseline
+from ui.wizard_baseline import told
 from ui.wizard_draft import Writing
 
 pytestmark = pytest.mark.usefixtures("loading")
@@ -157,9 +157,9 @@ def test_prompts_that_do_not_fit_are_named_and_tokens_that_are_none() -> None:
     wanted.prompts = [p.model_copy(update={"target": "w1 w2"}) if i == 3 else p for i, p in enumerate(wanted.prompts)]
     wanted.revision += 1
     assert "Prompt 4 ('w11" in checked(app) and "2 tokens after this prompt" in texts(app)
-    known = baseline(loaded(service), (PROMPT, "w7", None), 100)
+    known = told(loaded(service), (PROMPT, "w7", None), 100)
     assert known.target == " w7" or known.target == "w7"
-    assert "limit is 3" in (baseline(loaded(service), (PROMPT, None, None), 3).problem or "")
+    assert "limit is 3" in (told(loaded(service), (PROMPT, None, None), 3).problem or "")
 
 
 def test_a_template_is_filled_and_what_is_not_is_said() -> None:

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 from lab import HypothesisBody, LabError, Prompt, Slot, SlottedText, Template, misfits, pasted
 from lab.freeze import HypothesisFile, read, write
 from lab.prompt_sets import slot_names
+from lab.runs.baseline import Baseline, asked
 from lab.statistics import effect_seen, power
 from tests.lab.hypotheses import ready as frozen_ready
 from tests.lab.tokens import Words
 from ui.wizard_claim import in_words, natural_direction, take_claim, take_kind, take_metric
-from ui.wizard_draft import Baseline, Node, Piece, Writing, asked, doses, of_body
+from ui.wizard_draft import Node, Piece, Writing, doses, of_body
 from ui.wizard_edit import take
 from ui.wizard_more import in_line, marked, take_controls, take_off_target
 from ui.wizard_nodes import take_places
