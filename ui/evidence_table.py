@@ -29,8 +29,8 @@ def prompt_table(body: HypothesisBody, kept: Kept, found: Result) -> pd.DataFram
     )
 
 
-def show_table(body: HypothesisBody, table: pd.DataFrame, unit: str, name: str) -> None:
-    """`name`: of the file."""
+def show_table(body: HypothesisBody, table: pd.DataFrame, unit: str, name: str, run: str) -> None:
+    """`name`: of the file; `run`: its id."""
 
     def number(name: str, help: str) -> ColumnConfig:
         return st.column_config.NumberColumn(name, help=help, format="%.3f")
@@ -57,6 +57,6 @@ def show_table(body: HypothesisBody, table: pd.DataFrame, unit: str, name: str) 
         data=lambda: as_csv(table),
         file_name=f"{name}-prompts.csv",
         mime="text/csv",
-        key="evidence_csv",
+        key=f"evidence_csv_{run}",
         on_click="ignore",
     )
