@@ -37,6 +37,10 @@ class Freeze(Part):
     author: Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")] | None
     hash: Sha256
 
+    @property
+    def by(self) -> str:
+        return "somebody whose name was erased" if self.author is None else self.author
+
 
 class HypothesisFile(Part):
     """`parent`: of a draft, the hash of the frozen version that it changes."""

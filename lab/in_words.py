@@ -137,7 +137,9 @@ def _decision(body: HypothesisBody) -> str:
     over = "in no notebook, so not corrected"
     if body.notebook is not None:
         over = f"{CORRECTIONS[body.correction].name} over the notebook “{body.notebook}”"
-    return f"p ≤ {body.alpha:g} and the {100 * (1 - body.alpha):g} % interval; {over}"
+    if body.kind in SHOW_NOTHING_IS_THERE:
+        return f"p ≤ {body.alpha:g} of the equivalence test; {over}"
+    return f"p ≤ {body.alpha:g} against the controls and the {100 * (1 - body.alpha):g} % interval; {over}"
 
 
 def _prompts(body: HypothesisBody) -> str:

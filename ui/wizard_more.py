@@ -42,9 +42,14 @@ def take_controls(writing: Writing, kinds: Iterable[str], sets: int, seed: int) 
 def take_alpha(writing: Writing, alpha: float) -> None:
     """With as many controls as it takes at least."""
     writing.alpha, needed = alpha, controls_for(alpha)
-    if writing.controls and writing.controls[0].sets < needed:
+    if writing.controls and sets_of(writing) < needed:
         take_controls(writing, [family.kind for family in writing.controls], needed, writing.controls[0].seed)
         writing.revision += 1
+
+
+def sets_of(writing: Writing) -> int:
+    """As many as each kind has; of the opposite edit there is one."""
+    return next((family.sets for family in writing.controls if family.kind != "sign"), SETS)
 
 
 def marked(line: str, slots: Iterable[str]) -> Prompt:
@@ -92,7 +97,7 @@ def _controls(writing: Writing, tag: str) -> None:
         "Sets (R)",
         1,
         MOST_SETS,
-        SETS if first is None else first.sets,
+        sets_of(writing),
         key=sets_key,
         on_change=obey,
         help="Of each kind; each set is applied to all prompts. p can't be below 1/(R + 1).",

@@ -103,8 +103,9 @@ def _claim(run: RunBody, body: HypothesisBody, found: Result) -> Parts:
     freeze = run.hypothesis.freeze
     facts = [f"Kind: {what_kind(body)}", f"SHA-256: {found.hash}"]
     if freeze is not None:
-        by = "somebody whose name was erased" if freeze.author is None else freeze.author
-        facts.insert(1, f"Record {freeze.record}, version {freeze.version}, frozen {moment(freeze.time)} by {by}")
+        facts.insert(
+            1, f"Record {freeze.record}, version {freeze.version}, frozen {moment(freeze.time)} by {freeze.by}"
+        )
         if freeze.previous is not None:
             facts.append(f"It changes the version with SHA-256 {freeze.previous}")
     notes = [Quote(body.notes)] if body.notes else []

@@ -16,7 +16,7 @@ from tests.lab.tokens import Words
 from ui.wizard_claim import in_words, natural_direction, take_claim, take_kind, take_metric
 from ui.wizard_draft import Node, Piece, Writing, doses, of_body
 from ui.wizard_edit import take
-from ui.wizard_more import in_line, marked, take_controls, take_off_target
+from ui.wizard_more import in_line, marked, take_alpha, take_controls, take_off_target
 from ui.wizard_nodes import take_places
 from ui.wizard_places import VARIES, places, slot_finder
 from ui.wizard_prompts import add, frame, read_table, take_for_all, take_table
@@ -313,6 +313,9 @@ def test_controls_are_drawn_with_seeds_of_their_own() -> None:
     draft = writing()
     take_controls(draft, ["directions", "sign"], 99, 2**32 - 1)
     assert [(f.kind, f.sets, f.seed) for f in draft.controls] == [("directions", 99, 2**32 - 1), ("sign", 1, 0)]
+    take_controls(draft, ["sign", "features"], 199, 0)
+    take_alpha(draft, 0.01)
+    assert [family.sets for family in draft.controls] == [1, 199], "as many as before, which is enough"
 
 
 def test_power_says_what_is_seen_or_how_many_are_missing() -> None:
