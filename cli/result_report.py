@@ -41,6 +41,11 @@ def _findings(found: Findings, unit: str) -> list[str]:
     if found.flips is not None and found.signs is not None:
         lines.append(f"sign flips         p = {found.flips.p:.3g}; {found.signs.k} of {found.signs.n} the claimed way")
     lines += [_against(against) for against in found.controls]
+    if found.sufficiency is not None:
+        wins = found.sufficiency
+        lines.append(
+            f"sufficiency        p = {wins.p:.3g}: as near to the donor as {wins.k} of {wins.n} sets, or nearer"
+        )
     if found.dose is not None:
         lines.append(f"slope with dose    {_interval(found.dose.slope)} {unit}; p = {found.dose.flips.p:.3g}")
     if found.equivalence is not None:
