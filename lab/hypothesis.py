@@ -85,6 +85,13 @@ class HypothesisBody(Part):
         edited = {node.which for node in self.set_nodes()}
         return [s for s in self.supernodes() if not edited & {node.which for node in s.nodes}]
 
+    @property
+    def compares_with_donors(self) -> bool:
+        """A claim of sufficiency by interchange: the circuit is what it is on the donor, all else is the prompt's own.
+        Where that is enough, the metric comes out as on the donor."""
+        settings = self.intervention.settings
+        return self.kind == "sufficiency" and all((one.unit, one.primary) == ("donor", 1) for one in settings)
+
     def texts(self) -> Iterator[tuple[str, SlottedText, list[CircuitNode]]]:
         """Each prompt and donor, as messages name it, with the nodes that must be found on it: all on prompts, those
         that are set or held on off-target ones, those that are set in units of the donor on donors."""

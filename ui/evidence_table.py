@@ -22,6 +22,7 @@ def prompt_table(body: HypothesisBody, kept: Kept, found: Result) -> pd.DataFram
             "baseline": [line.baseline for line in found.prompts],
             "effect": [line.effect for line in found.prompts],
             "controls": [line.controls for line in found.prompts],
+            "donor": [line.donor for line in found.prompts],
             "kl": [line.kl for line in found.prompts],
             "predicted": [line.predicted for line in found.prompts],
             "excluded": [why_excluded(body, kept.prompts[f"test {line.number}"]) for line in found.prompts],
@@ -42,11 +43,12 @@ def show_table(body: HypothesisBody, table: pd.DataFrame, unit: str, name: str, 
         "baseline": number(f"without, {unit}", "The metric without the edit."),
         "effect": number(f"{measured(body)}, {unit}", f"The metric {what_effect(body)}."),
         "controls": number(f"controls' mean, {unit}", "Mean effect of the control sets of the first kind."),
+        "donor": number(f"on the donor, {unit}", "The metric on the prompt's donor, without the edit."),
         "kl": number("KL, nats", "Of the next token, from without the edit to with it."),
         "predicted": number(f"foretold, {unit}", "By the graph of the prompt, before it was measured."),
         "excluded": st.column_config.TextColumn("left out", help="By the rule of the record, and why.", width="medium"),
     }
-    empty = [column for column in ("predicted", "controls") if table[column].isna().all()]
+    empty = [column for column in ("predicted", "controls", "donor") if table[column].isna().all()]
     empty += [] if table["excluded"].any() else ["excluded"]
     empty += ["unit"] if (table["unit"] == table["text"]).all() else []
     st.dataframe(

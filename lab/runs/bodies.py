@@ -111,6 +111,8 @@ class PromptFigures(Part):
     sizes: tuple[Number, ...] = ()  # of each dose: how far it moves activations along the primary one's move, Σ Δ·Δ₁
     magnitude: Number | None = None  # largest |activation set| / its largest known
     predicted: Predicted | None = None
+    # The metric on the prompt's donor without edits, of a claim that `compares_with_donors`. Older runs lack it.
+    donor: Number | None = None
 
     @property
     def part(self) -> str:

@@ -21,6 +21,7 @@ from lab.statistics import (
     Evidence,
     Specificity,
     Verdict,
+    Wins,
     above_controls,
     agreement,
     cliffs_delta,
@@ -34,6 +35,7 @@ from lab.statistics import (
     sign_consistency,
     sign_flips,
     specificity,
+    sufficiency,
     verdict,
 )
 
@@ -78,6 +80,7 @@ def _line(body: HypothesisBody, figures: PromptFigures) -> PromptLine:
         "kl": primary.kl,
         "supernodes": tuple(zip(before.supernodes, primary.supernodes, strict=True)),
         "predicted": _predicted(body, figures),
+        "donor": figures.donor,
     }
     return line.model_copy(update=measured)
 
@@ -178,6 +181,8 @@ class _Conclusions:
             told["necessity"] = self._try(
                 "necessity", lambda: partial_necessity(*effects.scores, effects.control_scores[0])
             )
+        if body.compares_with_donors:
+            told["sufficiency"] = self._try("sufficiency", lambda: _sufficiency(effects))
         pairs = [(p, primary_effect(f)) for f in self.included if (p := _predicted(body, f)) is not None]
         if pairs:
             told["agreement"] = self._try("agreement", lambda: agreement(*zip(*pairs, strict=True)))
@@ -235,6 +240,12 @@ class _Conclusions:
         except LabError as problem:
             self.reasons[name] = str(problem)
             return None
+
+
+def _sufficiency(effects: Effects) -> Wins:
+    if effects.donors is None:
+        raise LabError("this run is from before donors were measured: run it anew")
+    return sufficiency(effects.donors, effects.scores[1], effects.control_scores[0])
 
 
 def _geometric_mean(ratios: Sequence[float]) -> float:

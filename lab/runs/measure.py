@@ -58,6 +58,7 @@ def measure(
             conditions += sets
             conditions += [[*edits, *prompt.held] for edits in sets] if prompt.held else []
     intervention = plan.body.intervention
+    donor = None if prompt.donor is None else model.record(prompt.donor).logits
     runs = model.steer_many(
         tokens=prompt.ids,
         conditions=conditions,
@@ -68,7 +69,7 @@ def measure(
     )
     try:
         with closing(runs):
-            return _figures(plan, prompt, controls, graph, runs, clipped=model.basis.name != "neurons")
+            return _figures(plan, prompt, controls, graph, runs, donor, clipped=model.basis.name != "neurons")
     except ValidationError as problem:
         raise LabError(f"{prompt.part}: its figures are not finite numbers; take a smaller edit") from problem
 
@@ -79,17 +80,20 @@ def _figures(
     controls: Sequence[PromptControls],
     graph: Graph | None,
     runs: Iterator[Steered],
+    donor: Tensor | None,
     clipped: bool,
 ) -> PromptFigures:
-    """Reads the runs off in the order in which `measure` has listed them."""
+    """Reads the runs off in the order in which `measure` has listed them. `donor` (V,): logits on it, without edits."""
     doses, applied = [], []
     baseline: Reading | None = None
+    on_donor: float | None = None
     for _ in prompt.doses:
         steered = next(runs)
         doses.append(_steered(plan, prompt, steered))
         applied.append(steered.edits)
         if baseline is None:
             baseline = _reading(plan, prompt, steered.baseline, steered.baseline, steered.watched_baseline)
+            on_donor = None if donor is None else _reading(plan, prompt, donor, steered.baseline).value
     assert baseline is not None  # there is always a primary dose
     second = _steered(plan, prompt, next(runs)) if prompt.second else None
     held = _steered(plan, prompt, next(runs)) if prompt.held else None
@@ -112,6 +116,7 @@ def _figures(
         sizes=tuple(_along(edits, applied[0]) for edits in applied),
         magnitude=_magnitude(prompt, applied[0]),
         predicted=None if graph is None else _predicted(graph, prompt, applied[0], clipped),
+        donor=on_donor,
     )
 
 

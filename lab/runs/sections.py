@@ -139,17 +139,20 @@ def _prompts(body: HypothesisBody, kept: Kept, found: Result) -> Iterator[Part]:
         return
     families = body.prompts[0].family is not None
     controls = any(line.controls is not None for line in found.prompts)
+    donors = any(line.donor is not None for line in found.prompts)
     rows, left_out = [], []
     for line in found.prompts:
         name, prompt = f"{line.number}. {line.text}", body.prompts[line.number - 1]
-        figures = (line.baseline, line.effect, *([line.controls] if controls else []), line.kl)
+        beside = [*([line.controls] if controls else []), *([line.donor] if donors else [])]
+        figures = (line.baseline, line.effect, *beside, line.kl)
         rows.append((name, *([line.unit] if families else []), _tokens(prompt), *map(_figure, figures)))
         if line.excluded:
             left_out.append(f"{name}: left out, {why_excluded(body, kept.prompts[f'test {line.number}'])}")
     unit = found.unit
     columns = ("prompt", *(["family"] if families else []), "target, competitor")
-    what, beside = measured(body), [f"controls' mean, {unit}"] if controls else []
-    figure_names = (f"without, {unit}", f"{what}, {unit}", *beside, "KL, nats")
+    what = measured(body)
+    more = [*([f"controls' mean, {unit}"] if controls else []), *([f"on the donor, {unit}"] if donors else [])]
+    figure_names = (f"without, {unit}", f"{what}, {unit}", *more, "KL, nats")
     yield Table((*columns, *figure_names), rows, texts=len(columns))
     said = f"{what[:1].upper()}{what[1:]}: {what_effect(body)}"
     yield f"The metric is the {METRICS[body.metric].what}. {said}. KL: of the next token."

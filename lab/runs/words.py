@@ -22,6 +22,7 @@ MISSING = {  # what `Findings.reasons` names
     "equivalence": "Equivalence test",
     "mediation": "Mediated part",
     "necessity": "Partial necessity",
+    "sufficiency": "Sufficiency",
     "agreement": "Foretold against measured",
     "controls": "Specificity",
 }
@@ -72,6 +73,7 @@ def statistics(body: HypothesisBody, found: Result) -> list[Statistic]:
         *_corrected(body, findings),
         *_equivalence(findings, unit),
         *_mediation(findings, unit),
+        *_wins(findings),
         *_dose(findings, unit),
         *_agreement(findings),
         *_circumstances(findings),
@@ -197,24 +199,28 @@ def _equivalence(findings: Findings, unit: str) -> list[Statistic]:
 
 
 def _mediation(findings: Findings, unit: str) -> list[Statistic]:
+    if (through := findings.mediation) is None:
+        return []
+    share = "none: the whole effect may be 0"
+    if through.share is not None:
+        share = f"{number(through.share[0])} ({number(through.share[1])} to {number(through.share[2])})"
+    return [
+        Statistic(
+            "Whole effect",
+            interval_words(through.whole, unit),
+            "Of the edit with nothing held; the mediated effect is what of it is lost with the mediators held.",
+        ),
+        Statistic(
+            "Mediated share",
+            share,
+            "Mediated over whole effect, with Fieller's interval (1954); beyond 0 to 1 where something else acts"
+            " the other way.",
+        ),
+    ]
+
+
+def _wins(findings: Findings) -> list[Statistic]:
     lines = []
-    if (through := findings.mediation) is not None:
-        share = "none: the whole effect may be 0"
-        if through.share is not None:
-            share = f"{number(through.share[0])} ({number(through.share[1])} to {number(through.share[2])})"
-        lines += [
-            Statistic(
-                "Whole effect",
-                interval_words(through.whole, unit),
-                "Of the edit with nothing held; the mediated effect is what of it is lost with the mediators held.",
-            ),
-            Statistic(
-                "Mediated share",
-                share,
-                "Mediated over whole effect, with Fieller's interval (1954); beyond 0 to 1 where something else acts"
-                " the other way.",
-            ),
-        ]
     if (wins := findings.necessity) is not None:
         lines.append(
             Statistic(
@@ -222,6 +228,16 @@ def _mediation(findings: Findings, unit: str) -> list[Statistic]:
                 f"p = {wins.p:.2g}: more damage than {wins.k} of {wins.n} control sets",
                 f"Shi et al. 2024: p of the hypothesis that at most {percent(wins.quantile)} of random sets do less"
                 " damage. Damage: mean squared change of the metric.",
+            )
+        )
+    if (wins := findings.sufficiency) is not None:
+        lines.append(
+            Statistic(
+                "Sufficiency",
+                f"p = {wins.p:.2g}: as near to the donor as {wins.k} of {wins.n} control sets, or nearer",
+                f"Shi et al. 2024: p of the hypothesis that at most {percent(wins.quantile)} of random sets come no"
+                " nearer. Near: the mean squared difference of the metric with the edit and on the donor without edits"
+                " is small. A large p does not show that the circuit is not enough.",
             )
         )
     return lines

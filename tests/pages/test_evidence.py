@@ -19,7 +19,7 @@ from lab.runs.plan import make_plan
 from lab.runs.result import Result
 from lab.runs.words import statistics
 from tests.lab.runs.made_up import BASE, EDIT, HOSTILE, NOON, figures, hostile, kept, made
-from tests.lab.runs.tiny import hypothesis
+from tests.lab.runs.tiny import INTERCHANGES, hypothesis
 from tests.pages.conftest import ready, sound, texts, until
 from ui.evidence_table import prompt_table
 from ui.export_menu import as_csv
@@ -118,6 +118,7 @@ MEDIATORS = [{"name": "between", "nodes": [{"layer": 2, "feature": 8}]}]
     [
         ({"kind": "no_effect", "direction": "two_sided", "controls": None}, "Equivalence test"),
         ({"kind": "mediation", "mediators": MEDIATORS}, "Mediated effect, prompt by prompt"),
+        (INTERCHANGES, "Sufficiency: **p = "),
         ({"kind": "specificity"}, "● with the edit less the mean with its controls; ◆"),
     ],
 )
@@ -125,13 +126,14 @@ def test_other_kinds_of_claims(changes: dict[str, Any], says: str) -> None:
     body = hypothesis(**BASE | {"intervention": EDIT} | changes)
     found = []
     for n in range(1, 9):
-        one = figures(body, n, -2.0, 0.3)
+        one = figures(body, n, -2.0, 0.3, donor=1.0 if body.compares_with_donors else None)
         if body.kind == "mediation":
             (family,) = one.controls
             held = ControlFigures(kind="features", values=family.values, held=((0.9,) * 39,))
             one = one.model_copy(update={"held": Reading(value=0.2 + n / 100), "controls": (held,)})
         found.append(one)
-    assert says in texts(shown(made(body), kept(body, found)))
+    app = shown(made(body), kept(body, found))
+    assert says in texts(app) and ("donor" in app.dataframe[0].value) is body.compares_with_donors
 
 
 def test_hostile_texts_stay_texts() -> None:
