@@ -12,13 +12,12 @@ from cli.steer_report import Compared, describe, describe_controls, report
 from service import Settings
 from tracer import GENERATED, Edit, ReplacementModel, Sampling, TracerError
 from tracer.interchange.files import writing
-from tracer.steering.controls import matched
+from tracer.steering.controls import WITHOUT_GRAPH, matched
 from tracer.steering.edits import ongoing, parse_position
 from tracer.steering.generate import MOST_TOKENS
 from tracer.steering.protocols import PROTOCOLS
 from tracer.steering.steered import Steered
 
-CONTROL_KINDS = ("features", "directions", "positions", "sign")  # those that need no graph
 MOST_CONTROLS = 10_000
 
 
@@ -53,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--control-kind",
-        choices=CONTROL_KINDS,
+        choices=WITHOUT_GRAPH,
         help="other active features of the same layers and tokens (default), random directions there, the same"
         " features at other tokens, or changed the other way",
     )
@@ -118,7 +117,7 @@ def _next_token(
     drawn = None
     conditions: list[list[Any]] = [arguments.edit]
     if arguments.controls is not None:
-        kind = arguments.control_kind or CONTROL_KINDS[0]
+        kind = arguments.control_kind or WITHOUT_GRAPH[0]
         drawn = matched(
             model,
             [ids],

@@ -14,7 +14,7 @@ def main() -> int:
     what.add_argument(
         "--purge-record",
         metavar="ID",
-        help="a circuit, label, steering run, hypothesis or run of one, all its versions",
+        help="a circuit, label, steering run, hypothesis, run of one or comment, all its versions",
     )
     what.add_argument("--purge-person", metavar="ID", help="a person's name, and all that they wrote")
     arguments = parser.parse_args()

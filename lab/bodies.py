@@ -32,11 +32,14 @@ class LabelBody(Part):
     text: Line
 
 
+MOST_COMMENT = 2_000  # characters
+
+
 class CommentBody(Part):
     """What a person says of a hypothesis. It stays as it was said; who said it can take it away."""
 
     text: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_COMMENT, pattern=r"^[^\x00]*$")
     ]
 
 

@@ -37,6 +37,10 @@ class Freeze(Part):
     author: Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")] | None
     hash: Sha256
 
+    @property
+    def by(self) -> str:
+        return "somebody whose name was erased" if self.author is None else self.author
+
 
 class HypothesisFile(Part):
     """`parent`: of a draft, the hash of the frozen version that it changes."""
@@ -44,6 +48,13 @@ class HypothesisFile(Part):
     hypothesis: HypothesisBody
     freeze: Freeze | None = None
     parent: Sha256 | None = None
+
+
+def version_file(body: HypothesisBody, number: int, freezes: Sequence[Freeze]) -> HypothesisFile:
+    """A version with its freeze, or with its parent. `freezes`: those of its record, the first one first."""
+    freeze = next((freeze for freeze in freezes if freeze.version == number), None)
+    before = [freeze.hash for freeze in freezes if freeze.version < number]
+    return HypothesisFile(hypothesis=body, freeze=freeze, parent=before[-1] if before and freeze is None else None)
 
 
 def frozen(

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lab.errors import Conflict, LabError, NotFound
-from lab.freeze import Checked, Freeze, HypothesisFile, check_chain, frozen
+from lab.freeze import Checked, Freeze, HypothesisFile, check_chain, frozen, version_file
 from lab.hypothesis import HypothesisBody
 from lab.people import allowed
 from lab.schema import FreezeRow, PurgeRow, RecordRow, RevisionRow
@@ -46,7 +46,7 @@ class Freezing(ABC):
                     raise Conflict(head)
                 before = self._freezes(session, id)
                 if before and before[-1].number == base:
-                    return _read(before[-1])
+                    return read_freeze(before[-1])
                 previous = before[-1].hash if before else None
                 made = frozen(head.body, id, base, previous, datetime.now(UTC), author.name)
                 session.add(
@@ -70,7 +70,7 @@ class Freezing(ABC):
         """What was frozen, the first one first. Raises NotFound."""
         with self._session() as session:
             self._hypothesis(session, id, viewer)
-            return [_read(row) for row in self._freezes(session, id)]
+            return [read_freeze(row) for row in self._freezes(session, id)]
 
     def hypothesis_file(self, id: str, number: int, viewer: Person) -> HypothesisFile:
         """A version with its freeze, or with its parent: what leaves the lab, and what a run is made on.
@@ -81,9 +81,7 @@ class Freezing(ABC):
         body = next((revision.body for revision in self.history(id, viewer) if revision.number == number), None)
         if body is None:
             raise NotFound(f"there is no version {number}")
-        freeze = next((freeze for freeze in freezes if freeze.version == number), None)
-        before = [freeze.hash for freeze in freezes if freeze.version < number]
-        return HypothesisFile(hypothesis=body, freeze=freeze, parent=before[-1] if before and freeze is None else None)
+        return version_file(body, number, freezes)
 
     def check_freezes(self, id: str, viewer: Person) -> list[Checked]:
         """Of each frozen version, the first one first: does the database still have what was frozen.
@@ -99,7 +97,7 @@ class Freezing(ABC):
                 found = session.execute(select(RevisionRow.body, RevisionRow.author_id).where(where)).first()
                 text, writer = found or (None, None)
                 erased = bool(purged & {id, row.author_id, writer}) and (text is None or row.author is None)
-                versions.append((_read(row), _body(text), erased))
+                versions.append((read_freeze(row), _body(text), erased))
             return check_chain(versions)
 
     def _hypothesis(self, session: Session, id: str, viewer: Person) -> RecordRow:
@@ -116,7 +114,7 @@ class Freezing(ABC):
             raise LabError(f"what was frozen of record {id} was changed in the database: it does not hold") from problem
 
 
-def _read(row: FreezeRow) -> Freeze:
+def read_freeze(row: FreezeRow) -> Freeze:
     """As it is in the database, even where no such freeze could have been made: that is for the check to see."""
     return Freeze.model_construct(
         record=row.record_id,

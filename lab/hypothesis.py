@@ -34,7 +34,7 @@ def tokens_needed(metric: str, rule: str) -> tuple[str, ...]:
 class HypothesisBody(Part):
     """`smallest_effect`: the smallest mean change of the metric that matters, in its unit (nats for logit difference
     and KL, probability, ranks); for claims that nothing is there, what counts as nothing. The change is the metric with
-    the edit less that without, or less what the kind compares with (`lab.runs.words.EFFECTS`). `seed`: of all drawing
+    the edit less that without, or less what the kind compares with (`lab.in_words.EFFECTS`). `seed`: of all drawing
     that split and controls do not do.
     """
 
@@ -84,6 +84,13 @@ class HypothesisBody(Part):
         """What a run looks at: supernodes of which no feature is set, so that none is its own outcome."""
         edited = {node.which for node in self.set_nodes()}
         return [s for s in self.supernodes() if not edited & {node.which for node in s.nodes}]
+
+    @property
+    def compares_with_donors(self) -> bool:
+        """A claim of sufficiency by interchange: the circuit is what it is on the donor, all else is the prompt's own.
+        Where that is enough, the metric comes out as on the donor."""
+        settings = self.intervention.settings
+        return self.kind == "sufficiency" and all((one.unit, one.primary) == ("donor", 1) for one in settings)
 
     def texts(self) -> Iterator[tuple[str, SlottedText, list[CircuitNode]]]:
         """Each prompt and donor, as messages name it, with the nodes that must be found on it: all on prompts, those

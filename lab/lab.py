@@ -19,11 +19,11 @@ from lab.asked import Asking
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
-from lab.freeze import HypothesisFile
-from lab.freezing import Freezing
+from lab.freeze import version_file
+from lab.freezing import Freezing, read_freeze
 from lab.hypothesis import HypothesisBody
 from lab.people import People, allowed, erase_person, person_of
-from lab.runs.bodies import RunBody, version_hash
+from lab.runs.bodies import RunBody, draft_hash
 from lab.runs.keeping import KeepingRuns
 from lab.schema import AskedRow, FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
@@ -294,16 +294,15 @@ def _record(row: RecordRow, owner: Person, head: Revision) -> Record:
 def _holding_its_text(session: Session, row: RecordRow) -> Sequence[RecordRow]:
     """Of a hypothesis: comments on it; runs, which hold a copy of what ran; of drafts the owner's alone, as somebody
     else may have written the same."""
-    freezes = select(FreezeRow).where(FreezeRow.record_id == row.id).order_by(FreezeRow.number)
-    frozen = session.scalars(freezes).all()
+    rows = select(FreezeRow).where(FreezeRow.record_id == row.id).order_by(FreezeRow.number)
+    freezes = [read_freeze(freeze) for freeze in session.scalars(rows)]
     drafts = []
     of_row = select(RevisionRow.number, RevisionRow.body).where(RevisionRow.record_id == row.id)
     for number, body in session.execute(of_row):
-        before = [freeze.hash for freeze in frozen if freeze.number < number]
         with suppress(ValidationError):
-            file = HypothesisFile(hypothesis=HypothesisBody.model_validate_json(body or ""))
-            drafts.append(version_hash(file.model_copy(update={"parent": before[-1] if before else None})))
-    theirs = RecordRow.hypothesis.in_([row.id, *(freeze.hash for freeze in frozen)])
+            file = version_file(HypothesisBody.model_validate_json(body or ""), number, freezes)
+            drafts.append(draft_hash(file))
+    theirs = RecordRow.hypothesis.in_([row.id, *(freeze.hash for freeze in freezes)])
     own = RecordRow.hypothesis.in_(drafts) & (RecordRow.owner_id == row.owner_id)
     return session.scalars(select(RecordRow).where(theirs | own)).all()
 

@@ -17,10 +17,10 @@ from ui.session import get_lab, me
 from ui.sidebar import plain
 from ui.slot import shows
 from ui.steer_draft import take_circuit
+from ui.who_sees import who_sees
 from ui.wizard_sources import begin_from, of_circuit
 
 START = 12  # features that a circuit may begin with
-SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
 
 
 def circuit_panel(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple[float, float]) -> None:
@@ -150,25 +150,12 @@ def _buttons(graph: Graph, draft: Draft, selection: Selection, thresholds: tuple
 
 def _who_sees(draft: Draft) -> None:
     """Only the owner may change it; the record refuses others."""
-    record = draft.record or ""
     try:
-        seen = get_lab().get(record, me())
+        seen = get_lab().get(draft.record or "", me())
     except LabError as problem:
         st.caption(plain(str(problem)))
         return
-    key = f"who_sees_{record}"
-    st.session_state[key] = seen.visibility
-    st.segmented_control(
-        "Who sees it",
-        list(SEEN_BY),
-        key=key,
-        format_func=SEEN_BY.__getitem__,
-        required=True,
-        disabled=seen.owner.id != me().id,
-        help=f"It belongs to {plain(seen.owner.name)}, who alone can change this.",
-        on_change=said,
-        args=(lambda: get_lab().show_to(record, me(), st.session_state[key]),),
-    )
+    who_sees(seen, said)
 
 
 def _conflict(draft: Draft) -> None:

@@ -31,7 +31,7 @@ BADGES = {  # a word, a form and a colour
 def evidence(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence[float] = ()) -> None:
     """Of a run that may still be under way. `found`: what `lab.runs.conclude.result` makes of `kept` and `notebook`,
     the p values of the notebook's other hypotheses."""
-    body, name = run.head.body.body, f"hypograph-{found.hash[:8]}"
+    body, name = run.head.body.body, f"hypograph-{found.hash[:8]}"  # of files
     if found.verdict is None or found.findings is None:
         st.info(f"{found.finished} of {found.total} prompts finished. Nothing is decided before the last one is.")
         _marked(found)
@@ -41,10 +41,10 @@ def evidence(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence
     _in_pairs(_charts(body, kept, found))
     if found.prompts:
         st.markdown("#### Prompts")
-        show_table(body, prompt_table(body, kept, found), found.unit, name)
+        show_table(body, prompt_table(body, kept, found), found.unit, name, run.id)
     _statistics(body, found)
     if found.complete:
-        sample_texts(get_service(), run.head.body, found)
+        sample_texts(get_service(), run, found)
         exports(run, kept, found, notebook, name)
 
 

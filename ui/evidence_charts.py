@@ -4,8 +4,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from lab.in_words import CONTROLS
 from lab.runs.result import Against, Result
-from lab.runs.words import CONTROLS
 from lab.statistics.threats import HIGHEST_KL
 from ui.evidence_figures import MOST_LABELS, Doses, Dot, bars, reach, share_reach
 from ui.evidence_words import KL, SHARE
@@ -55,7 +55,7 @@ def against_controls(against: Against, smallest: float, unit: str) -> None:
         ).encode(y=alt.value(2), text="word")
     )
     alternative = (
-        f"mean effects of {against.sets} control sets ({CONTROLS[against.kind]}), from {min(against.means):.3g} to"
+        f"mean effects of {against.sets} control sets ({CONTROLS[against.kind].name}), from {min(against.means):.3g} to"
         f" {max(against.means):.3g} {unit}; the edit's is {against.effect:.3g}"
     )
     st.altair_chart(chart, height=190, alt=alternative)

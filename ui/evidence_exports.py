@@ -23,7 +23,7 @@ def exports(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence[
         data=lambda: as_html(body, started, kept, found),
         file_name=f"{name}.html",
         mime="text/html",
-        key="evidence_html",
+        key=f"evidence_html_{run.id}",
         on_click="ignore",
         help="One file without scripts; opens in any browser, and prints.",
     )
@@ -32,7 +32,7 @@ def exports(run: Record[RunBody], kept: Kept, found: Result, notebook: Sequence[
         data=lambda: pack(body, started, kept, found, markdown(body, started, kept, found), notebook),
         file_name=f"{name}.zip",
         mime="application/zip",
-        key="evidence_bundle",
+        key=f"evidence_bundle_{run.id}",
         on_click="ignore",
         help="Hypothesis, figures and report (Markdown); `python -m tracer reproduce` repeats the run from it.",
     )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab import LabError
+from lab import LabError, Record
 from lab.runs.bodies import RunBody
 from lab.runs.plan import make_plan
 from lab.runs.result import Result
@@ -16,7 +16,8 @@ TOKENS = 20
 
 
 @st.fragment
-def sample_texts(service: Service, run: RunBody, found: Result) -> None:
+def sample_texts(service: Service, record: Record[RunBody], found: Result) -> None:
+    run = record.head.body
     st.markdown("#### What it says then")
     if (model := loaded_model(service)) is None:
         return
@@ -26,14 +27,14 @@ def sample_texts(service: Service, run: RunBody, found: Result) -> None:
             plain(f"Load {run.body.model} with {run.body.features} to see its texts without the edit and with it.")
         )
         return
-    name = f"evidence_texts_{run.hash[:12]}"  # two hypotheses have each their own
+    name = f"evidence_texts_{record.id}"  # two runs have each their own
     texts = {line.number: line.text for line in found.prompts if not line.excluded}
     which, length, go = st.columns([5, 2, 2], vertical_alignment="bottom")
     number = which.selectbox(
         "Test prompt", list(texts), format_func=lambda n: f"{n} · {texts[n]}", key=f"{name}_prompt"
     )
-    n = int(length.number_input("Tokens", 1, MOST, TOKENS, key="evidence_n_tokens", persist_state="session"))
-    pressed = go.button("Generate", key="evidence_generate", width="stretch")
+    n = int(length.number_input("Tokens", 1, MOST, TOKENS, key=f"{name}_n", persist_state="session"))
+    pressed = go.button("Generate", key=f"{name}_generate", width="stretch")
     if number is None:
         return
     asked = repr((run.hash, number, n))

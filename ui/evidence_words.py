@@ -1,8 +1,9 @@
 """What stands above and below each chart of a run, on the page and in the report. Plain text."""
 
 from lab.hypothesis import HypothesisBody
+from lab.in_words import CONTROLS, what_effect
 from lab.runs.result import Against, Findings, Result
-from lab.runs.words import CONTROLS, direction, interval_words, measured, number, what_effect
+from lab.runs.words import direction, interval_words, measured, number
 from ui.evidence_figures import MOST_SHARE, Doses, Dot
 
 DOSES = "More of the edit, more of the effect?"
@@ -14,7 +15,7 @@ KL = "KL of the next token, nats"
 
 
 def controls_heading(against: Against) -> str:
-    return f"The effect among {against.sets} control sets: {CONTROLS[against.kind]}"
+    return f"The effect among {against.sets} control sets: {CONTROLS[against.kind].name}"
 
 
 def controls_caption(against: Against, smallest: float, unit: str, decides: bool) -> str:

@@ -4,13 +4,15 @@ import streamlit as st
 
 from lab import HypothesisFile
 from lab.freeze import write
-from ui.hypothesis_words import circuit_table, lines, prompt_table
+from lab.in_words import decided_beforehand, what_kind
+from ui.hypothesis_tables import circuit_table, prompt_table
 from ui.sidebar import plain
 
 
 def claim(file: HypothesisFile) -> None:
     body = file.hypothesis
-    st.markdown("\n".join(f"- **{name}**: {plain(text)}" for name, text in lines(body).items()))
+    told = {"Kind": what_kind(body)} | decided_beforehand(body)
+    st.markdown("\n".join(f"- **{name}**: {plain(text)}" for name, text in told.items()))
     if body.notes:
         st.text(body.notes)
     nodes = sum(len(supernode.nodes) for supernode in body.supernodes())

@@ -4,13 +4,12 @@ import streamlit as st
 from pydantic import ValidationError
 
 from lab import About, CommentBody, LabError, Record
+from lab.bodies import MOST_COMMENT
 from tracer.errors import first_fault
 from ui.hypothesis_look import when
 from ui.hypothesis_opened import Opened
 from ui.session import get_lab, me
 from ui.sidebar import plain
-
-LONGEST = 2_000
 
 
 def comments(opened: Opened) -> None:
@@ -28,7 +27,7 @@ def comments(opened: Opened) -> None:
             "Say something of it",
             key=_text(opened.id),
             height=80,
-            max_chars=LONGEST,
+            max_chars=MOST_COMMENT,
             help="It stays as it is said, with your name and the time. You alone can take it away.",
         )
         st.form_submit_button("Comment", on_click=_say, args=(opened,))

@@ -4,6 +4,7 @@ import streamlit as st
 
 from lab import About, LabError, Person, Record, Revision, Role
 from lab.freeze import write
+from lab.in_words import kind_name
 from lab.runs.bodies import RunBody
 from lab.runs.bundle import Bundle
 from lab.runs.examples import example, names
@@ -11,7 +12,6 @@ from ui.evidence import evidence
 from ui.hypothesis_claim import claim
 from ui.hypothesis_go import STEP_BACK, go
 from ui.hypothesis_look import verdict_badge
-from ui.hypothesis_words import kind_name
 from ui.sidebar import plain, sentence
 
 

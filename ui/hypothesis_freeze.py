@@ -15,13 +15,12 @@ from ui.sidebar import plain, sentence
 
 def freeze_line(checked: Checked) -> None:
     freeze = checked.freeze
-    who = "somebody whose name was erased" if freeze.author is None else plain(freeze.author)
     after = "first in its chain" if freeze.previous is None else f"after {freeze.previous[:12]}…"
     holds = (
         "erased" if checked.erased else "does not hold" if checked.fault is not None else "checked just now: it holds"
     )
     time = f"{freeze.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    st.caption(f"Frozen by {who}, {plain(time)}, {after}; SHA-256 `{freeze.hash}`, {holds}.")
+    st.caption(f"Frozen by {plain(freeze.by)}, {plain(time)}, {after}; SHA-256 `{freeze.hash}`, {holds}.")
 
 
 def freeze_button(service: Service, opened: Opened) -> None:

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lab import HypothesisBody
+from lab.in_words import kind_name
 from lab.runs.notebook import Entry, Row, entries, rows
 from service import JobView, Service
 from ui.hypothesis_examples import worked_examples
 from ui.hypothesis_go import go, said
 from ui.hypothesis_look import job_of, running, state_badge, state_of, verdict_badge, when
 from ui.hypothesis_results import result_of
-from ui.hypothesis_words import kind_name
 from ui.library_search import matches, words_of
 from ui.session import get_lab, me
-from ui.sidebar import plain
+from ui.sidebar import plain, sentence
 
 MANY = 8
 """From this many on there are a search and a filter."""
@@ -59,7 +59,7 @@ def hypotheses(service: Service) -> None:
     bar = st.container(horizontal=True, vertical_alignment="center")
     bar.button("Write a hypothesis", type="primary", icon=":material/add:", on_click=go, kwargs={"write": "new"})
     for trouble in troubles:
-        st.error(f"{plain(trouble[:1].upper() + trouble[1:])}.", icon=":material/warning:")
+        st.error(sentence(trouble), icon=":material/warning:")
     _undo()
     if not shown:
         st.info(
@@ -171,7 +171,7 @@ def _row(row: Row, job: JobView | None) -> None:
         private = " · private" if record.visibility == "private" else ""
         who.caption(f"{plain(record.head.author)}, {when(record.head.created)}{private}")
         if row.trouble is not None:
-            st.error(f"{plain(row.trouble)}.")
+            st.error(sentence(row.trouble))
 
 
 def p_words(name: str, p: float | None) -> str:
@@ -189,7 +189,7 @@ def _follow(service: Service, drawn: dict[str, int]) -> None:
 
 def _undo() -> None:
     if problem := st.session_state.pop("hypothesis_problem", None):
-        st.error(plain(problem))
+        st.error(sentence(problem))
     if deleted := st.session_state.get("deleted_hypothesis"):
         text, undo = st.columns([5, 1], vertical_alignment="center")
         text.caption(f"Deleted: {plain(deleted[1][:90])}")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from lab import Checked, HypothesisBody, HypothesisFile, LabError, NotFound, Record, Revision
-from lab.runs.bodies import RunBody, version_hash
-from lab.runs.notebook import draft_hash, total
+from lab.freeze import version_file
+from lab.runs.bodies import RunBody, draft_hash, run_hashes
+from lab.runs.notebook import total
 from ui.session import get_lab, me
 
 
@@ -54,12 +55,8 @@ def open_version(id: str, number: int | None) -> Opened:
     body = next((revision.body for revision in history if revision.number == chosen), None)
     if body is None:
         raise NotFound(f"there is no version {chosen}, or its text was erased")
-    before = [one.freeze.hash for version, one in checked.items() if version < chosen]
-    parent = before[-1] if before else None
-    freeze = checked[chosen].freeze if chosen in checked else None
-    file = HypothesisFile(hypothesis=body, freeze=freeze, parent=parent if freeze is None else None)
-    hashes = [version_hash(file)] + ([] if freeze is None else [freeze.hash])
-    runs = [run for hash in dict.fromkeys(hashes) for run in lab.runs(viewer, hash)]
-    early = [] if freeze is None else lab.runs(viewer, draft_hash(body, parent))
-    runs = sorted({run.id: run for run in [*runs, *early]}.values(), key=lambda run: run.created, reverse=True)
+    file = version_file(body, chosen, [one.freeze for one in checked.values()])
+    runs = [run for hash in run_hashes(file) for run in lab.runs(viewer, hash)]
+    runs.sort(key=lambda run: run.created, reverse=True)
+    early = [run for run in runs if file.freeze is not None and run.about.hypothesis == draft_hash(file)]
     return Opened(record, history, checked, chosen, file, runs, early, lab.finished([run.id for run in runs]))

@@ -4,6 +4,7 @@ import streamlit as st
 
 from lab import LabError
 from lab.freeze import write
+from lab.in_words import kind_name
 from service import Service
 from ui.hypothesis_claim import claim
 from ui.hypothesis_comments import comments
@@ -14,11 +15,9 @@ from ui.hypothesis_look import DRAFT, FROZEN, TAMPERED, running, when
 from ui.hypothesis_opened import Opened, open_version
 from ui.hypothesis_run import Estimate, run_bar
 from ui.hypothesis_versions import versions
-from ui.hypothesis_words import kind_name
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
-
-SEEN_BY = {"lab": "The whole lab", "private": "Only me"}
+from ui.who_sees import who_sees
 
 
 def hypothesis(service: Service, id: str) -> None:
@@ -124,26 +123,13 @@ def _buttons(service: Service, opened: Opened) -> Estimate | None:
 
 def _more(opened: Opened) -> None:
     record = opened.record
-    mine = record.owner.id == me().id
     st.caption("This link opens the hypothesis.")
     st.code(f"{st.context.url}?hypothesis={record.id}", language=None, wrap_lines=True)
-    key = f"who_sees_{record.id}"
-    st.session_state[key] = record.visibility
-    st.segmented_control(
-        "Who sees it",
-        list(SEEN_BY),
-        key=key,
-        format_func=SEEN_BY.__getitem__,
-        required=True,
-        disabled=not mine,
-        help=f"It belongs to {plain(record.owner.name)}, who alone can change this. Their runs and comments follow.",
-        on_change=said,
-        args=(lambda: get_lab().show_to(record.id, me(), st.session_state[key]),),
-    )
+    who_sees(record, said, "Their runs and comments follow.")
     st.button(
         "Delete the hypothesis",
         key="delete_hypothesis",
-        disabled=not mine,
+        disabled=record.owner.id != me().id,
         help="It can be restored. Once it was tested it still counts in its notebook.",
         on_click=said,
         args=(lambda: _delete(opened),),

@@ -33,6 +33,7 @@ class Steering:
     follow: int | None = None
     controls: ControlsBody = field(default_factory=lambda: ControlsBody(kind="features", n=20, seed=0))
     record: str | None = None
+    circuit: str | None = None  # the record of the circuit that it was begun from, if that is saved
     id: int = field(default_factory=lambda: next(_numbers))  # in the keys of its fields, which are no other's
     revision: int = 0  # raised when the rows are others, so that their fields start anew
     former: list[list[SteeredRow]] = field(default_factory=list)  # the rows before each change
@@ -115,6 +116,7 @@ def from_circuit(key: str, graph: Graph, draft: Draft) -> Steering:
         made_for=f"{graph.meta['model_fingerprint']} {graph.meta.get('basis_fingerprint')}",
         rows=first,
         outcomes=rows,
+        circuit=draft.record,
     )
 
 

@@ -5,19 +5,13 @@ import streamlit as st
 from lab import ControlsBody
 from service import Service
 from tracer import Graph, ReplacementModel, TracerError
-from tracer.steering.controls import KINDS
+from tracer.steering.controls import KINDS, WITHOUT_GRAPH, kinds_in_words
 from ui.sidebar import sentence
 from ui.steer_add import add_feature
 from ui.steer_draft import START, Steering
 from ui.steer_run import prompt_tokens
 from ui.token_strip import token_strip
 
-PROTOCOLS = {
-    "direct": "Attention patterns, norm scales and all MLP outputs stay as they were: the graph's own prediction.",
-    "constrained": "Patterns stay; MLP outputs of the chosen layers stay, the others follow: the papers' experiments.",
-    "clamp": "Attention patterns stay, everything else follows: circuit-tracer's default.",
-    "free": "Nothing is held: what a user of the model would see.",
-}
 MOST_CONTROLS = 200
 MOST_SEED = 2**31
 MANY_TOKENS = 100  # that scroll within their box, so that the rows are not far below
@@ -80,35 +74,8 @@ def buttons(service: Service, model: ReplacementModel, graph: Graph | None, want
         st.error(sentence(problem))
 
 
-def protocol(model: ReplacementModel, wanted: Steering) -> None:
-    names = list(PROTOCOLS)
-    chosen = st.segmented_control(
-        "Protocol: what is held",
-        names,
-        default=wanted.protocol,
-        key=f"steer_protocol_{wanted.id}",
-        required=True,
-    )
-    wanted.protocol = chosen or wanted.protocol
-    st.caption(PROTOCOLS[wanted.protocol])
-    with st.container():
-        if wanted.protocol == "constrained":
-            n = model.n_layers
-            first, end = wanted.layers or (0, n)
-            held = st.slider(
-                "Layers whose MLP outputs are held",
-                0,
-                n - 1,
-                (min(first, n - 1), min(end, n) - 1),
-                key=f"steer_layers_{wanted.id}",
-            )
-            wanted.layers = (held[0], held[1] + 1)
-        else:
-            wanted.layers = None
-
-
 def controls(wanted: Steering, one_prompt_graph: bool) -> None:
-    kinds = [kind for kind in KINDS if kind != "influence" or one_prompt_graph]
+    kinds = list(KINDS) if one_prompt_graph else list(WITHOUT_GRAPH)
     kind, n, seed = st.columns([3, 2, 2])
     now = wanted.controls
     chosen = kind.selectbox(
@@ -116,7 +83,7 @@ def controls(wanted: Steering, one_prompt_graph: bool) -> None:
         kinds,
         index=kinds.index(now.kind) if now.kind in kinds else 0,
         key=f"steer_control_kind_{wanted.id}",
-        help="Edits of the same size that should do nothing special: " + "; ".join(f"{k}: {KINDS[k]}" for k in kinds),
+        help="Edits of the same size that should do nothing special: " + kinds_in_words(kinds),
     )
     count = n.number_input(
         "How many",

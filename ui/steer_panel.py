@@ -12,6 +12,7 @@ from tracer import Graph, ReplacementModel, TracerError
 from tracer.errors import first_fault
 from ui import steer_form
 from ui.circuit_draft import draft_of
+from ui.protocol_field import protocol_field
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 from ui.steer_draft import Steering, from_record, steering, take_circuit
@@ -69,7 +70,8 @@ def steer_panel(service: Service, model: ReplacementModel) -> None:
     with below:
         steer_form.buttons(service, model, graph, wanted)
     with rest[0]:
-        steer_form.protocol(model, wanted)
+        now = wanted.protocol, wanted.layers
+        wanted.protocol, wanted.layers = protocol_field(model, now, "steer", f"{wanted.id}")
     with rest[1]:
         steer_form.controls(wanted, graph is not None and tuple(graph.token_ids) == wanted.tokens)
     outcome, refused = _run(service, model, graph, wanted)

@@ -1,22 +1,13 @@
-"""What the model says on each prompt before anything is edited: does it show the behaviour at all?
-
-One pass a prompt, beside the page. Where a prompt names no target, it is the likeliest token, and the competitor the
-next likeliest: as in a graph, whose first targets they are.
-"""
+"""What the model says on each prompt of a draft before anything is edited: one pass a prompt, beside the page."""
 
 from collections.abc import Iterator, Sequence, Set
 
 import streamlit as st
-import torch
-from torch import Tensor
 
-from lab import LabError, Prompt
-from lab.token_places import next_token
+from lab.runs.baseline import Asked, Baseline, asked, baseline
 from service import Service, Stream
 from tracer import Progress, ReplacementModel, TracerError
-from ui.wizard_draft import Asked, Baseline, Writing, asked
-
-LIKELIEST = 20  # tokens among which target and competitor are looked for
+from ui.wizard_draft import Writing
 
 
 def baselines(service: Service, model: ReplacementModel, writing: Writing) -> Stream | None:
@@ -47,66 +38,15 @@ def _passes(
 ) -> Iterator[tuple[Asked, Baseline]]:
     for n, prompt in enumerate(prompts):
         progress("record", n / len(prompts))
-        yield prompt, baseline(model, prompt, most, prompt in exact)
+        yield prompt, told(model, prompt, most, prompt in exact)
 
 
-def baseline(model: ReplacementModel, prompt: Asked, most: int, exact: bool = False) -> Baseline:
-    """`most`: tokens that a prompt may have here. `exact`: its tokens are as they must be; else a space may be missing
-    before one."""
-    text, target, competitor = prompt
+def told(model: ReplacementModel, prompt: Asked, most: int, exact: bool = False) -> Baseline:
+    """`most`: tokens that a prompt may have on this server."""
     try:
-        ids = model.token_ids(text)
-        if len(ids) > most:
-            return Baseline(problem=f"{len(ids):,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten it")
-        logits = model.record(ids).logits
+        n = len(model.token_ids(prompt[0]))
     except TracerError as problem:
         return Baseline(problem=str(problem))
-    own = Prompt(text=text)
-    try:
-        first = _given(model, own, target, logits, exact) if target else _likeliest(model, own, logits, ())
-        avoid = () if first is None else (first,)
-        second = _given(model, own, competitor, logits, exact) if competitor else _likeliest(model, own, logits, avoid)
-    except (LabError, TracerError) as problem:
-        return Baseline(target=target, competitor=competitor, problem=str(problem))
-    if first is None or second is None:
-        return Baseline(target=target, competitor=competitor, problem="no likely token can be typed: name the tokens")
-    (target, a), (competitor, b) = first, second
-    return Baseline(
-        target=target,
-        competitor=competitor,
-        logit_difference=float(logits[a].double() - logits[b].double()),
-        probability=float(torch.softmax(logits.double(), dim=-1)[a]),
-        rank=1 + int((logits > logits[a]).sum()),
-    )
-
-
-def _given(model: ReplacementModel, prompt: Prompt, text: str, logits: Tensor, exact: bool) -> tuple[str, int]:
-    """A token as it must be written, and its id: of the two with a space before it and without, the likelier one.
-
-    Raises LabError for what is no token after this prompt.
-    """
-    found, problem = {}, None
-    for way in (text,) if exact or text[0].isspace() else (text, f" {text}"):
-        try:
-            found[way] = next_token(way, prompt, model.token_ids)
-        except (LabError, TracerError) as refused:
-            problem = refused
-    if not found:
-        assert problem is not None
-        raise problem
-    return max(found.items(), key=lambda item: float(logits[item[1]]))
-
-
-def _likeliest(
-    model: ReplacementModel, prompt: Prompt, logits: Tensor, avoid: Sequence[tuple[str, int]]
-) -> tuple[str, int] | None:
-    """The likeliest token that can be written after the prompt, but for `avoid`."""
-    taken = {id for _, id in avoid}
-    for id in torch.topk(logits, min(LIKELIEST, len(logits))).indices.tolist():
-        for text in dict.fromkeys((model.token_text(id), f" {model.token_text(id)}")):
-            try:
-                if id not in taken and "\x00" not in text and next_token(text, prompt, model.token_ids) == id:
-                    return text, id
-            except (LabError, TracerError):
-                continue
-    return None
+    if n > most:
+        return Baseline(problem=f"{n:,} tokens; the limit is {most:,} (HYPOGRAPH_MAX_TOKENS): shorten it")
+    return baseline(model, prompt, exact)

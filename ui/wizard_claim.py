@@ -4,23 +4,9 @@ import streamlit as st
 
 from lab.claim import ControlFamily
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
+from lab.in_words import KINDS, METRICS, kind_name
 from ui.slot import shows
 from ui.wizard_draft import SETS, SMALLEST, Piece, Writing
-
-KINDS = {
-    "necessity": "Without the circuit the behaviour is lost: the edit takes it away.",
-    "sufficiency": "The circuit alone brings the behaviour about: the edit turns it on.",
-    "mediation": "What the edited supernodes do goes through others, the mediators: held, they carry nothing.",
-    "specificity": "The circuit does more than matched controls do: what is measured is the effect above theirs.",
-    "no_effect": "The edit does nothing that matters: the whole interval lies within the smallest effect.",
-    "equivalence": "Two circuits do the same: the effects of editing one and the other differ by nothing that matters.",
-}
-METRICS = {
-    "logit_difference": "the target's logit less the competitor's",
-    "probability": "the target's probability",
-    "rank": "the target's rank",
-    "kl": "KL from the unedited model",
-}
 
 
 def claim(writing: Writing) -> None:
@@ -31,7 +17,7 @@ def claim(writing: Writing) -> None:
         list(KINDS),
         default=writing.kind,
         key=f"wizard_kind_{tag}",
-        format_func=lambda kind: kind.replace("_", " "),
+        format_func=kind_name,
         required=True,
         on_change=lambda: take_kind(writing, st.session_state[f"wizard_kind_{tag}"]),
     )
@@ -82,7 +68,7 @@ def natural_direction(writing: Writing) -> str:
 
 def in_words(writing: Writing) -> str:
     """The claim as the fields have it, in a sentence."""
-    what, metric = _names(writing.part("circuit")), METRICS[writing.metric]
+    what, metric = _names(writing.part("circuit")), f"the {METRICS[writing.metric].what}"
     one = sum(piece.on for piece in writing.part("circuit")) == 1
     change = {"increase": "raises", "decrease": "lowers", "two_sided": "changes"}[writing.direction]
     edit = _edit(writing.part("circuit"))

@@ -12,6 +12,7 @@ from itertools import count
 from lab import HypothesisBody, Prompt, SlottedText, Split, TokenPlace
 from lab.claim import CircuitNode, ControlFamily, Exclusion, Intervention, Setting, Stop, Supernode
 from lab.hypothesis import SHOW_NOTHING_IS_THERE, tokens_needed
+from lab.runs.baseline import Asked, Baseline, asked
 from lab.splits import units
 from lab.statistics import units_for
 from lab.token_places import TokenIds
@@ -62,26 +63,6 @@ def doses(unit: str, primary: float) -> str:
 
 def in_line(amounts: Iterable[float]) -> str:
     return ", ".join(repr(amount).removesuffix(".0") for amount in amounts)
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What the model says on a prompt without the edit. `problem`: why that can't be told."""
-
-    target: str | None = None  # as it must be written, or the likeliest token
-    competitor: str | None = None
-    logit_difference: float | None = None  # nats
-    probability: float | None = None
-    rank: int | None = None
-    problem: str | None = None
-
-
-Asked = tuple[str, str | None, str | None]
-"""A prompt, with target and competitor as they were given."""
-
-
-def asked(prompt: Prompt) -> Asked:
-    return prompt.text, prompt.target, prompt.competitor
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from tracer import ReplacementModel, TracerError
 from tracer.dashboards import store
 from tracer.steering.edits import LARGEST
 from ui.graph_canvas import pretty_token
+from ui.protocol_field import protocol_field
 from ui.sidebar import sentence
-from ui.steer_form import PROTOCOLS
-from ui.steer_rows import UNITS
+from ui.steer_rows import FIRST, UNITS
 from ui.wizard_draft import Node, Piece, Writing, doses
 from ui.wizard_sources import add_second, saved_circuits
 from ui.wizard_table import MOST_ROWS, ROW, editor
@@ -52,7 +52,8 @@ def edit(service: Service, model: ReplacementModel, writing: Writing) -> None:
         height="content" if len(pieces) <= MOST_ROWS else ROW * (MOST_ROWS + 1) + 2,
     )
     with st.container():
-        _protocol(model, writing, tag)
+        now = writing.protocol, writing.layers
+        writing.protocol, writing.layers = protocol_field(model, now, "wizard", tag)
 
 
 def frame(pieces: list[Piece], model: ReplacementModel) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def take(pieces: list[Piece], table: pd.DataFrame) -> bool:
     for piece, row in zip(pieces, table.to_dict("records"), strict=True):
         unit, amount, others = UNIT_OF[row["unit"]], float(row["to"]), str(row["other doses"] or "")
         if unit != piece.unit:
-            amount, others, more = {"factor": -1.0, "donor": 1.0}.get(unit, 0.0), "", True
+            amount, others, more = FIRST.get(unit, 0.0), "", True
         elif amount != piece.amount and others == doses(piece.unit, piece.amount):
             others = ""
         if not others and piece.others:
@@ -164,27 +165,3 @@ def _second(service: Service, model: ReplacementModel, writing: Writing, tag: st
             st.error(sentence(problem))
             return
         st.rerun()
-
-
-def _protocol(model: ReplacementModel, writing: Writing, tag: str) -> None:
-    chosen = st.segmented_control(
-        "Protocol: what is held",
-        list(PROTOCOLS),
-        default=writing.protocol,
-        key=f"wizard_protocol_{tag}",
-        required=True,
-    )
-    writing.protocol = chosen or writing.protocol
-    st.caption(PROTOCOLS[writing.protocol])
-    with st.container():
-        if writing.protocol == "constrained":
-            n = model.n_layers
-            first, end = writing.layers or (0, n)
-            held = st.slider(
-                "Layers whose MLP outputs are held",
-                0,
-                n - 1,
-                (min(first, n - 1), min(end, n) - 1),
-                key=f"wizard_layers_{tag}",
-            )
-            writing.layers = (held[0], held[1] + 1)

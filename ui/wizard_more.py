@@ -8,19 +8,14 @@ from pydantic import ValidationError
 
 from lab import HypothesisBody, LabError, Prompt, Record, Slot, pasted
 from lab.claim import ControlFamily
+from lab.in_words import CORRECTIONS
 from lab.statistics import controls_for
 from tracer.errors import first_fault
+from tracer.steering.controls import WITHOUT_GRAPH, kinds_in_words
 from ui.session import get_lab, me
 from ui.sidebar import sentence
 from ui.wizard_draft import SETS, Writing
 
-CONTROLS = {
-    "features": "other active features of the same layers and tokens, nearest in size",
-    "directions": "random directions of the same size",
-    "positions": "the same features at other tokens",
-    "sign": "the same edit with its sign turned",
-}
-CORRECTIONS = {"bh": "Benjamini–Hochberg", "by": "Benjamini–Yekutieli", "holm": "Holm", "none": "none"}
 MOST_SEED = 2**32 - 1
 
 MOST_SETS = 10_000
@@ -47,9 +42,14 @@ def take_controls(writing: Writing, kinds: Iterable[str], sets: int, seed: int) 
 def take_alpha(writing: Writing, alpha: float) -> None:
     """With as many controls as it takes at least."""
     writing.alpha, needed = alpha, controls_for(alpha)
-    if writing.controls and writing.controls[0].sets < needed:
+    if writing.controls and sets_of(writing) < needed:
         take_controls(writing, [family.kind for family in writing.controls], needed, writing.controls[0].seed)
         writing.revision += 1
+
+
+def sets_of(writing: Writing) -> int:
+    """As many as each kind has; of the opposite edit there is one."""
+    return next((family.sets for family in writing.controls if family.kind != "sign"), SETS)
 
 
 def marked(line: str, slots: Iterable[str]) -> Prompt:
@@ -87,18 +87,17 @@ def _controls(writing: Writing, tag: str) -> None:
     kinds, sets, seed = st.columns([6, 2, 3])
     kinds.multiselect(
         "Controls",
-        list(CONTROLS),
+        WITHOUT_GRAPH,
         default=[family.kind for family in writing.controls],
         key=kinds_key,
         on_change=obey,
-        help="Edits that should do nothing special; the first kind decides. "
-        + "; ".join(f"{kind}: {words}" for kind, words in CONTROLS.items()),
+        help="Edits that should do nothing special; the first kind decides. " + kinds_in_words(WITHOUT_GRAPH),
     )
     sets.number_input(
         "Sets (R)",
         1,
         MOST_SETS,
-        SETS if first is None else first.sets,
+        sets_of(writing),
         key=sets_key,
         on_change=obey,
         help="Of each kind; each set is applied to all prompts. p can't be below 1/(R + 1).",
@@ -126,7 +125,7 @@ def _decision(writing: Writing, tag: str) -> None:
         "Correction",
         names,
         index=names.index(writing.correction),
-        format_func=CORRECTIONS.__getitem__,
+        format_func=lambda name: CORRECTIONS[name].name,
         key=f"wizard_correction_{tag}",
         help="Over all hypotheses of the notebook.",
     )

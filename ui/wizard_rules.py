@@ -3,19 +3,12 @@
 import streamlit as st
 
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
-from lab.runs.conclude import UNITS
-from lab.runs.words import EFFECTS
-from ui.wizard_claim import METRICS, natural_direction, take_metric
+from lab.in_words import EFFECTS, METRICS, beyond
+from ui.wizard_claim import natural_direction, take_metric
 from ui.wizard_draft import BOUNDS, Writing
 
 DIRECTIONS = {"decrease": "falls", "increase": "rises", "two_sided": "changes, either way"}
-NAMES = {"logit_difference": "logit difference", "probability": "probability", "rank": "rank", "kl": "KL"}
-RULES = {
-    "logit_difference": "logit difference below",
-    "probability": "probability below",
-    "rank": "rank above",
-    "none": "none is left out",
-}
+RULES = {rule: f"{METRICS[rule].name} {beyond(rule)}" for rule in BOUNDS} | {"none": "none is left out"}
 
 
 def rules(writing: Writing) -> None:
@@ -26,9 +19,9 @@ def rules(writing: Writing) -> None:
         "Metric",
         list(METRICS),
         index=list(METRICS).index(writing.metric),
-        format_func=NAMES.__getitem__,
+        format_func=lambda metric: METRICS[metric].name,
         key=key,
-        help="; ".join(f"{NAMES[metric]}: {words}" for metric, words in METRICS.items()),
+        help="; ".join(f"{words.name}: the {words.what}" for words in METRICS.values()),
         on_change=lambda: take_metric(writing, st.session_state[key]),
     )
     tag_metric = f"{tag}_{writing.metric}_{writing.kind}"
@@ -45,7 +38,7 @@ def rules(writing: Writing) -> None:
         help=f"The metric {EFFECTS[writing.kind]}. Either way: p counts both sides, which takes one more prompt.",
     )
     writing.smallest = smallest.number_input(
-        f"By at least ({UNITS[writing.metric]})",
+        f"By at least ({METRICS[writing.metric].unit})",
         min_value=0.0,
         value=float(writing.smallest),
         format="%g",

@@ -10,6 +10,7 @@ from lab import HypothesisBody, LabError, misfits
 from lab.freeze import HypothesisFile, write
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.prompts import shown
+from lab.runs.baseline import Baseline, asked
 from lab.runs.plan import make_plan
 from lab.splits import units
 from lab.statistics import effect_seen, units_for
@@ -22,7 +23,7 @@ from ui.steer_progress import follow_stream
 from ui.steer_run import kept
 from ui.wizard_baseline import baselines
 from ui.wizard_claim import in_words
-from ui.wizard_draft import Baseline, Writing, asked
+from ui.wizard_draft import Writing
 from ui.wizard_table import ROW
 
 SHOWN = 8  # problems

@@ -11,13 +11,11 @@ from lab import CircuitBody, LabError, Prompt, Record, SlottedText, SteeredRow, 
 from lab.claim import ControlFamily
 from service import Service
 from tracer import Graph, ReplacementModel, TracerError
+from tracer.steering.controls import WITHOUT_GRAPH
 from ui.circuit_draft import Draft
 from ui.session import get_lab, me
 from ui.steer_draft import START, Steering, from_circuit, from_record, places_of
 from ui.wizard_draft import SETS, Node, Piece, Writing, doses, of_body
-
-CONTROLS = ("features", "directions", "positions", "sign")
-
 
 # Drafts of a tab ------------------------------------------------------------------------------------------------------
 
@@ -70,7 +68,7 @@ def of_run(steering: Steering, title: str, model: ReplacementModel) -> Writing:
     """Its rows with the values that they had; those that were off are looked at."""
     told = (steering.tokens, tuple(steering.rows), steering.protocol, steering.layers)
     found = _writing(model, steering, f"run {hash(told)}", title)
-    found.visibility = _visibility(steering.record)
+    found.visibility = _visibility(steering.record, steering.circuit)
     found.prompts = _own(found, None if steering.follow is None else model.token_text(steering.follow), None)
     donor = next((row.donor for row in steering.rows if row.unit == "donor" and row.donor is not None), None)
     if donor is not None:
@@ -78,7 +76,7 @@ def of_run(steering: Steering, title: str, model: ReplacementModel) -> Writing:
         found.prompts = [prompt.model_copy(update={"donor": text}) for prompt in found.prompts]
     found.protocol, found.layers = steering.protocol, steering.layers
     kind = steering.controls.kind
-    if kind in CONTROLS:
+    if kind in WITHOUT_GRAPH:
         sets = 1 if kind == "sign" else SETS
         found.controls = (ControlFamily(kind=kind, sets=sets, seed=found.seed),)  # type: ignore[arg-type]
     return found
@@ -166,14 +164,13 @@ def _writing(model: ReplacementModel, steering: Steering, source: str, title: st
     )
 
 
-def _visibility(record: str | None) -> str:
-    """Who sees what a hypothesis is begun from: its id, if it is saved."""
-    if record is None:
-        return "lab"
+def _visibility(*records: str | None) -> str:
+    """Of a hypothesis that is begun from these, by their ids, as far as they are saved: private if one of them is."""
     try:
-        return get_lab().get(record, me()).visibility
+        seen = {get_lab().get(id, me()).visibility for id in records if id is not None}
     except LabError:  # its owner keeps it private by now
         return "private"
+    return "private" if "private" in seen else "lab"
 
 
 def _pieces(rows: Iterable[SteeredRow], text: str, n_tokens: int) -> list[Piece]:

@@ -57,6 +57,19 @@ def version_hash(file: HypothesisFile) -> str:
     return sha256_of_json(file.model_dump_json(exclude_none=True))
 
 
+def draft_hash(file: HypothesisFile) -> str:
+    """Of the same version before it was frozen; of a draft its own."""
+    if file.freeze is None:
+        return version_hash(file)
+    return version_hash(HypothesisFile(hypothesis=file.hypothesis, parent=file.freeze.previous))
+
+
+def run_hashes(file: HypothesisFile) -> list[str]:
+    """Those that runs of a version may have: as it is, as it was frozen if it was changed since, and as a draft."""
+    frozen = [] if file.freeze is None else [file.freeze.hash]
+    return list(dict.fromkeys([version_hash(file), *frozen, draft_hash(file)]))
+
+
 class Reading(Part):
     """The next token after one prompt, without edits or with some. What the prompt names no token for is None."""
 
@@ -98,6 +111,8 @@ class PromptFigures(Part):
     sizes: tuple[Number, ...] = ()  # of each dose: how far it moves activations along the primary one's move, Σ Δ·Δ₁
     magnitude: Number | None = None  # largest |activation set| / its largest known
     predicted: Predicted | None = None
+    # The metric on the prompt's donor without edits, of a claim that `compares_with_donors`. Older runs lack it.
+    donor: Number | None = None
 
     @property
     def part(self) -> str:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
 
+LATER = ("donor",)  # what runs of older versions did not measure: compared where both have it
+
 
 class Pair(NamedTuple):
     """The same figure of both. `where`: as figures.jsonl names it, part first; None where one of the two lacks it."""
@@ -25,7 +27,7 @@ class Pair(NamedTuple):
 
 
 def pairs(first: Kept, second: Kept) -> list[Pair]:
-    """Every figure that one of the two has, the farthest apart first."""
+    """Every figure that one of the two has (of `LATER` ones, that both have), the farthest apart first."""
     found = [pair for part in _parts(first, second) for pair in _pairs(part, _of(first, part), _of(second, part))]
     return sorted(found, key=Pair.gap, reverse=True)
 
@@ -58,9 +60,9 @@ def _pairs(where: str, first: Any, second: Any) -> Iterator[Pair]:
         first, second = dict(enumerate(first, start=1)), dict(enumerate(second, start=1))
     if isinstance(first, dict) and isinstance(second, dict):
         for name in {**first, **second}:
-            yield from _pairs(
-                f"{where}, {name}" if isinstance(name, str) else f"{where} {name}", first.get(name), second.get(name)
-            )
+            one, other = first.get(name), second.get(name)
+            if name not in LATER or None not in (one, other):
+                yield from _pairs(f"{where}, {name}" if isinstance(name, str) else f"{where} {name}", one, other)
     elif first is not None or second is not None:
         yield Pair(where, first, second)
 

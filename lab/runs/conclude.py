@@ -9,6 +9,7 @@ import numpy as np
 from lab.errors import LabError
 from lab.freeze import exploratory
 from lab.hypothesis import SHOW_NOTHING_IS_THERE, HypothesisBody
+from lab.in_words import CORRECTIONS, METRICS
 from lab.runs.bodies import DrawnFamily, PromptFigures, RunBody
 from lab.runs.keeping import Kept
 from lab.runs.numbers import Effects, claimed_effect, controls_mean, effects_of, primary_effect
@@ -20,6 +21,7 @@ from lab.statistics import (
     Evidence,
     Specificity,
     Verdict,
+    Wins,
     above_controls,
     agreement,
     cliffs_delta,
@@ -33,11 +35,9 @@ from lab.statistics import (
     sign_consistency,
     sign_flips,
     specificity,
+    sufficiency,
     verdict,
 )
-
-UNITS = {"logit_difference": "nats", "probability": "probability", "rank": "ranks", "kl": "nats"}
-CORRECTIONS = {"holm": "Holm's correction", "bh": "Benjamini–Hochberg", "by": "Benjamini–Yekutieli"}
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def result(run: RunBody, started: datetime, kept: Kept, notebook: Sequence[float
         exploratory=exploratory(run.hypothesis.hypothesis, run.hypothesis.freeze, started),
         finished=len(done),
         total=len(tests) + len(others),
-        unit=UNITS[body.metric],
+        unit=METRICS[body.metric].unit,
         watched=tuple(supernode.name for supernode in body.watched()),
         prompts=tuple(_line(body, done[part]) for part in tests if part in done),
     )
@@ -80,6 +80,7 @@ def _line(body: HypothesisBody, figures: PromptFigures) -> PromptLine:
         "kl": primary.kl,
         "supernodes": tuple(zip(before.supernodes, primary.supernodes, strict=True)),
         "predicted": _predicted(body, figures),
+        "donor": figures.donor,
     }
     return line.model_copy(update=measured)
 
@@ -135,13 +136,13 @@ class _Conclusions:
             found, why = None, self.reasons["equivalence"]
         elif body.kind not in SHOW_NOTHING_IS_THERE and self.specificity is None:
             found, why = None, self.reasons.get("controls", "no controls ran")
-        words = f"{CORRECTIONS.get(body.correction, '')}, {1 + len(self.notebook)} claims"
+        words = f"{CORRECTIONS[body.correction].name}, {1 + len(self.notebook)} claims"
         return verdict(
             Evidence(
                 kind=body.kind,
                 direction=self.direction,
                 smallest=body.smallest_effect,
-                unit=UNITS[body.metric],
+                unit=METRICS[body.metric].unit,
                 alpha=body.alpha,
                 circumstances=run,
                 interval=found,
@@ -180,6 +181,8 @@ class _Conclusions:
             told["necessity"] = self._try(
                 "necessity", lambda: partial_necessity(*effects.scores, effects.control_scores[0])
             )
+        if body.compares_with_donors:
+            told["sufficiency"] = self._try("sufficiency", lambda: _sufficiency(effects))
         pairs = [(p, primary_effect(f)) for f in self.included if (p := _predicted(body, f)) is not None]
         if pairs:
             told["agreement"] = self._try("agreement", lambda: agreement(*zip(*pairs, strict=True)))
@@ -237,6 +240,12 @@ class _Conclusions:
         except LabError as problem:
             self.reasons[name] = str(problem)
             return None
+
+
+def _sufficiency(effects: Effects) -> Wins:
+    if effects.donors is None:
+        raise LabError("this run is from before donors were measured: run it anew")
+    return sufficiency(effects.donors, effects.scores[1], effects.control_scores[0])
 
 
 def _geometric_mean(ratios: Sequence[float]) -> float:

@@ -19,7 +19,8 @@ from tracer.errors import first_line
 from tracer.interchange.files import writing
 
 COLUMNS = ("where", "prompt", "excluded", "condition", "dose", "set", "value", "kl")
-"""`condition`: baseline, edit, second (circuit), held (mediators), a kind of controls, or that with mediators held.
+"""`condition`: baseline, donor (without edits too), edit, second (circuit), held (mediators), a kind of controls, or
+that with mediators held.
 `dose`: 1 is the primary one; `set`: the first is 1; `value`: the metric; `kl`: nats. Figures to nine digits."""
 
 Row = tuple[str, int, bool, str, int | None, int | None, str, str | None]
@@ -126,6 +127,8 @@ def _lines(kept: Kept, started: datetime) -> Iterator[FiguresLine]:
 def _rows(figures: PromptFigures) -> Iterator[Row]:
     start = figures.where, figures.number, figures.excluded
     yield *start, "baseline", None, None, _digits(figures.baseline.value), "0"
+    if figures.donor is not None:
+        yield *start, "donor", None, None, _digits(figures.donor), None
     for dose, reading in enumerate(figures.doses, start=1):
         yield *start, "edit", dose, None, _digits(reading.value), _digits(reading.kl)
     for name, other in (("second", figures.second), ("held", figures.held)):

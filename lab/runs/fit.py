@@ -73,6 +73,10 @@ def _shape(run: RunBody, drawn: DrawnControls | None, figures: PromptFigures) ->
             controls,
         ),
         "watched supernodes": ({len(reading.supernodes) for reading in [figures.baseline, *readings]}, {watched}),
+        "metrics on a donor": (
+            figures.donor is not None,
+            in_test and steered and body.compares_with_donors and figures.donor is not None,
+        ),
         "predictions": (figures.predicted is not None, run.predicts and figures.predicted is not None),
     }
 

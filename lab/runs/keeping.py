@@ -37,15 +37,7 @@ class KeepingRuns(ABC):
     def create(self, author: Person, about: About, body: RunBody, visibility: str = "lab") -> Record[RunBody]: ...
 
     @abstractmethod
-    def find(
-        self,
-        kind: str,
-        viewer: Person,
-        about: About | None = None,
-        *,
-        deleted: bool = False,
-        troubles: list[str] | None = None,
-    ) -> list[Record]: ...
+    def find(self, kind: str, viewer: Person, about: About | None = None) -> list[Record]: ...
 
     def begin_run(self, author: Person, body: RunBody, visibility: str = "lab", anew: bool = False) -> Record[RunBody]:
         """The author's own run of this version, with the same options and made with the same; a new one where there is

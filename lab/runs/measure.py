@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from torch import Tensor
 from lab.errors import LabError
 from lab.hypothesis import Metric
 from lab.runs.bodies import ControlFigures, Predicted, PromptFigures, Reading, left_out
+from lab.runs.next_token import logit_difference, probability, rank
 from lab.runs.plan import Plan, PromptPlan
 from tracer.errors import Progress, silent
 from tracer.graph.graph import Graph
@@ -56,6 +58,7 @@ def measure(
             conditions += sets
             conditions += [[*edits, *prompt.held] for edits in sets] if prompt.held else []
     intervention = plan.body.intervention
+    donor = None if prompt.donor is None else model.record(prompt.donor).logits
     runs = model.steer_many(
         tokens=prompt.ids,
         conditions=conditions,
@@ -66,7 +69,7 @@ def measure(
     )
     try:
         with closing(runs):
-            return _figures(plan, prompt, controls, graph, runs, clipped=model.basis.name != "neurons")
+            return _figures(plan, prompt, controls, graph, runs, donor, clipped=model.basis.name != "neurons")
     except ValidationError as problem:
         raise LabError(f"{prompt.part}: its figures are not finite numbers; take a smaller edit") from problem
 
@@ -77,17 +80,20 @@ def _figures(
     controls: Sequence[PromptControls],
     graph: Graph | None,
     runs: Iterator[Steered],
+    donor: Tensor | None,
     clipped: bool,
 ) -> PromptFigures:
-    """Reads the runs off in the order in which `measure` has listed them."""
+    """Reads the runs off in the order in which `measure` has listed them. `donor` (V,): logits on it, without edits."""
     doses, applied = [], []
     baseline: Reading | None = None
+    on_donor: float | None = None
     for _ in prompt.doses:
         steered = next(runs)
         doses.append(_steered(plan, prompt, steered))
         applied.append(steered.edits)
         if baseline is None:
             baseline = _reading(plan, prompt, steered.baseline, steered.baseline, steered.watched_baseline)
+            on_donor = None if donor is None else _reading(plan, prompt, donor, steered.baseline).value
     assert baseline is not None  # there is always a primary dose
     second = _steered(plan, prompt, next(runs)) if prompt.second else None
     held = _steered(plan, prompt, next(runs)) if prompt.held else None
@@ -110,6 +116,7 @@ def _figures(
         sizes=tuple(_along(edits, applied[0]) for edits in applied),
         magnitude=_magnitude(prompt, applied[0]),
         predicted=None if graph is None else _predicted(graph, prompt, applied[0], clipped),
+        donor=on_donor,
     )
 
 
@@ -123,25 +130,17 @@ def _reading(
     before, after = (torch.log_softmax(x.double(), dim=-1) for x in (baseline, logits))
     kl = float((before.exp() * (before - after)).sum())
     target, competitor = prompt.target, prompt.competitor
-    probability = rank = difference = None
+    known: dict[str, Any] = {}
     if target is not None:
-        probability, rank = float(after[target].exp()), 1 + int((logits > logits[target]).sum())
+        known = {"probability": probability(logits, target), "rank": rank(logits, target)}
         if competitor is not None:
-            difference = float(logits[target].double() - logits[competitor].double())
+            known["logit_difference"] = logit_difference(logits, target, competitor)
     sums = []
     if watched is not None and len(watched):
         sizes = [len(supernode.nodes) for supernode in plan.watched]
         sums = [float(part.double().sum()) for part in watched.split(sizes)]
-    named = {"logit_difference": difference, "probability": probability, "rank": rank, "kl": kl}
-    value = named[plan.body.metric]  # an off-target prompt may have no target: its KL alone is looked at
-    return Reading(
-        value=kl if value is None else float(value),
-        logit_difference=difference,
-        probability=probability,
-        rank=rank,
-        kl=kl,
-        supernodes=tuple(sums),
-    )
+    value = known.get(plan.body.metric, kl)  # an off-target prompt may have no target: its KL alone is looked at
+    return Reading(value=float(value), kl=kl, supernodes=tuple(sums), **known)
 
 
 def _metric(metric: Metric, prompt: PromptPlan, steered: Steered) -> float:
@@ -151,11 +150,11 @@ def _metric(metric: Metric, prompt: PromptPlan, steered: Steered) -> float:
     logits, target, competitor = steered.logits, prompt.target, prompt.competitor
     assert target is not None  # the record refuses test prompts without
     if metric == "rank":
-        return float(1 + int((logits > logits[target]).sum()))
+        return float(rank(logits, target))
     if metric == "probability":
-        return float(torch.log_softmax(logits.double(), dim=-1)[target].exp())
+        return probability(logits, target)
     assert competitor is not None
-    return float(logits[target].double() - logits[competitor].double())
+    return logit_difference(logits, target, competitor)
 
 
 def _along(edits: Sequence[Applied], primary: Sequence[Applied]) -> float:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lab.errors import LabError
-from lab.freeze import Checked, HypothesisFile
+from lab.freeze import Checked, version_file
 from lab.hypothesis import SHOW_NOTHING_IS_THERE, HypothesisBody
 from lab.lab import Lab
-from lab.runs.bodies import RunBody, version_hash
+from lab.runs.bodies import RunBody, run_hashes
 from lab.runs.result import Result
 from lab.views import Person, Record
 
@@ -25,7 +25,7 @@ class Entry:
 
     record: Record[HypothesisBody]
     checked: list[Checked]  # its frozen versions, the first one first
-    runs: list[Run]  # of these versions and of a draft after them, the latest first
+    runs: list[Run]  # of these versions, and of the latest one as a draft, the latest first
     finished: dict[str, int]  # by run, prompts of which figures are kept
 
     @property
@@ -69,15 +69,12 @@ def entries(lab: Lab, viewer: Person, troubles: list[str], *, deleted: bool = Fa
         except LabError as problem:
             troubles.append(f"{record.head.body.title}: {problem}")
             continue
-        hashes = [one.freeze.hash for one in checked] + [draft_hash(record.head.body, _before(checked, record))]
-        mine = [run for hash in dict.fromkeys(hashes) for run in runs.get(hash, [])]
+        freezes = [one.freeze for one in checked]
+        latest = version_file(record.head.body, record.head.number, freezes)
+        hashes = dict.fromkeys([*(freeze.hash for freeze in freezes), *run_hashes(latest)])
+        mine = [run for hash in hashes for run in runs.get(hash, [])]
         found.append(Entry(record, checked, sorted(mine, key=lambda run: run.created, reverse=True), finished))
     return found
-
-
-def draft_hash(body: HypothesisBody, parent: str | None) -> str:
-    """Of a version while it is not frozen."""
-    return version_hash(HypothesisFile(hypothesis=body, parent=parent))
 
 
 def rows(shown: Sequence[Entry], gone: Sequence[Entry], result_of: ResultOf) -> list[Row]:
@@ -154,9 +151,3 @@ def _row(entry: Entry, run: Run, result_of: ResultOf) -> Row:
 
 def _confirmatory(row: Row) -> bool:
     return row.result is not None and row.result.complete and row.result.exploratory is None
-
-
-def _before(checked: Sequence[Checked], record: Record[HypothesisBody]) -> str | None:
-    """The parent of the latest version, or what it was before that was frozen."""
-    before = [one.freeze.hash for one in checked if one.freeze.version < record.head.number]
-    return before[-1] if before else None

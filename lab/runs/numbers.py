@@ -22,6 +22,7 @@ class Effects:
     axis: np.ndarray  # (K,) doses: 1 is the primary one, 0 no edit; all 0 where that changes nothing
     scores: tuple[np.ndarray, np.ndarray]  # (U,) the metric without the edit and with it
     control_scores: list[np.ndarray]  # of each family (U, R) the metric with its sets
+    donors: np.ndarray | None  # (U,) the metric on the donors without edits; None where a prompt lacks it
 
 
 def effects_of(body: HypothesisBody, prompts: Sequence[PromptFigures]) -> Effects:
@@ -46,6 +47,7 @@ def effects_of(body: HypothesisBody, prompts: Sequence[PromptFigures]) -> Effect
         axis=sizes / sizes[0] if sizes[0] else np.zeros_like(sizes),
         scores=(units(lambda figures: figures.baseline.value), units(lambda figures: figures.doses[0].value)),
         control_scores=by_family(lambda _figures, family: family.values[0]),
+        donors=None if any(one.donor is None for one in prompts) else units(lambda figures: figures.donor),
     )
 
 
@@ -56,7 +58,7 @@ def primary_effect(figures: PromptFigures) -> float:
 
 def claimed_effect(body: HypothesisBody, figures: PromptFigures) -> float:
     """Of a mediation what is lost with the mediators held, of an equivalence the difference of the two edits, of a
-    specificity the effect above the mean of the first family's sets. `lab.runs.words.what_effect` says the same."""
+    specificity the effect above the mean of the first family's sets. `lab.in_words.what_effect` says the same."""
     other = figures.held or figures.second or figures.baseline
     controls = controls_mean(figures) if body.kind == "specificity" else None
     return figures.doses[0].value - other.value - (controls or 0.0)

@@ -33,6 +33,7 @@ class PromptPlan:
     doses: list[list[Edit]]  # the primary one first
     second: list[Edit]  # of an equivalence: the edit of the second circuit
     held: list[Edit]  # of a mediation: mediators, set to what they are without the edit
+    donor: list[int] | None  # token ids, where the claim compares with it
     watch: list[Place]  # of the watched supernodes, node by node
     maxima: dict[Place, float]  # the largest known activations of edited nodes, where the record has them
 
@@ -129,6 +130,7 @@ def _plan_prompt(
         ]
 
     doses = body.intervention.doses if where == "test" else body.intervention.doses[:1]
+    compared = where == "test" and body.compares_with_donors
     plan = PromptPlan(
         where=where,
         number=number,
@@ -138,6 +140,7 @@ def _plan_prompt(
         doses=[edits(body.circuit, dose) for dose in doses],
         second=edits(body.second_circuit, doses[0]),
         held=[Edit(*at(node), factor=1.0) for supernode in body.mediators for node in supernode.nodes],
+        donor=model.token_ids(prompt.donor.text) if compared and prompt.donor is not None else None,
         watch=[at(node) for supernode in looked_at for node in supernode.nodes],
         maxima={at(node): node.maximum for node in body.set_nodes() if node.maximum is not None},
     )

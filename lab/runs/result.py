@@ -42,7 +42,7 @@ class PromptLine(Part):
     unit: str
     excluded: bool  # it doesn't show the behaviour without the edit
     baseline: float  # the metric
-    effect: float | None = None  # what the claim is about: `lab.runs.words.what_effect`
+    effect: float | None = None  # what the claim is about: `lab.in_words.what_effect`
     doses: tuple[float, ...] = ()  # effect of each dose
     # Mean effect of the sets of the first family; of a mediation, of what is mediated. None for an equivalence: theirs
     # can't be set beside a difference of two edits.
@@ -50,6 +50,7 @@ class PromptLine(Part):
     kl: float | None = None  # nats, under the edit
     supernodes: tuple[tuple[float, float], ...] = ()  # of each watched one Σ activations without the edit and with it
     predicted: float | None = None  # effect of the primary dose, by the graph of the prompt
+    donor: float | None = None  # the metric on the prompt's donor, without edits
 
 
 class Findings(Part):
@@ -69,6 +70,7 @@ class Findings(Part):
     equivalence: Equivalence | None = None
     mediation: Mediation | None = None
     necessity: Wins | None = None  # Shi et al.'s partial necessity
+    sufficiency: Wins | None = None  # and their sufficiency: nearness to the metric on the donors
     agreement: Agreement | None = None  # of what graphs foretold with what was measured, by prompt
     reasons: dict[str, str] = Field(default_factory=dict)
 

@@ -136,7 +136,8 @@ class Pace:
 
     def seconds(self, plan: Plan) -> float:
         each_prompt = len(plan.prompts) * (2 * self.below + self.matching)
-        return each_prompt + len(plan.off_target) * self.below + self.each * plan.n_runs
+        unedited = len(plan.off_target) + sum(prompt.donor is not None for prompt in plan.prompts)
+        return each_prompt + unedited * self.below + self.each * plan.n_runs
 
 
 def pace(model: ReplacementModel, plan: Plan) -> Pace:

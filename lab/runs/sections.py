@@ -9,21 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lab.hypothesis import HypothesisBody
+from lab.in_words import CONTROLS, METRICS, decided_beforehand, dose, what_effect, what_kind
 from lab.prompts import Prompt
 from lab.runs.bodies import RunBody
 from lab.runs.keeping import Kept
 from lab.runs.result import Result
-from lab.runs.words import (
-    CONTROLS,
-    METRICS,
-    UNITS_OF_SETTINGS,
-    measured,
-    missing,
-    number,
-    statistics,
-    what_effect,
-    why_excluded,
-)
+from lab.runs.words import measured, missing, number, statistics, why_excluded
 
 NOTHING = "–"
 NOT_SHOWN = (
@@ -110,10 +101,11 @@ def _threats(found: Result) -> Parts:
 
 def _claim(run: RunBody, body: HypothesisBody, found: Result) -> Parts:
     freeze = run.hypothesis.freeze
-    facts = [f"Kind: {body.kind.replace('_', ' ')}", f"SHA-256: {found.hash}"]
+    facts = [f"Kind: {what_kind(body)}", f"SHA-256: {found.hash}"]
     if freeze is not None:
-        by = "somebody whose name was erased" if freeze.author is None else freeze.author
-        facts.insert(1, f"Record {freeze.record}, version {freeze.version}, frozen {moment(freeze.time)} by {by}")
+        facts.insert(
+            1, f"Record {freeze.record}, version {freeze.version}, frozen {moment(freeze.time)} by {freeze.by}"
+        )
         if freeze.previous is not None:
             facts.append(f"It changes the version with SHA-256 {freeze.previous}")
     notes = [Quote(body.notes)] if body.notes else []
@@ -125,7 +117,7 @@ def _controls(found: Result) -> Parts:
         return []
     rows = [
         (
-            CONTROLS[against.kind],
+            CONTROLS[against.kind].name,
             f"{against.sets} of {against.wanted}",
             number(against.effect),
             number(sum(against.means) / len(against.means)),
@@ -147,20 +139,23 @@ def _prompts(body: HypothesisBody, kept: Kept, found: Result) -> Iterator[Part]:
         return
     families = body.prompts[0].family is not None
     controls = any(line.controls is not None for line in found.prompts)
+    donors = any(line.donor is not None for line in found.prompts)
     rows, left_out = [], []
     for line in found.prompts:
         name, prompt = f"{line.number}. {line.text}", body.prompts[line.number - 1]
-        figures = (line.baseline, line.effect, *([line.controls] if controls else []), line.kl)
+        beside = [*([line.controls] if controls else []), *([line.donor] if donors else [])]
+        figures = (line.baseline, line.effect, *beside, line.kl)
         rows.append((name, *([line.unit] if families else []), _tokens(prompt), *map(_figure, figures)))
         if line.excluded:
             left_out.append(f"{name}: left out, {why_excluded(body, kept.prompts[f'test {line.number}'])}")
     unit = found.unit
     columns = ("prompt", *(["family"] if families else []), "target, competitor")
-    what, beside = measured(body), [f"controls' mean, {unit}"] if controls else []
-    figure_names = (f"without, {unit}", f"{what}, {unit}", *beside, "KL, nats")
+    what = measured(body)
+    more = [*([f"controls' mean, {unit}"] if controls else []), *([f"on the donor, {unit}"] if donors else [])]
+    figure_names = (f"without, {unit}", f"{what}, {unit}", *more, "KL, nats")
     yield Table((*columns, *figure_names), rows, texts=len(columns))
     said = f"{what[:1].upper()}{what[1:]}: {what_effect(body)}"
-    yield f"The metric is the {METRICS[body.metric]}. {said}. KL: of the next token."
+    yield f"The metric is the {METRICS[body.metric].what}. {said}. KL: of the next token."
     if left_out:
         yield Bullets(left_out)
 
@@ -172,7 +167,7 @@ def _doses(body: HypothesisBody, found: Result) -> Parts:
     axis = () if found.findings is None else found.findings.doses
     rows = [
         (
-            amounts(body, n),
+            dose(body, n),
             number(axis[n]) if axis else NOTHING,
             number(sum(line.doses[n] for line in lines) / len(lines)),
         )
@@ -220,31 +215,10 @@ def _statistics(body: HypothesisBody, found: Result) -> Parts:
 
 
 def _method(run: RunBody, body: HypothesisBody, found: Result) -> Iterator[Part]:
-    held = "" if body.intervention.layers is None else f", layers {body.intervention.layers[0]} to "
-    held += "" if body.intervention.layers is None else f"{body.intervention.layers[1] - 1}"
-    exclusion = body.exclusion
-    rule = "none is left out"
-    if exclusion.bound is not None:
-        word = "above" if exclusion.rule == "rank" else "below"
-        rule = f"left out where the {exclusion.rule.replace('_', ' ')} is {word} {number(exclusion.bound)}"
-    tests, discovery = (len(body.prompts_for(use)) for use in ("test", "discovery"))
-    yield Bullets(
-        [
-            f"Edit: {amounts(body, 0)}; protocol {body.intervention.protocol}{held}",
-            f"Metric: {METRICS[body.metric]}; direction: {body.direction.replace('_', ' ')}; smallest effect that"
-            f" matters: {number(body.smallest_effect)}",
-            f"Prompts: {tests} test, {discovery} discovery (these decide nothing); without the edit, {rule}",
-            *(
-                f"Controls: {family.sets} sets of {CONTROLS[family.kind]}, seed {family.seed}"
-                for family in body.controls
-            ),
-            f"α = {body.alpha:g}; correction: {body.correction}"
-            + ("" if body.notebook is None else f" over the notebook {body.notebook}{_if_not_corrected(body, found)}"),
-            f"Stop rule: all prompts; nothing is decided with fewer than {body.stop.fewest_units} units",
-            f"Controls at {'all doses' if run.full_grid else 'the primary dose'}; seeds: split {body.split.seed}, other"
-            f" {body.seed}",
-        ]
-    )
+    told = decided_beforehand(body)
+    told["Decided by"] += _if_not_corrected(body, found)
+    told["Controls ran"] = f"at {'all doses' if run.full_grid else 'the primary dose'}"
+    yield Bullets([f"{name}: {text}" for name, text in told.items()])
     rows = [(s.name, f"L{node.layer} · {node.feature}", str(node.at)) for s in body.supernodes() for node in s.nodes]
     yield Table(("supernode", "feature", "at"), rows, texts=3)
     if seen := body.prompts_for("discovery"):
@@ -253,7 +227,9 @@ def _method(run: RunBody, body: HypothesisBody, found: Result) -> Iterator[Part]
 
 
 def _if_not_corrected(body: HypothesisBody, found: Result) -> str:
-    if found.findings is None or found.findings.corrected is not None or body.correction == "none":
+    if body.notebook is None or body.correction == "none":
+        return ""
+    if found.findings is None or found.findings.corrected is not None:
         return ""
     return " (not corrected: no other claim of it was counted)"
 
@@ -270,12 +246,6 @@ def _made(run: RunBody, started: datetime) -> Parts:
         *sorted(made.versions.items()),
     ]
     return [Table(("what", "which"), rows, texts=2)]
-
-
-def amounts(body: HypothesisBody, dose: int) -> str:
-    """What the edit sets at one of its doses, in words."""
-    settings = zip(body.intervention.settings, body.intervention.doses[dose], strict=True)
-    return "; ".join(f"{one.supernode} {number(amount)} {UNITS_OF_SETTINGS[one.unit]}" for one, amount in settings)
 
 
 def moment(time: datetime) -> str:

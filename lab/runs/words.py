@@ -7,38 +7,12 @@ shows them.
 from dataclasses import dataclass
 
 from lab.hypothesis import HypothesisBody
+from lab.in_words import CONTROLS, CORRECTIONS, METRICS, beyond, what_effect
 from lab.runs.bodies import PromptFigures
 from lab.runs.result import Against, Findings, Result
 from lab.statistics import Interval
 from lab.statistics.verdict import MEASURED
-from tracer.steering.controls import KINDS
 
-METRICS = {
-    "logit_difference": "logit difference, target less competitor",
-    "probability": "probability of the target",
-    "rank": "rank of the target, 1 for the likeliest",
-    "kl": "KL from without the edit to with it",
-}
-CONTROLS = {
-    "features": "other features",
-    "directions": "random directions",
-    "positions": "other tokens",
-    "sign": "the opposite edit",
-}
-EFFECTS = {  # what is taken from what
-    "necessity": "with the edit less without",
-    "sufficiency": "with the edit less without",
-    "mediation": "with the edit less the same with the mediators held",
-    "specificity": "with the edit less the mean with its controls",
-    "no_effect": "with the edit less without",
-    "equivalence": "with the first circuit's edit less with the second's",
-}
-UNITS_OF_SETTINGS = {
-    "factor": "× its own activation",
-    "value": "as activation",
-    "maximum": "× its largest known activation, added to its own",
-    "donor": "× its activation on the prompt's donor",
-}
 MISSING = {  # what `Findings.reasons` names
     "interval": "Interval of the effect",
     "d_z": "Effect size d_z",
@@ -48,6 +22,7 @@ MISSING = {  # what `Findings.reasons` names
     "equivalence": "Equivalence test",
     "mediation": "Mediated part",
     "necessity": "Partial necessity",
+    "sufficiency": "Sufficiency",
     "agreement": "Foretold against measured",
     "controls": "Specificity",
 }
@@ -86,11 +61,6 @@ def measured(body: HypothesisBody) -> str:
     return MEASURED[body.kind]
 
 
-def what_effect(body: HypothesisBody) -> str:
-    """What `measured` is: of the metric, in each prompt."""
-    return EFFECTS[body.kind]
-
-
 def statistics(body: HypothesisBody, found: Result) -> list[Statistic]:
     """All that was computed of a run that is complete; empty before."""
     findings = found.findings
@@ -103,6 +73,7 @@ def statistics(body: HypothesisBody, found: Result) -> list[Statistic]:
         *_corrected(body, findings),
         *_equivalence(findings, unit),
         *_mediation(findings, unit),
+        *_wins(findings),
         *_dose(findings, unit),
         *_agreement(findings),
         *_circumstances(findings),
@@ -121,8 +92,8 @@ def why_excluded(body: HypothesisBody, figures: PromptFigures) -> str:
     figure = None if rule.rule == "none" else getattr(figures.baseline, rule.rule)
     if not figures.excluded or figure is None or rule.bound is None:
         return ""
-    where = "above" if rule.rule == "rank" else "below"
-    return f"without the edit its {rule.rule.replace('_', ' ')} is {number(figure)}, {where} {number(rule.bound)}"
+    name = METRICS[rule.rule].name
+    return f"without the edit its {name} is {number(figure)}, {beyond(rule.rule)} {number(rule.bound)}"
 
 
 def _effect(body: HypothesisBody, findings: Findings, unit: str) -> list[Statistic]:
@@ -167,13 +138,13 @@ def _effect(body: HypothesisBody, findings: Findings, unit: str) -> list[Statist
 
 
 def _against(against: Against, two_sided: bool, unit: str) -> list[Statistic]:
-    kind, n = CONTROLS[against.kind], against.sets
+    (kind, what), n = CONTROLS[against.kind], against.sets
     lines = [
         Statistic(
             f"Specificity against {kind}",
             f"p = {against.p:.2g}: {against.as_much} of {n} control sets did as much",
             "(1 + sets that did at least as much) / (1 + sets), by the mean over units. Each set is one matched edit,"
-            f" applied to all prompts: {KINDS[against.kind]}." + (" As much either way counts." if two_sided else ""),
+            f" applied to all prompts: {what}." + (" As much either way counts." if two_sided else ""),
         ),
         Statistic(
             f"Match of {kind}",
@@ -203,16 +174,12 @@ def _against(against: Against, two_sided: bool, unit: str) -> list[Statistic]:
 def _corrected(body: HypothesisBody, findings: Findings) -> list[Statistic]:
     if findings.corrected is None:
         return []
-    names = {
-        "holm": "Holm 1979",
-        "bh": "Benjamini & Hochberg 1995",
-        "by": "Benjamini & Yekutieli 2001",
-    }
+    source = CORRECTIONS[body.correction].source
     return [
         Statistic(
             "p over the notebook",
             f"p = {findings.corrected:.2g}",
-            f"The p that decides, corrected for the other hypotheses of the notebook ({names[body.correction]}).",
+            f"The p that decides, corrected for the other hypotheses of the notebook ({source}).",
         )
     ]
 
@@ -232,24 +199,28 @@ def _equivalence(findings: Findings, unit: str) -> list[Statistic]:
 
 
 def _mediation(findings: Findings, unit: str) -> list[Statistic]:
+    if (through := findings.mediation) is None:
+        return []
+    share = "none: the whole effect may be 0"
+    if through.share is not None:
+        share = f"{number(through.share[0])} ({number(through.share[1])} to {number(through.share[2])})"
+    return [
+        Statistic(
+            "Whole effect",
+            interval_words(through.whole, unit),
+            "Of the edit with nothing held; the mediated effect is what of it is lost with the mediators held.",
+        ),
+        Statistic(
+            "Mediated share",
+            share,
+            "Mediated over whole effect, with Fieller's interval (1954); beyond 0 to 1 where something else acts"
+            " the other way.",
+        ),
+    ]
+
+
+def _wins(findings: Findings) -> list[Statistic]:
     lines = []
-    if (through := findings.mediation) is not None:
-        share = "none: the whole effect may be 0"
-        if through.share is not None:
-            share = f"{number(through.share[0])} ({number(through.share[1])} to {number(through.share[2])})"
-        lines += [
-            Statistic(
-                "Whole effect",
-                interval_words(through.whole, unit),
-                "Of the edit with nothing held; the mediated effect is what of it is lost with the mediators held.",
-            ),
-            Statistic(
-                "Mediated share",
-                share,
-                "Mediated over whole effect, with Fieller's interval (1954); beyond 0 to 1 where something else acts"
-                " the other way.",
-            ),
-        ]
     if (wins := findings.necessity) is not None:
         lines.append(
             Statistic(
@@ -257,6 +228,16 @@ def _mediation(findings: Findings, unit: str) -> list[Statistic]:
                 f"p = {wins.p:.2g}: more damage than {wins.k} of {wins.n} control sets",
                 f"Shi et al. 2024: p of the hypothesis that at most {percent(wins.quantile)} of random sets do less"
                 " damage. Damage: mean squared change of the metric.",
+            )
+        )
+    if (wins := findings.sufficiency) is not None:
+        lines.append(
+            Statistic(
+                "Sufficiency",
+                f"p = {wins.p:.2g}: as near to the donor as {wins.k} of {wins.n} control sets, or nearer",
+                f"Shi et al. 2024: p of the hypothesis that at most {percent(wins.quantile)} of random sets come no"
+                " nearer. Near: the mean squared difference of the metric with the edit and on the donor without edits"
+                " is small. A large p does not show that the circuit is not enough.",
             )
         )
     return lines

@@ -17,8 +17,9 @@ class Dose:
     slope: Interval  # of d·effect against the dose, over units: the metric's unit a dose
     flips: SignFlips  # of the units' slopes
     rank: float | None  # Spearman's ρ of the mean effects with the dose; None where they are all the same
-    below: float | None  # d·mean effect over doses below 0: of the other sign, if what turns round turns back
-    above: float | None  # over doses above 0; None where there is no such dose
+    below: (
+        float | None
+    )  # d·mean effect over doses below 0: of the other sign, if what turns round turns back; None: no such dose
 
 
 def dose_response(
@@ -45,5 +46,5 @@ def dose_response(
         interval(slopes, level, seed),
         sign_flips(slopes, two_sided, seed),
         float(stats.spearmanr(x, means).statistic) if varied else None,
-        *(float(means[side].mean()) if side.any() else None for side in (x < 0, x > 0)),
+        float(means[x < 0].mean()) if (x < 0).any() else None,
     )

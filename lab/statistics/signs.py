@@ -11,6 +11,7 @@ from lab.statistics.checks import at_least, controls_of, numbers, share_of, sign
 
 MOST_EXACT = 20  # units: 2^20 sums are 8 MB
 DRAWS = 99_999  # beyond: the error of p is below .0007 at .05
+AT_ONCE = 100_000  # signs: what a processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -41,30 +42,36 @@ def above_controls(effects: ArrayLike, controls: ArrayLike, direction: int) -> n
 def sign_flips(values: ArrayLike, two_sided: bool = False, seed: int = 0) -> SignFlips:
     """p = #{s: mean(s·x) ≥ mean(x)} / 2^U over all patterns of signs s, two-sided with |mean|; x = `values` (U,).
 
-    Exact up to 2^20 patterns, the real one included; beyond, (1 + k)/(DRAWS + 1) of drawn ones. Valid where each x_u is
+    Exact up to 2^20 patterns, the real one included; beyond, (1 + k)/(DRAWS + 1) of drawn ones, two-sided twice the
+    smaller of both sides'. Valid where each x_u is
     symmetric about 0 under H0 (Fisher 1935; Good 2005, Permutation Tests, §3.2), e.g. for `above_controls`: on these
     prompts, this edit does as much as its controls on average. It says nothing of other sets of the controls' kind:
     that is `specificity`. The smallest p is 2^−U (two-sided 2^(1−U)). Raises LabError for numbers that are not finite.
     """
     x = numbers(values, "values of units")
     if len(x) > MOST_EXACT:
-        found = stats.permutation_test(
-            (x,),
-            np.mean,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=DRAWS,
-            batch=10_000,
-            alternative="two-sided" if two_sided else "greater",
-            rng=seed,
-        )
-        return SignFlips(float(found.pvalue), DRAWS, seed)
+        means, mean = _drawn_means(x, seed), float(x.mean())
+        p = (1 + at_least(means, mean)) / (DRAWS + 1)
+        if two_sided:
+            p = min(1.0, 2 * p, 2 * (1 + at_least(-means, -mean)) / (DRAWS + 1))
+        return SignFlips(p, DRAWS, seed)
     sums = np.zeros(1)
     for value in x:  # all 2^U sums, the real one first
         sums = np.concatenate([sums + value, sums - value])
     if two_sided:
         sums = np.abs(sums)
     return SignFlips(at_least(sums, float(sums[0])) / len(sums), len(sums), None)
+
+
+def _drawn_means(x: np.ndarray, seed: int) -> np.ndarray:
+    """(DRAWS,) means under the patterns of signs that `scipy.stats.permutation_test` draws, which builds all flipped
+    values to get there: for 400 units nine seconds instead of a fraction of one."""
+    rng, rows, means = np.random.default_rng(seed), max(1, AT_ONCE // len(x)), np.empty(DRAWS)
+    for first in range(0, DRAWS, rows):
+        part = means[first : first + rows]
+        kept = rng.integers(0, 2**32, (len(part), len(x)), dtype=np.uint32) & 1  # 0: the sign is turned round
+        part[:] = (2 * (kept.astype(np.float64) @ x) - x.sum()) / len(x)
+    return means
 
 
 def sign_consistency(effects: ArrayLike, direction: int, level: float = 0.95) -> Signs:

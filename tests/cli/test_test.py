@@ -59,10 +59,10 @@ def test_a_draft_runs_and_is_exploratory(cli: Cli, draft: Path, lab: Lab, me: Pe
     assert len(lab.find("run", me)) == 2
     said = cli.text("test", draft)
     assert "exploratory: the hypothesis was not frozen" in said and "left out" in said
-    assert "sets (features) did as much" in said and "  ! Few units: 7 families" in said
+    assert "control sets did as much" in said and "  ! Few units: 7 families" in said
     assert said.endswith("  ! not corrected: the notebook's other claims are not here\n")
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "over the notebook Names (not corrected: no other claim of it was counted)" in report
+    assert "over the notebook “Names” (not corrected: no other claim of it was counted)" in report
 
 
 def test_a_frozen_record_is_confirmatory_and_corrected_over_its_notebook(

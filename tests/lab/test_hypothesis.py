@@ -12,7 +12,7 @@ from lab.claim import ControlFamily, Exclusion
 from lab.splits import Split, make_split, units
 from tests.lab.hypotheses import NAMES, body, hypothesis, prompt, ready
 from tracer.errors import first_fault
-from tracer.steering.controls import KINDS
+from tracer.steering.controls import WITHOUT_GRAPH
 
 ATHLETE = hypothesis()["circuit"][1]
 ABOVE = {"name": "says it", "nodes": [{"layer": 15, "feature": 3}]}
@@ -155,7 +155,7 @@ def test_just_enough_controls_are_enough() -> None:
 
 def test_controls_are_those_of_the_engine() -> None:
     kinds = set(get_args(ControlFamily.model_fields["kind"].annotation))
-    assert kinds == set(KINDS) - {"influence"}  # which are of one prompt and its graph
+    assert kinds == set(WITHOUT_GRAPH)  # which are of one prompt and its graph
 
 
 def test_donors_stand_in_slot_by_slot() -> None:

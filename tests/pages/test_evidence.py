@@ -1,6 +1,7 @@
 """The evidence of a run as a page shows it: its figures are the Result's. Figures are made up, the texts are not."""
 
 import io
+from collections.abc import Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,8 @@ from lab.runs.plan import make_plan
 from lab.runs.result import Result
 from lab.runs.words import statistics
 from tests.lab.runs.made_up import BASE, EDIT, HOSTILE, NOON, figures, hostile, kept, made
-from tests.lab.runs.tiny import hypothesis
-from tests.pages.conftest import button, ready, sound, texts, until
+from tests.lab.runs.tiny import INTERCHANGES, hypothesis
+from tests.pages.conftest import ready, sound, texts, until
 from ui.evidence_table import prompt_table
 from ui.export_menu import as_csv
 
@@ -27,20 +28,21 @@ pytestmark = pytest.mark.usefixtures("loading")
 LATER = NOON + timedelta(hours=1)
 
 
-def script(run: object, kept: object, found: object) -> None:
+def script(runs: list[object], kept: object, found: object) -> None:
     import streamlit as st
 
     from ui.evidence import evidence
     from ui.session import APP
 
     st.session_state[APP] = True
-    evidence(run, kept, found)
+    for run in runs:
+        evidence(run, kept, found)
 
 
-def shown(run: RunBody, there: Kept, found: Result | None = None) -> AppTest:
+def shown(run: RunBody, there: Kept, found: Result | None = None, ids: Sequence[str] = ("r",)) -> AppTest:
     found = found or result(run, LATER, there)
-    record = SimpleNamespace(id="r", head=SimpleNamespace(body=run), created=LATER)
-    return sound(AppTest.from_function(script, args=(record, there, found), default_timeout=30).run())
+    runs = [SimpleNamespace(id=id, head=SimpleNamespace(body=run), created=LATER) for id in ids]
+    return sound(AppTest.from_function(script, args=(runs, there, found), default_timeout=30).run())
 
 
 def whole(body: HypothesisBody, n: int = 8, **changes: Any) -> Kept:
@@ -116,6 +118,7 @@ MEDIATORS = [{"name": "between", "nodes": [{"layer": 2, "feature": 8}]}]
     [
         ({"kind": "no_effect", "direction": "two_sided", "controls": None}, "Equivalence test"),
         ({"kind": "mediation", "mediators": MEDIATORS}, "Mediated effect, prompt by prompt"),
+        (INTERCHANGES, "Sufficiency: **p = "),
         ({"kind": "specificity"}, "● with the edit less the mean with its controls; ◆"),
     ],
 )
@@ -123,13 +126,14 @@ def test_other_kinds_of_claims(changes: dict[str, Any], says: str) -> None:
     body = hypothesis(**BASE | {"intervention": EDIT} | changes)
     found = []
     for n in range(1, 9):
-        one = figures(body, n, -2.0, 0.3)
+        one = figures(body, n, -2.0, 0.3, donor=1.0 if body.compares_with_donors else None)
         if body.kind == "mediation":
             (family,) = one.controls
             held = ControlFigures(kind="features", values=family.values, held=((0.9,) * 39,))
             one = one.model_copy(update={"held": Reading(value=0.2 + n / 100), "controls": (held,)})
         found.append(one)
-    assert says in texts(shown(made(body), kept(body, found)))
+    app = shown(made(body), kept(body, found))
+    assert says in texts(app) and ("donor" in app.dataframe[0].value) is body.compares_with_donors
 
 
 def test_hostile_texts_stay_texts() -> None:
@@ -153,10 +157,12 @@ def test_texts_are_the_models_own_without_the_edit_and_with_it() -> None:
     run, there = made(body), whole(body)
     assert "Load tiny with neurons to see its texts" in texts(shown(run, there))  # it was made on another model
     run = run.model_copy(update={"made_with": run.made_with.model_copy(update=prints)})
-    app = shown(run, there)
-    app.selectbox(key=f"evidence_texts_{run.hash[:12]}_prompt").select(3)
-    app.number_input(key="evidence_n_tokens").set_value(4)
-    button(app, "Generate").click().run()
+    app = shown(run, there, ids=("r", "other"))  # of one version, on one page
+    app.selectbox(key="evidence_texts_r_prompt").select(3)
+    app.number_input(key="evidence_texts_r_n").set_value(4)
+    app.button(key="evidence_texts_r_generate").click().run()
+    assert app.number_input(key="evidence_texts_other_n").value == 20
+    assert [c.value for c in app.caption].count("Press Generate.") == 2, "nothing was generated of the other"
 
     def both() -> list[str] | None:
         found = [element.value for element in app.run().text]

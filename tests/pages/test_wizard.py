@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab import About, CircuitBody, HypothesisBody, SteeringBody
+from lab import About, CircuitBody, HypothesisBody, Record, SteeringBody
 from lab.freeze import HypothesisFile, write
 from lab.runs.plan import make_plan
 from service import Service
@@ -13,9 +13,12 @@ from tests.helpers import PROMPT
 from tests.lab.hypotheses import body as sports
 from tests.pages.conftest import button, open_page, ready, sound, texts, traced, until
 from tracer import ReplacementModel
+from ui.circuit_draft import Draft
 from ui.session import get_lab, me
-from ui.wizard_baseline import baseline
+from ui.steer_draft import from_circuit
+from ui.wizard_baseline import told
 from ui.wizard_draft import Writing
+from ui.wizard_sources import of_run
 
 pytestmark = pytest.mark.usefixtures("loading")
 
@@ -157,9 +160,9 @@ def test_prompts_that_do_not_fit_are_named_and_tokens_that_are_none() -> None:
     wanted.prompts = [p.model_copy(update={"target": "w1 w2"}) if i == 3 else p for i, p in enumerate(wanted.prompts)]
     wanted.revision += 1
     assert "Prompt 4 ('w11" in checked(app) and "2 tokens after this prompt" in texts(app)
-    known = baseline(loaded(service), (PROMPT, "w7", None), 100)
+    known = told(loaded(service), (PROMPT, "w7", None), 100)
     assert known.target == " w7" or known.target == "w7"
-    assert "limit is 3" in (baseline(loaded(service), (PROMPT, None, None), 3).problem or "")
+    assert "limit is 3" in (told(loaded(service), (PROMPT, None, None), 3).problem or "")
 
 
 def test_a_template_is_filled_and_what_is_not_is_said() -> None:
@@ -288,6 +291,23 @@ def test_what_was_begun_from_something_private_is_private() -> None:
     app.button(key="wizard_save").click().run()
     (record,) = get_lab().find("hypothesis", me())
     assert record.visibility == "private"
+
+
+def test_a_private_circuit_that_was_steered_makes_a_private_hypothesis() -> None:
+    open_page()
+    service = ready()
+    id, _ = circuit(service)
+    lab, model = get_lab(), loaded(service)
+    record: Record[CircuitBody] = lab.get(id, me())
+    key = record.about.graph or ""
+    graph = service.graph(key)
+    assert graph is not None
+    steered = from_circuit(key, graph, Draft(key, record.head.body, id))
+    assert of_run(steered, "t", model).visibility == "lab"
+    lab.show_to(id, me(), "private")
+    assert of_run(steered, "t", model).visibility == "private"
+    steered.record = lab.create(me(), About(graph=key), steered.body(model, "t", {})).id  # by itself the lab sees it
+    assert of_run(steered, "t", model).visibility == "private"
 
 
 def test_a_saved_run_of_another_model_names_that_model() -> None:

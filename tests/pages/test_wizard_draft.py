@@ -9,13 +9,14 @@ from pydantic import ValidationError
 from lab import HypothesisBody, LabError, Prompt, Slot, SlottedText, Template, misfits, pasted
 from lab.freeze import HypothesisFile, read, write
 from lab.prompt_sets import slot_names
+from lab.runs.baseline import Baseline, asked
 from lab.statistics import effect_seen, power
 from tests.lab.hypotheses import ready as frozen_ready
 from tests.lab.tokens import Words
 from ui.wizard_claim import in_words, natural_direction, take_claim, take_kind, take_metric
-from ui.wizard_draft import Baseline, Node, Piece, Writing, asked, doses, of_body
+from ui.wizard_draft import Node, Piece, Writing, doses, of_body
 from ui.wizard_edit import take
-from ui.wizard_more import in_line, marked, take_controls, take_off_target
+from ui.wizard_more import in_line, marked, take_alpha, take_controls, take_off_target
 from ui.wizard_nodes import take_places
 from ui.wizard_places import VARIES, places, slot_finder
 from ui.wizard_prompts import add, frame, read_table, take_for_all, take_table
@@ -204,7 +205,7 @@ def test_families_are_given_to_all_or_none_and_tokens_where_they_are_needed() ->
 def test_kind_and_metric_bring_their_direction_and_the_claim_follows_until_it_is_typed() -> None:
     draft = writing()
     assert in_words(draft).startswith("“athlete” and “L13 · 1012” are needed")
-    assert "−1 × their own activation lowers the target's logit" in in_words(draft)
+    assert "−1 × their own activation lowers the logit difference" in in_words(draft)
     for kind in ("sufficiency", "specificity", "no_effect", "equivalence", "mediation", "necessity"):
         take_kind(draft, kind)
         assert in_words(draft) and draft.direction == natural_direction(draft)
@@ -312,6 +313,9 @@ def test_controls_are_drawn_with_seeds_of_their_own() -> None:
     draft = writing()
     take_controls(draft, ["directions", "sign"], 99, 2**32 - 1)
     assert [(f.kind, f.sets, f.seed) for f in draft.controls] == [("directions", 99, 2**32 - 1), ("sign", 1, 0)]
+    take_controls(draft, ["sign", "features"], 199, 0)
+    take_alpha(draft, 0.01)
+    assert [family.sets for family in draft.controls] == [1, 199], "as many as before, which is enough"
 
 
 def test_power_says_what_is_seen_or_how_many_are_missing() -> None:

@@ -12,7 +12,7 @@ from lab.runs.conclude import result
 from lab.runs.report import visible
 from lab.runs.sections import Table, sections
 from tests.lab.runs.made_up import BASE, EDIT, HOSTILE, NOON, figures, hostile, kept, made
-from tests.lab.runs.tiny import hypothesis
+from tests.lab.runs.tiny import INTERCHANGES, hypothesis
 from ui.report_html import as_html
 from ui.report_svg import Scale
 
@@ -76,6 +76,12 @@ def test_dots_stand_where_their_effects_are() -> None:
     scale = (at[-1] - at[0]) / (effects[-1] - effects[0])
     assert at == pytest.approx([at[0] + scale * (effect - effects[0]) for effect in effects], abs=0.11)
     assert controls == pytest.approx(at[0] + scale * (found.prompts[0].controls - effects[0]), rel=0.01)
+
+
+def test_sufficiency_is_said() -> None:
+    read, _, _, found = page(hypothesis(**BASE | INTERCHANGES), donor=2.0)
+    wins = found.findings.sufficiency
+    assert f"p = {wins.p:.2g}: as near to the donor as {wins.k} of 39 control sets, or nearer" in read.words
 
 
 def test_a_part_of_a_run() -> None:

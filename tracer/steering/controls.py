@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,17 +23,34 @@ from tracer.steering.candidates import PromptSizes, Size, Which, candidates
 from tracer.steering.edits import Edit, Push
 from tracer.steering.protocols import choose
 
+
+class Kind(NamedTuple):
+    """In words."""
+
+    name: str
+    what: str
+
+
 KINDS = {
-    "features": "other active features of the same layer and position, the nearest in size",
-    "directions": "random directions of the same length at the same layer and position",
-    "positions": "the same features at other tokens, changed by the same amount",
-    "sign": "the same features at the same tokens, changed by the same amount the other way: one set",
-    "influence": "features of about the same influence in the graph, wherever they are",
+    "features": Kind("other features", "other active features of the same layer and position, the nearest in size"),
+    "directions": Kind("random directions", "random directions of the same length at the same layer and position"),
+    "positions": Kind("other tokens", "the same features at other tokens, changed by the same amount"),
+    "sign": Kind(
+        "the opposite edit", "the same features at the same tokens, changed by the same amount the other way: one set"
+    ),
+    "influence": Kind(
+        "features as influential", "features of about the same influence in the graph, wherever they are"
+    ),
 }
+WITHOUT_GRAPH = tuple(kind for kind in KINDS if kind != "influence")
 NEAREST = 10  # candidates for one feature at least, the nearest ones; more where so few give too few sets
 TRIES = 50  # draws of one control, until it is none of those before
 
 Edits = list[Edit | Push]
+
+
+def kinds_in_words(kinds: Iterable[str]) -> str:
+    return "; ".join(f"{kind}: {KINDS[kind].what}" for kind in kinds)
 
 
 @dataclass(frozen=True)

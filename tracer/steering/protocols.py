@@ -17,7 +17,12 @@ from tracer.features.points import output_module, watch_input
 from tracer.model.anatomy import Anatomy, Layer
 from tracer.model.forward import Hooks
 
-PROTOCOLS = ("direct", "constrained", "clamp", "free")
+PROTOCOLS = {  # what is held, and what for
+    "direct": "Attention patterns, norm scales and all MLP outputs stay as they were: the graph's own prediction.",
+    "constrained": "Patterns stay; MLP outputs of the chosen layers stay, the others follow: the papers' experiments.",
+    "clamp": "Attention patterns stay, everything else follows: circuit-tracer's default.",
+    "free": "Nothing is held: what a user of the model would see.",
+}
 
 
 @dataclass(frozen=True)

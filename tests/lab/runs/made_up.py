@@ -60,14 +60,14 @@ def figures(body: HypothesisBody, n: int, effect: float, control: float, **chang
 def kept(body: HypothesisBody, found: list[PromptFigures], kl: float | None = 0.02) -> Kept:
     if kl is not None:
         reading = Reading(value=kl, kl=kl)
-        found = [*found, PromptFigures(where="off-target", number=1, baseline=reading, doses=(reading,))]
+        found = [*found, PromptFigures(where="off-target", number=1, baseline=reading, doses=(reading,), sizes=(1.0,))]
     families = [
         DrawnFamily(
             kind=family.kind,
             wanted=family.sets,
             seeds=tuple(range(family.sets)),
-            ratios=(2.0, 0.5),
-            worst=(0.1, 2.0),
+            ratios=(2.0, 0.5, *[1.0] * (family.sets - 2)),
+            worst=(0.1, 2.0, *[1.0] * (family.sets - 2)),
             digest="0" * 64,
         )
         for family in body.controls

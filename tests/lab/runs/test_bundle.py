@@ -20,8 +20,10 @@ from lab.runs.compare import Pair, pairs, result_pairs
 from lab.runs.conclude import result
 from lab.runs.keeping import Kept
 from lab.runs.run import begin, run
-from tests.lab.runs.made_up import decided
-from tests.lab.runs.tiny import NOT_SHOWN, frozen, hypothesis, model
+from tests.lab.runs.made_up import BASE, NOON, decided, figures
+from tests.lab.runs.made_up import kept as made_up
+from tests.lab.runs.made_up import made as made_run
+from tests.lab.runs.tiny import INTERCHANGES, NOT_SHOWN, frozen, hypothesis, model
 
 Files = dict[str, bytes]
 
@@ -165,6 +167,7 @@ def of_part(whole: Files, part: str) -> int:
         ("test 1", ("controls", 0, "kind"), "sign", "controls"),
         ("test 1", ("held",), {"value": 1.0}, "edits with mediators held"),
         ("test 1", ("predicted",), {"direct": 1.0, "through": 1.0, "missing": 0}, "predictions"),
+        ("test 1", ("donor",), 1.0, "metrics on a donor"),
         ("test 1", ("more",), 1, "Extra inputs are not permitted"),
         (f"test {NOT_SHOWN}", ("excluded",), False, f"test {NOT_SHOWN} is left out where its rule keeps it"),
         ("off-target 1", ("number",), 2, "off-target 2 is none of its prompts"),
@@ -285,6 +288,25 @@ def test_pairs_are_worst_first_and_nothing_is_left_out(made: tuple[RunBody, date
     gone = Kept({part: f for part, f in kept.prompts.items() if part != "test 1"}, None, {})
     lacking = [pair for pair in pairs(kept, gone) if pair.gap() == float("inf")]
     assert {pair.where.split(",")[0] for pair in lacking} == {"controls", "test 1"}
+
+
+def test_a_bundle_from_before_donors_were_measured_is_read_and_compared(tmp_path: Path) -> None:
+    body = hypothesis(**BASE | INTERCHANGES | {"model_fingerprint": "m", "basis_fingerprint": "b"})
+    now, before = (
+        made_up(body, [figures(body, n, 1.0, 2.0, donor=donor) for n in range(1, 9)]) for donor in (2.0, None)
+    )
+    run = made_run(body)
+    (tmp_path / "b.zip").write_bytes(pack(run, NOON, before, result(run, NOON, before)))
+    bundle = read(tmp_path / "b.zip")
+    assert bundle.kept.prompts == before.prompts and bundle.found == bundle.said and bundle.found.complete
+    for one, other in ((bundle.kept, now), (now, bundle.kept)):
+        assert all(pair.gap() == 0 for pair in pairs(one, other))
+    moved = Kept({part: f.model_copy(update={"donor": 2.5}) for part, f in now.prompts.items()}, now.drawn, {})
+    far = [pair.where for pair in pairs(moved, now) if pair.gap()]
+    assert far == [f"test {n}, donor" for n in range(1, 9)]
+    (tmp_path / "b.zip").write_bytes(pack(run, NOON, now, result(run, NOON, now)))
+    assert read(tmp_path / "b.zip").kept.prompts == now.prompts
+    assert "test,1,False,donor,,,2," in files.contents(run, NOON, now, result(run, NOON, now))["figures.csv"].decode()
 
 
 def test_gap_is_a_share_of_large_figures() -> None:

@@ -13,7 +13,7 @@ from lab.runs.conclude import result
 from lab.runs.files import save
 from lab.runs.result import Result
 from tests.lab.runs.made_up import BASE, EDIT, NOISE, NOON, TWO_CIRCUITS, decided, figures, kept, made
-from tests.lab.runs.tiny import hypothesis, prompts
+from tests.lab.runs.tiny import INTERCHANGES, hypothesis, prompts
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,32 @@ def test_mediated_and_compared_effects() -> None:
     assert compared.findings is not None and compared.findings.equivalence is not None
     assert compared.findings.equivalence.estimate == pytest.approx(0, abs=1e-9)
     assert compared.verdict is not None and compared.verdict.decision == "supported"
+
+
+def test_sufficiency_is_nearness_to_the_donors() -> None:
+    """The edit gives 2 and noise, set r of the controls 1 + 2 sin(r + 1)."""
+    body, ks = hypothesis(**BASE | INTERCHANGES), []
+    for donor in (-1.5, 0.5, 1.6, 2.0, 9.0):
+        there = [figures(body, n, 1.0, 2.0, donor=donor + NOISE[n - 1] / 2) for n in range(1, 9)]
+        told = result(made(body), NOON, kept(body, there))
+        assert [line.donor for line in told.prompts] == [donor + noise / 2 for noise in NOISE]
+        loss = sum((2 + noise / 2 - donor) ** 2 for noise in NOISE)
+        losses = [sum((1 + 2 * math.sin(r + 1) - donor - noise / 2) ** 2 for noise in NOISE) for r in range(39)]
+        assert told.findings is not None and told.findings.sufficiency is not None
+        wins = told.findings.sufficiency
+        assert (wins.k, wins.n) == (sum(other >= loss for other in losses), 39)
+        assert wins.p == pytest.approx(sum(math.comb(39, j) * 0.9**j * 0.1 ** (39 - j) for j in range(wins.k, 40)))
+        assert told.findings.necessity is None and told.findings.reasons == {}
+        ks.append(wins.k)
+    assert ks == [14, 14, 33, 39, 25]
+
+
+def test_an_older_run_lacks_the_donors() -> None:
+    body = hypothesis(**BASE | INTERCHANGES)
+    there = [figures(body, n, 1.0, 2.0, donor=None if n == 3 else 2.0) for n in range(1, 9)]
+    told = result(made(body), NOON, kept(body, there)).findings
+    assert told is not None and told.sufficiency is None
+    assert told.reasons == {"sufficiency": "this run is from before donors were measured: run it anew"}
 
 
 def test_exploratory_is_said() -> None:

@@ -17,7 +17,7 @@ from lab.runs.result import Result
 from lab.runs.sections import Table, sections
 from lab.runs.words import missing, number, statistics
 from tests.lab.runs.made_up import BASE, EDIT, NOON, TWO_CIRCUITS, figures, hostile, kept, made
-from tests.lab.runs.tiny import hypothesis
+from tests.lab.runs.tiny import INTERCHANGES, hypothesis
 
 LATER = NOON + timedelta(hours=1)
 
@@ -71,6 +71,19 @@ def test_the_report_says_what_effects_are() -> None:
     part = text.split("\n## Prompt by prompt\n")[1].split("\n## ")[0]
     assert "Difference between the circuits: with the first circuit's edit less with the second's." in part
     assert "controls" not in part and "less without" not in text
+
+
+def test_the_report_says_how_near_to_the_donors_it_comes() -> None:
+    body = plain_body(**INTERCHANGES)
+    found = [figures(body, n, 1.0, 2.0, donor=1.6) for n in range(1, 9)]
+    run, there = made(body), kept(body, found)
+    text = markdown(run, LATER, there, result(run, LATER, there))
+    told = {row[0]: row[1] for row in rows(text, "All statistics")}
+    assert told["Sufficiency"] == "p = 0.91: as near to the donor as 33 of 39 control sets, or nearer"
+    assert {row[6] for row in rows(text, "Prompt by prompt")} == {"1.6"} and "| on the donor, nats |" in text
+    old = [one.model_copy(update={"donor": None}) for one in found]
+    text = markdown(run, LATER, there := kept(body, old), result(run, LATER, there))
+    assert ["Sufficiency", "–"] in [row[:2] for row in rows(text, "All statistics")] and "on the donor" not in text
 
 
 def test_the_statistics_are_those_of_the_result() -> None:

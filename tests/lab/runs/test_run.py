@@ -16,7 +16,7 @@ from lab.runs.conclude import result
 from lab.runs.keeping import Kept
 from lab.runs.plan import make_plan
 from lab.runs.run import begin, estimate, run
-from tests.lab.runs.tiny import NOT_SHOWN, frozen, hypothesis, prompts
+from tests.lab.runs.tiny import DONOR, INTERCHANGES, NOT_SHOWN, frozen, hypothesis, prompts
 from tracer import Cancelled, Donor, Edit, ReplacementModel
 from tracer.steering.controls import matched
 from tracer.steering.steered import Steered
@@ -92,9 +92,6 @@ def test_prompts_on_which_the_circuit_was_found_are_not_run(lab: Lab, ada: Perso
     assert set(ran(lab, ada, model, body).prompts) == {*(f"test {n}" for n in (2, 3, 5, 6, 7, 8)), "off-target 1"}
 
 
-DONOR = {"donor": {"text": "w5 w40 w6 w7", "slots": {"name": "w40"}}}
-
-
 @pytest.mark.parametrize(
     ("setting", "edit"),
     [
@@ -109,7 +106,7 @@ def test_amounts_in_other_units(
     body = hypothesis(
         circuit=[{"name": "set", "nodes": [{"layer": 1, "feature": 9, "at": {"slot": "name"}, "maximum": 1.5}]}],
         intervention={"settings": [{"supernode": "set"} | setting], "protocol": "free"},
-        prompts=[prompt | DONOR for prompt in prompts()],
+        prompts=[prompt | {"donor": DONOR} for prompt in prompts()],
         off_target=[],
         exclusion={"rule": "none"},
         controls=[{"seed": 5, "sets": 19}],
@@ -121,6 +118,33 @@ def test_amounts_in_other_units(
     steered = by_hand(model, 2, [Edit(1, places(2)[9], 9, donor=donor, **edit)], protocol="free")
     assert figures.doses[0].value == pytest.approx(float(steered.probabilities[5]), abs=1e-6)
     assert figures.magnitude == pytest.approx(abs(steered.edits[0].value) / 1.5, abs=1e-6)
+
+
+def test_an_interchange_is_held_against_the_donors(lab: Lab, ada: Person, model: ReplacementModel) -> None:
+    donors = [DONOR | {"text": f"w5 w40 w6 w{n}"} for n in range(8)]  # each prompt's own
+    asked = [prompt | {"donor": donor} for prompt, donor in zip(prompts(), donors, strict=True)]
+    body = hypothesis(**INTERCHANGES | {"prompts": asked, "controls": [{"seed": 5, "sets": 19}]})
+    begun = begin(lab, ada, HypothesisFile(hypothesis=body), model)
+    list(run(lab, ada, begun, model))
+    kept = lab.figures(begun.id, ada)
+    included = [kept.prompts[f"test {n}"] for n in range(1, 9) if n != NOT_SHOWN]
+    on_donor = {n: difference(model.record(model.token_ids(f"w5 w40 w6 w{n - 1}")).logits) for n in range(1, 9)}
+    assert [one.donor for one in included] == pytest.approx([on_donor[one.number] for one in included], abs=1e-5)
+    assert kept.prompts[f"test {NOT_SHOWN}"].donor is kept.prompts["off-target 1"].donor is None
+    loss = sum((one.doses[0].value - on_donor[one.number]) ** 2 for one in included)
+    losses = [sum((one.controls[0].values[0][r] - on_donor[one.number]) ** 2 for one in included) for r in range(19)]
+    found = result(begun.head.body, begun.created, kept).findings
+    assert found is not None and found.sufficiency is not None
+    assert found.sufficiency.k == sum(loss <= other for other in losses) not in (0, 19)
+    assert found.sufficiency.n == 19
+
+
+def test_only_an_interchange_is_held_against_the_donors(model: ReplacementModel) -> None:
+    settings = INTERCHANGES["intervention"]["settings"]
+    for change in ({"kind": "specificity"}, {"intervention": {"settings": [settings[0] | {"primary": 3}]}}):
+        assert all(one.donor is None for one in make_plan(hypothesis(**INTERCHANGES | change), model).prompts)
+    plan = make_plan(hypothesis(**INTERCHANGES), model)
+    assert all(one.donor == model.token_ids(DONOR["text"]) for one in plan.prompts) and plan.off_target[0].donor is None
 
 
 def test_mediators_are_held_and_circuits_compared(lab: Lab, ada: Person, model: ReplacementModel) -> None:

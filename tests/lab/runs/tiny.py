@@ -26,6 +26,16 @@ def prompts(n: int = 8) -> list[dict[str, Any]]:
     return found
 
 
+DONOR = {"text": "w5 w40 w6 w7", "slots": {"name": "w40"}}
+INTERCHANGES = {  # a claim of sufficiency: set to what they are on the donor
+    "kind": "sufficiency",
+    "direction": "increase",
+    "intervention": {"settings": [{"supernode": "set", "unit": "donor", "primary": 1, "others": [0, 2]}]},
+    "prompts": [prompt | {"donor": DONOR} for prompt in prompts()],
+    "off_target": [{"text": "w30 w31 w32", "slots": {"name": "w31"}, "donor": DONOR}],
+}
+
+
 def hypothesis(**changes: Any) -> HypothesisBody:
     """With these fields changed; None leaves one out. Its prompts are split."""
     whole: dict[str, Any] = {
