@@ -14,7 +14,7 @@ CHECK := $(if $(WORKS),true,command -v $(PYTHON) >/dev/null) || { echo "Hypograp
 INSTALL := $(if $(WORKS),$(PY),$(PYTHON)) scripts/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint smollm2 screenshots bench peer purge clean distclean
+.PHONY: help setup run test soak lint smollm2 screenshots bench peer backup restore purge clean distclean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /make \1	/p' Makefile | expand -t 20
@@ -75,6 +75,13 @@ bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scrat
 
 peer: .venv-peer/.ready smollm2 ## measure a trace against circuit-tracer's (in .venv-peer)
 	@$(PY) benchmarks/against_circuit_tracer.py
+
+backup: $(RUN_READY) ## the whole record into a file, while the server runs: FILE=backup.zip
+	@$(PY) -m lab --backup $(or $(FILE),hypograph-$(shell date +%Y-%m-%d).zip)
+
+restore: $(RUN_READY) ## a backup into an empty database: FILE=backup.zip
+	@test -n "$(FILE)" || { echo "Hypograph: say which: make restore FILE=backup.zip" >&2; exit 2; }
+	@$(PY) -m lab --restore $(FILE)
 
 purge: $(RUN_READY) ## erase for good: RECORD=ID or PERSON=ID
 	@$(PY) -m lab $(if $(RECORD),--purge-record $(RECORD)) $(if $(PERSON),--purge-person $(PERSON))

@@ -1,10 +1,13 @@
-"""Erase for good what a person or a record said (`make purge`). What is gone is gone: only the id is kept."""
+"""Look after the record: back it up, restore it, erase for good what a person or a record said (`make purge`; only the
+id is kept)."""
 
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from lab import Lab, LabDatabaseError, LabError
+from lab.backup import back_up, restore
 from lab.database import default_url
 
 
@@ -17,9 +20,23 @@ def main() -> int:
         help="a circuit, label, steering run, hypothesis, run of one or comment, all its versions",
     )
     what.add_argument("--purge-person", metavar="ID", help="a person's name, and all that they wrote")
+    what.add_argument("--backup", metavar="FILE", type=Path, help="the whole record into a zip; the server may run on")
+    what.add_argument(
+        "--restore",
+        metavar="FILE",
+        type=Path,
+        help="a backup, into a database where nobody has written and no server runs",
+    )
     arguments = parser.parse_args()
+    url = os.environ.get("HYPOGRAPH_DATABASE") or default_url()
     try:
-        lab = Lab(os.environ.get("HYPOGRAPH_DATABASE") or default_url())
+        if arguments.backup or arguments.restore:
+            file = arguments.backup or arguments.restore
+            counts = back_up(url, file) if arguments.backup else restore(file, url)
+            done = "backed up to" if arguments.backup else "restored from"
+            print(f"{counts['records']:,} records of {counts['persons']:,} persons {done} {file}")
+            return 0
+        lab = Lab(url)
         if arguments.purge_record:
             lab.purge_record(arguments.purge_record)
             print(f"record {arguments.purge_record}: erased")

@@ -28,8 +28,8 @@ def without_password(url: str) -> str:
         return "(no database URL)"
 
 
-def open_database(url: str) -> Engine:
-    """Raises LabDatabaseError for a URL that is none, a database that is not there, or a file that can't be written."""
+def connect(url: str) -> Engine:
+    """As it is; the folder of an SQLite file is made. Raises LabDatabaseError for a URL that is none."""
     try:
         address = make_url(url)
         if address.get_backend_name() == "postgresql":
@@ -43,21 +43,38 @@ def open_database(url: str) -> Engine:
         raise LabDatabaseError(
             "HYPOGRAPH_DATABASE is no database URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         ) from problem
-    is_file = address.get_backend_name() == "sqlite"
-    if is_file:
+    if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        if address.database:
+            try:
+                Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as problem:
+                raise _unusable(engine) from problem
+    return engine
+
+
+def open_database(url: str) -> Engine:
+    """With its tables, brought up to date.
+
+    Raises LabDatabaseError for a URL that is none, a database that is not there, or a file that can't be written.
+    """
+    engine = connect(url)
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
     try:
-        if is_file and address.database:
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with FileLock(address.database + ".lock"):  # two servers that start at once migrate in turn
+        if file:
+            with FileLock(file + ".lock"):  # two servers that start at once migrate in turn
                 _upgrade(engine)
-            Path(address.database).chmod(0o600)
+            Path(file).chmod(0o600)
         else:
             _upgrade(engine)
     except (SQLAlchemyError, OSError) as problem:
-        hidden = address.render_as_string(hide_password=True)
-        raise LabDatabaseError(f"the database {hidden} can't be used: check that it is there and writable") from problem
+        raise _unusable(engine) from problem
     return engine
+
+
+def _unusable(engine: Engine) -> LabDatabaseError:
+    name = engine.url.render_as_string(hide_password=True)
+    return LabDatabaseError(f"the database {name} can't be used: check that it is there and writable")
 
 
 def _prepare_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]

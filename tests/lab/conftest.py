@@ -78,8 +78,18 @@ def _wait(url: str) -> None:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'lab.sqlite'}"
+    return _empty(request, tmp_path / "lab.sqlite", request.param)
+
+
+@pytest.fixture
+def other_url(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> str:
+    """One more empty database of the same kind."""
+    return _empty(request, tmp_path / "other.sqlite", url.partition(":")[0])
+
+
+def _empty(request: pytest.FixtureRequest, file: Path, kind: str) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{file}"
     server: str = request.getfixturevalue("postgres")
     name = f"t{os.urandom(4).hex()}"
     engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
