@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import closing
 
 from lab import Lab, LabDatabaseError, LabError
 from lab.database import default_url
@@ -19,13 +20,13 @@ def main() -> int:
     what.add_argument("--purge-person", metavar="ID", help="a person's name, and all that they wrote")
     arguments = parser.parse_args()
     try:
-        lab = Lab(os.environ.get("HYPOGRAPH_DATABASE") or default_url())
-        if arguments.purge_record:
-            lab.purge_record(arguments.purge_record)
-            print(f"record {arguments.purge_record}: erased")
-        else:
-            records = lab.purge_person(arguments.purge_person)
-            print(f"person {arguments.purge_person}: erased, with {records} records")
+        with closing(Lab(os.environ.get("HYPOGRAPH_DATABASE") or default_url())) as lab:
+            if arguments.purge_record:
+                lab.purge_record(arguments.purge_record)
+                print(f"record {arguments.purge_record}: erased")
+            else:
+                records = lab.purge_person(arguments.purge_person)
+                print(f"person {arguments.purge_person}: erased, with {records} records")
     except (LabError, LabDatabaseError) as problem:
         print(f"{problem}", file=sys.stderr)
         return 1
