@@ -4,6 +4,7 @@ id is kept)."""
 import argparse
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from lab import Lab, LabDatabaseError, LabError
@@ -36,13 +37,13 @@ def main() -> int:
             done = "backed up to" if arguments.backup else "restored from"
             print(f"{counts['records']:,} records of {counts['persons']:,} persons {done} {file}")
             return 0
-        lab = Lab(url)
-        if arguments.purge_record:
-            lab.purge_record(arguments.purge_record)
-            print(f"record {arguments.purge_record}: erased")
-        else:
-            records = lab.purge_person(arguments.purge_person)
-            print(f"person {arguments.purge_person}: erased, with {records} records")
+        with closing(Lab(url)) as lab:
+            if arguments.purge_record:
+                lab.purge_record(arguments.purge_record)
+                print(f"record {arguments.purge_record}: erased")
+            else:
+                records = lab.purge_person(arguments.purge_person)
+                print(f"person {arguments.purge_person}: erased, with {records} records")
     except (LabError, LabDatabaseError) as problem:
         print(f"{problem}", file=sys.stderr)
         return 1

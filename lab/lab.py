@@ -197,7 +197,8 @@ class Lab(People, Freezing, KeepingRuns, Asking):
         forget_pages(self._engine)
 
     def purge_person(self, id: str) -> int:
-        """Erase a person's name and login, all they own and wrote elsewhere. Returns how many records they owned."""
+        """Erase a person's name and login, all they own and wrote elsewhere, and others' runs of what they wrote.
+        Returns how many records they owned."""
         with self._session() as session:
             person = session.get(PersonRow, id)
             if person is None:
@@ -205,6 +206,10 @@ class Lab(People, Freezing, KeepingRuns, Asking):
             owned = session.scalars(select(RecordRow).where(RecordRow.owner_id == id)).all()
             for row in owned:
                 _erase(session, row)
+            in_others = select(RevisionRow.record_id).where(RevisionRow.author_id == id, RevisionRow.body.is_not(None))
+            for row in session.scalars(select(RecordRow).where(RecordRow.id.in_(in_others))).all():
+                for run in _holding_its_text(session, row, by=id) if row.kind == "hypothesis" else []:
+                    _erase(session, run)
             session.execute(update(RevisionRow).where(RevisionRow.author_id == id).values(body=None))
             session.execute(update(FreezeRow).where(FreezeRow.author_id == id).values(author=None))
             session.execute(delete(AskedRow).where(AskedRow.person_id == id))
@@ -291,20 +296,29 @@ def _record(row: RecordRow, owner: Person, head: Revision) -> Record:
     return Record(row.id, row.kind, owner, row.visibility, about, row.created, row.deleted, head)
 
 
-def _holding_its_text(session: Session, row: RecordRow) -> Sequence[RecordRow]:
-    """Of a hypothesis: comments on it; runs, which hold a copy of what ran; of drafts the owner's alone, as somebody
-    else may have written the same."""
+def _holding_its_text(session: Session, row: RecordRow, by: str | None = None) -> Sequence[RecordRow]:
+    """Of a hypothesis: comments on it; runs, which hold a copy of what ran; of drafts that are another hypothesis too
+    the owner's alone. `by`: only runs of the versions that this person wrote."""
     rows = select(FreezeRow).where(FreezeRow.record_id == row.id).order_by(FreezeRow.number)
     freezes = [read_freeze(freeze) for freeze in session.scalars(rows)]
-    drafts = []
-    of_row = select(RevisionRow.number, RevisionRow.body).where(RevisionRow.record_id == row.id)
-    for number, body in session.execute(of_row):
+    everybodys: list[str] = [row.id] if by is None else []
+    owners: list[str] = []
+    for version in session.scalars(select(RevisionRow).where(RevisionRow.record_id == row.id)).all():
+        if by not in (None, version.author_id):
+            continue
+        everybodys += [freeze.hash for freeze in freezes if freeze.version == version.number]
         with suppress(ValidationError):
-            file = version_file(HypothesisBody.model_validate_json(body or ""), number, freezes)
-            drafts.append(draft_hash(file))
-    theirs = RecordRow.hypothesis.in_([row.id, *(freeze.hash for freeze in freezes)])
-    own = RecordRow.hypothesis.in_(drafts) & (RecordRow.owner_id == row.owner_id)
-    return session.scalars(select(RecordRow).where(theirs | own)).all()
+            file = version_file(HypothesisBody.model_validate_json(version.body or ""), version.number, freezes)
+            (owners if _is_elsewhere(session, version, by) else everybodys).append(draft_hash(file))
+    own = RecordRow.hypothesis.in_(owners) & (RecordRow.owner_id == row.owner_id)
+    return session.scalars(select(RecordRow).where(RecordRow.hypothesis.in_(everybodys) | own)).all()
+
+
+def _is_elsewhere(session: Session, version: RevisionRow, by: str | None) -> bool:
+    """The same text, of another record; or of another person than `by`."""
+    other = RevisionRow.record_id != version.record_id if by is None else RevisionRow.author_id != by
+    found = select(RevisionRow.number).where(RevisionRow.body == version.body, other).limit(1)
+    return session.scalar(found) is not None
 
 
 def _erase(session: Session, row: RecordRow) -> None:

@@ -150,6 +150,21 @@ def test_a_hypothesis_is_erased_with_its_runs_and_comments(lab: Lab, ada: Person
     assert left == 0 and len(lab.figures(stays.id, ben).prompts) == 9
 
 
+def test_with_a_person_others_runs_of_what_they_wrote_are_erased(lab: Lab, ada: Person, ben: Person) -> None:
+    drafts = [lab.create(ben, About(), claim(title=f"secret {n}")) for n in range(2)]
+    hers = written(lab, ada, claim(title="hers"))
+    lab.save(hers.id, ben, claim(title="secret, in hers"), 1)
+    lab.create(ada, About(), claim(title="secret 1"))  # she wrote the same
+    gone = [ran(lab, ada, drafts[0], -2.0), ran(lab, ada, hers, -2.0, version=2)]
+    stay = [ran(lab, ada, drafts[1], -2.0), ran(lab, ada, hers, -2.0)]
+    lab.purge_person(ben.id)
+    for one in gone:
+        with pytest.raises(NotFound, match="erased"):
+            lab.get(one.id, ada)
+        assert not lab.figures(one.id, ada).prompts
+    assert all(len(lab.figures(one.id, ada).prompts) == 9 and lab.get(one.id, ada) for one in stay)
+
+
 def test_a_draft_after_a_frozen_version_has_its_own_runs(lab: Lab, ada: Person) -> None:
     record = written(lab, ada, claim(title="first"))
     lab.save(record.id, ada, claim(title="draft", smallest_effect=0.6), 1)
