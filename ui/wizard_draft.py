@@ -20,6 +20,8 @@ from ui.wizard_places import FindSlots, places, slot_finder, with_slots
 
 _numbers = count()
 
+OVER = -1.0  # × own activation: turned over
+UP = 2.0  # × own activation: raised
 FACTORS = (-2.0, -1.0, 0.0, 0.5, 2.0)  # × own activation, or that on the other prompt
 SHARES = (2.0, 0.5, 0.0, -1.0, 1.0)  # of an amount in another unit
 SETS = 199  # controls: p can be as small as .005
@@ -51,7 +53,7 @@ class Piece:
     mediates: bool = False
     on: bool = True  # it is set; else it is looked at
     unit: str = "factor"
-    amount: float = -1.0
+    amount: float = OVER
     others: str = "-2, 0, 0.5, 2"  # other doses, as typed
 
 
@@ -126,7 +128,8 @@ class Writing:
 
     @property
     def two_sided(self) -> bool:
-        return self.direction == "two_sided"
+        """Does p count both sides? TOST is two tests of one side each."""
+        return self.direction == "two_sided" and self.kind not in SHOW_NOTHING_IS_THERE
 
     @property
     def fewest_units(self) -> int:

@@ -220,6 +220,28 @@ def test_kind_and_metric_bring_their_direction_and_the_claim_follows_until_it_is
     assert body_of(draft).claim == in_words(draft)
 
 
+def test_what_is_enough_is_raised_where_it_is_not_and_what_was_chosen_stays() -> None:
+    draft = writing()
+    take_kind(draft, "sufficiency")
+    assert {(piece.amount, piece.others) for piece in draft.pieces} == {(2.0, "-2, -1, 0, 0.5")}
+    assert (draft.direction, body_of(draft).exclusion.rule, draft.revision) == ("increase", "none", 1)
+    assert "enough to bring the behaviour about: setting them to 2 ×" in in_words(draft)
+    take_kind(draft, "necessity")
+    assert {(piece.amount, piece.others) for piece in draft.pieces} == {(-1.0, "-2, 0, 0.5, 2")}
+    assert (draft.direction, draft.rule, draft.bound) == ("decrease", "logit_difference", 0.0)
+    draft.pieces[0].amount, draft.bound = 0.0, 1.0
+    take_kind(draft, "sufficiency")
+    assert [piece.amount for piece in draft.pieces] == [0.0, 2.0]
+    assert (draft.rule, draft.bound) == ("logit_difference", 1.0)
+
+
+def test_claims_that_nothing_is_there_take_as_few_units_as_they_are_said_to() -> None:
+    draft = writing(kind="no_effect", direction="two_sided", controls=(), fewest=None)
+    body = body_of(draft)
+    assert body.stop.fewest_units == 5 and power_words(draft, body)[0]
+    assert writing(direction="two_sided").fewest_units == 6
+
+
 def test_a_supernode_that_is_set_otherwise_gets_doses_that_go_with_it() -> None:
     piece = Piece("a", (Node(1, 2, 3),))
     row: dict[str, Any] = {"set": True, "supernode": "b", "unit": "× own", "to": -1.0, "other doses": piece.others}
