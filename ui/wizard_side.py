@@ -41,7 +41,7 @@ def made(writing: Writing, model: ReplacementModel) -> tuple[HypothesisBody | No
     try:
         return writing.body(model.token_ids, in_words(writing)), None
     except ValidationError as problem:
-        return None, first_fault(problem)
+        return None, first_fault(problem).replace("smallest_effect: it", "the smallest effect that matters")
     except (LabError, TracerError) as problem:
         return None, str(problem)
 
