@@ -108,7 +108,7 @@ def _controls(writing: Writing, tag: str) -> None:
 
 
 def _decision(writing: Writing, tag: str) -> None:
-    alpha, correction, notebook, fewest = st.columns([2, 3, 4, 3])
+    alpha, correction, notebook, fewest = st.columns([2, 4, 3, 3])  # as wide as the longest name
     alpha_key = f"wizard_alpha_{tag}"
     alpha.number_input(
         "α",
