@@ -6,7 +6,7 @@ from lab.claim import ControlFamily
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.in_words import KINDS, METRICS, kind_name
 from ui.slot import shows
-from ui.wizard_draft import BOUNDS, OVER, SETS, SMALLEST, UP, Piece, Writing, doses
+from ui.wizard_draft import BOUNDS, OVER, SETS, SMALLEST, UP, Piece, Writing, doses, of_now
 
 
 def claim(writing: Writing) -> None:
@@ -19,7 +19,7 @@ def claim(writing: Writing) -> None:
         key=f"wizard_kind_{tag}",
         format_func=kind_name,
         required=True,
-        on_change=lambda: take_kind(writing, st.session_state[f"wizard_kind_{tag}"]),
+        on_change=of_now(writing, lambda: take_kind(writing, st.session_state[f"wizard_kind_{tag}"])),
     )
     st.caption(KINDS[writing.kind])
     key = f"wizard_claim_{tag}"

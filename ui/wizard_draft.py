@@ -4,7 +4,7 @@ Kept in the session, so that it is there after another page was looked at. Knows
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -241,6 +241,13 @@ class Writing:
             )
             for node in piece.nodes
         )
+
+
+def of_now(writing: Writing, act: Callable[[], None]) -> Callable[[], None]:
+    """A field's callback that does nothing once fields have begun anew: Streamlit calls the one that was replaced back
+    once more, with its old value, when a part of the page that ran meanwhile draws all of it again."""
+    drawn = writing.revision
+    return lambda: act() if writing.revision == drawn else None
 
 
 def _setting(piece: Piece) -> Setting:

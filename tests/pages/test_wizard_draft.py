@@ -14,7 +14,7 @@ from lab.statistics import effect_seen, power
 from tests.lab.hypotheses import ready as frozen_ready
 from tests.lab.tokens import Words
 from ui.wizard_claim import in_words, natural_direction, take_claim, take_kind, take_metric
-from ui.wizard_draft import Node, Piece, Writing, doses, of_body
+from ui.wizard_draft import Node, Piece, Writing, doses, of_body, of_now
 from ui.wizard_edit import take
 from ui.wizard_more import in_line, marked, take_alpha, take_controls, take_off_target
 from ui.wizard_nodes import take_places
@@ -233,6 +233,17 @@ def test_what_is_enough_is_raised_where_it_is_not_and_what_was_chosen_stays() ->
     take_kind(draft, "sufficiency")
     assert [piece.amount for piece in draft.pieces] == [0.0, 2.0]
     assert (draft.rule, draft.bound) == ("logit_difference", 1.0)
+
+
+def test_a_field_that_was_replaced_changes_nothing_any_more() -> None:
+    draft = writing()
+    old = of_now(draft, lambda: take_metric(draft, "rank"))
+    old()
+    assert draft.metric == "rank"
+    take_kind(draft, "sufficiency")
+    take_metric(draft, "probability")
+    old()
+    assert draft.metric == "probability"
 
 
 def test_claims_that_nothing_is_there_take_as_few_units_as_they_are_said_to() -> None:
