@@ -1,6 +1,7 @@
 """A hypothesis in words: what its fields are called, what is done, and how it is decided. Plain text; texts of the
 hypothesis come as they are, to be escaped by who shows them."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from lab.claim import ControlFamily, Setting
@@ -82,7 +83,7 @@ def amount(value: float) -> str:
 def dose(body: HypothesisBody, n: int) -> str:
     """What the edit sets at one of its doses; 0 is the primary one."""
     doses = zip(body.intervention.settings, body.intervention.doses[n], strict=True)
-    return "; ".join(_set_to(setting, value) for setting, value in doses)
+    return _each((setting.supernode, _value(setting, value)) for setting, value in doses)
 
 
 def decided_beforehand(body: HypothesisBody) -> dict[str, str]:
@@ -92,7 +93,7 @@ def decided_beforehand(body: HypothesisBody) -> dict[str, str]:
     where = "" if layers is None else f" The layers are {layers[0]} to {layers[1] - 1}."
     told = {
         "Model": f"{body.model}, features: {body.features}",
-        "Edit": "; ".join(map(_setting, intervention.settings)),
+        "Edit": _each((setting.supernode, _values(setting)) for setting in intervention.settings),
         "Protocol": f"{intervention.protocol}. {PROTOCOLS[intervention.protocol]}{where}",
         "Metric": METRICS[body.metric].what,
         "Smallest effect that matters": _smallest(body),
@@ -104,18 +105,30 @@ def decided_beforehand(body: HypothesisBody) -> dict[str, str]:
         " nothing",
         "Seed": f"{body.seed}, of resampling and sign flips",
     }
+    if body.mediators:
+        told["Mediators"] = f"{', '.join(one.name for one in body.mediators)}: held at what they are without the edit"
+    if body.second_circuit:
+        told["Second circuit"] = ", ".join(one.name for one in body.second_circuit)
     if body.off_target:
         told["Off-target prompts"] = f"{len(body.off_target)}, on which the edit should do little"
     return told
 
 
-def _set_to(setting: Setting, value: float) -> str:
-    return f"{setting.supernode} to {amount(value)} {UNITS_OF_SETTINGS[setting.unit]}"
+def _each(values: Iterable[tuple[str, str]]) -> str:
+    """Of supernodes, with what they are set to: those that are set alike are named together."""
+    alike: dict[str, list[str]] = {}
+    for name, value in values:
+        alike.setdefault(value, []).append(name)
+    return "; ".join(f"{', '.join(names)}{' each' * (len(names) > 1)} to {value}" for value, names in alike.items())
 
 
-def _setting(setting: Setting) -> str:
+def _value(setting: Setting, value: float) -> str:
+    return f"{amount(value)} {UNITS_OF_SETTINGS[setting.unit]}"
+
+
+def _values(setting: Setting) -> str:
     others = f", then {', '.join(map(amount, setting.others))}" if setting.others else ""
-    return f"{_set_to(setting, setting.primary)}{others}"
+    return f"{_value(setting, setting.primary)}{others}"
 
 
 def _smallest(body: HypothesisBody) -> str:

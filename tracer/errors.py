@@ -33,9 +33,25 @@ def first_line(problem: Exception) -> str:
 
 def first_fault(problem: ValidationError) -> str:
     """The first thing that a pydantic model refused, and where, in one line."""
-    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = problem.errors(include_url=False, include_input=False)[0]
     place = ".".join(part if (part := str(at)).isprintable() else repr(part) for at in first["loc"])
-    return (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
+    plain = _PLAIN.get(first["type"])
+    said = first["msg"].removeprefix("Value error, ") if plain is None else plain.format(**first.get("ctx", {}))
+    return (f"{place}: " if place else "") + said
+
+
+_PLAIN = {  # by pydantic's name of the fault: what people write wrong most
+    "string_too_short": "it must not be empty",
+    "string_too_long": "it must have {max_length:,} characters at most",
+    "greater_than": "it must be more than {gt:,}",
+    "greater_than_equal": "it must be {ge:,} or more",
+    "less_than": "it must be less than {lt:,}",
+    "less_than_equal": "it must be {le:,} or less",
+    "finite_number": "it must be a finite number",
+    "too_short": "it must have {min_length:,} or more",
+    "too_long": "it must have {max_length:,} at most",
+    "model_type": "fields with values must stand here",
+}
 
 
 def silent(phase: str, fraction: float) -> None:

@@ -76,18 +76,21 @@ def dots(body: HypothesisBody, found: Result) -> list[Dot]:
 
 
 def doses(found: Result) -> Doses | None:
-    """None where there is one dose alone, or the run is not complete."""
+    """None where there is one dose alone, or the run is not complete. At 0 nothing is edited: there the effect is 0,
+    and the lines go through that."""
     if found.findings is None or len(found.findings.doses) < 2:
         return None
+    none = () if 0.0 in found.findings.doses else (0.0,)
+    axis = np.array(found.findings.doses + none)
     by_unit: dict[str, list[tuple[float, ...]]] = {}
     for line in found.prompts:
         if line.doses:
-            by_unit.setdefault(line.unit, []).append(line.doses)
-    order = np.argsort(found.findings.doses)
+            by_unit.setdefault(line.unit, []).append(line.doses + none)
+    order = np.argsort(axis)
     units = {name: np.mean(effects, axis=0)[order] for name, effects in by_unit.items()}
     some = list(units)[:: -(-len(units) // MOST_LINES)]
     return Doses(
-        axis=tuple(np.array(found.findings.doses)[order].tolist()),
+        axis=tuple(axis[order].tolist()),
         units={name: tuple(units[name].tolist()) for name in some},
         n_units=len(units),
         mean=tuple(np.mean(list(units.values()), axis=0).tolist()),

@@ -52,7 +52,11 @@ def show_table(body: HypothesisBody, table: pd.DataFrame, unit: str, name: str, 
     empty += [] if table["excluded"].any() else ["excluded"]
     empty += ["unit"] if (table["unit"] == table["text"]).all() else []
     st.dataframe(
-        table.drop(columns=empty), hide_index=True, column_config=columns, alt="the prompts of this run, one a row"
+        table.drop(columns=empty),
+        hide_index=True,
+        placeholder="",
+        column_config=columns,
+        alt="the prompts of this run, one a row",
     )
     st.download_button(
         "CSV: all prompts",

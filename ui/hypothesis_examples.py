@@ -13,6 +13,8 @@ from ui.hypothesis_claim import claim
 from ui.hypothesis_go import STEP_BACK, go
 from ui.hypothesis_look import verdict_badge
 from ui.sidebar import plain, sentence
+from ui.wizard_draft import of_body
+from ui.wizard_sources import begin_from
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
@@ -25,7 +27,10 @@ def worked_examples() -> None:
     if not (found := names()):
         return
     st.subheader("Worked examples")
-    st.caption("About the default model, frozen before they were run, and kept as they came out. They count nowhere.")
+    st.caption(
+        "About the default model, frozen before they were run, and kept as they came out. They are in no notebook: they"
+        " change no p of yours."
+    )
     for name in found:
         row = st.container(horizontal=True, vertical_alignment="center", gap="small")
         try:
@@ -51,7 +56,15 @@ def worked_example(name: str) -> None:
     st.text(bundle.run.body.claim)
     if (freeze := file.freeze) is not None:
         st.caption(f"A worked example, frozen {freeze.time:%d %b %Y, %H:%M} UTC; SHA-256 `{freeze.hash}`.")
-    st.download_button(
+    row = st.container(horizontal=True, gap="small")
+    if row.button(
+        "Write one of your own from this",
+        key="copy",
+        icon=":material/edit:",
+        help="The form, filled in with this one: change what you want to ask. It is a draft of yours, frozen anew.",
+    ):
+        begin_from(lambda model: of_body(bundle.run.body, f"example {name}"))
+    row.download_button(
         "YAML",
         write(file),
         f"{name}.yaml",
@@ -59,7 +72,7 @@ def worked_example(name: str) -> None:
         key="yaml",
         icon=":material/download:",
         on_click="ignore",
-        help="Change it, and write it as your own: Write a hypothesis, with a YAML file.",
+        help="The canonical text with its hash, for `python -m tracer verify` and `test`.",
     )
     st.subheader("Evidence")
     evidence(_as_record(name, bundle), bundle.kept, bundle.found, bundle.notebook)

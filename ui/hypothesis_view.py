@@ -18,6 +18,8 @@ from ui.hypothesis_versions import versions
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 from ui.who_sees import who_sees
+from ui.wizard_draft import Writing, of_body
+from ui.wizard_sources import begin_from
 
 
 def hypothesis(service: Service, id: str) -> None:
@@ -126,6 +128,12 @@ def _more(opened: Opened) -> None:
     st.caption("This link opens the hypothesis.")
     st.code(f"{st.context.url}?hypothesis={record.id}", language=None, wrap_lines=True)
     who_sees(record, said, "Their runs and comments follow.")
+    if st.button(
+        "Write another from this",
+        key="copy",
+        help="The form, filled in with this version, for a hypothesis of its own: this one stays as it is.",
+    ):
+        begin_from(lambda model: _copy(opened))
     st.button(
         "Delete the hypothesis",
         key="delete_hypothesis",
@@ -134,6 +142,13 @@ def _more(opened: Opened) -> None:
         on_click=said,
         args=(lambda: _delete(opened),),
     )
+
+
+def _copy(opened: Opened) -> Writing:
+    """Of the version that is open, to be seen by those who see that."""
+    found = of_body(opened.body, f"copy of {opened.id} {opened.number}")
+    found.graph, found.visibility = opened.record.about.graph, opened.record.visibility
+    return found
 
 
 def _delete(opened: Opened) -> None:

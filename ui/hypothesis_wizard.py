@@ -172,6 +172,7 @@ def _buttons(writing: Writing, body: HypothesisBody | None) -> None:
         _import()
     row.button("Start anew", key="wizard_anew", on_click=_anew, args=(writing,), help="Forget what is typed here.")
     with st.container():
+        st.caption("Kept while this tab is open; a reload of the page loses what is not saved.")
         if writing.record is None and writing.visibility == "private":
             st.caption("Private, as what it was begun from: only you will see it. Its page can show it to the lab.")
         if problem := st.session_state.pop("wizard_problem", None):
@@ -190,8 +191,8 @@ def _save(writing: Writing, body: HypothesisBody) -> None:
     except Conflict as conflict:
         writing.base = conflict.theirs.number
         st.session_state["wizard_problem"] = (
-            f"{conflict.theirs.author} saved version {conflict.theirs.number} in the meantime: it stays among the"
-            " versions; save again to put yours on top"
+            f"version {conflict.theirs.number} was saved by {conflict.theirs.author} in the meantime: it stays among"
+            " the versions; save again to put yours on top"
         )
         return
     except LabError as problem:

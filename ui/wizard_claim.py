@@ -6,7 +6,7 @@ from lab.claim import ControlFamily
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.in_words import KINDS, METRICS, kind_name
 from ui.slot import shows
-from ui.wizard_draft import SETS, SMALLEST, Piece, Writing
+from ui.wizard_draft import BOUNDS, OVER, SETS, SMALLEST, UP, Piece, Writing, doses, of_now
 
 
 def claim(writing: Writing) -> None:
@@ -19,7 +19,7 @@ def claim(writing: Writing) -> None:
         key=f"wizard_kind_{tag}",
         format_func=kind_name,
         required=True,
-        on_change=lambda: take_kind(writing, st.session_state[f"wizard_kind_{tag}"]),
+        on_change=of_now(writing, lambda: take_kind(writing, st.session_state[f"wizard_kind_{tag}"])),
     )
     st.caption(KINDS[writing.kind])
     key = f"wizard_claim_{tag}"
@@ -38,12 +38,31 @@ def claim(writing: Writing) -> None:
 
 def take_kind(writing: Writing, kind: str) -> None:
     """With the direction that goes with it; nothing that is there needs no controls, all else does."""
+    if "sufficiency" in {kind, writing.kind} and kind != writing.kind:
+        _turn(writing, to_sufficiency=kind == "sufficiency")
     writing.kind = kind
     writing.direction = natural_direction(writing)
     if kind in SHOW_NOTHING_IS_THERE:
         writing.controls = ()
     elif not writing.controls:
         writing.controls = (ControlFamily(sets=SETS, seed=writing.seed),)
+
+
+def _turn(writing: Writing, to_sufficiency: bool) -> None:
+    """What is enough brings up what is not there: it is raised, on prompts of which none is left out for lacking it.
+    Only where edit and rule are still the default of the kind before."""
+    before, now = (OVER, UP) if to_sufficiency else (UP, OVER)
+    for piece in writing.pieces:
+        if (piece.unit, piece.amount, piece.others) == ("factor", before, doses("factor", before)):
+            piece.amount, piece.others = now, doses("factor", now)
+    if (writing.rule, writing.bound) == default_rule(not to_sufficiency):
+        writing.rule, writing.bound = default_rule(to_sufficiency)
+    writing.revision += 1
+
+
+def default_rule(sufficiency: bool) -> tuple[str, float]:
+    """By which prompts are left out, and its bound."""
+    return ("none", 0.0) if sufficiency else ("logit_difference", BOUNDS["logit_difference"])
 
 
 def take_metric(writing: Writing, metric: str) -> None:
@@ -79,7 +98,9 @@ def in_words(writing: Writing) -> str:
         does = "does" if one else "do"
         return f"What {what} {does} goes through {others}: {edit} {change} {metric} less where that is held."
     if writing.kind == "specificity":
-        return f"{edit[0].upper()}{edit[1:]} {change} {metric} more than matched controls do."
+        return (
+            f"{what} {'does' if one else 'do'} more than matched controls: {edit} {change} {metric} more than they do."
+        )
     if writing.kind == "no_effect":
         return f"{what} {'does' if one else 'do'} nothing that matters here: {edit} leaves {metric} as it is."
     if writing.kind == "equivalence":

@@ -4,7 +4,7 @@ Kept in the session, so that it is there after another page was looked at. Knows
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -20,6 +20,8 @@ from ui.wizard_places import FindSlots, places, slot_finder, with_slots
 
 _numbers = count()
 
+OVER = -1.0  # × own activation: turned over
+UP = 2.0  # × own activation: raised
 FACTORS = (-2.0, -1.0, 0.0, 0.5, 2.0)  # × own activation, or that on the other prompt
 SHARES = (2.0, 0.5, 0.0, -1.0, 1.0)  # of an amount in another unit
 SETS = 199  # controls: p can be as small as .005
@@ -51,7 +53,7 @@ class Piece:
     mediates: bool = False
     on: bool = True  # it is set; else it is looked at
     unit: str = "factor"
-    amount: float = -1.0
+    amount: float = OVER
     others: str = "-2, 0, 0.5, 2"  # other doses, as typed
 
 
@@ -126,7 +128,8 @@ class Writing:
 
     @property
     def two_sided(self) -> bool:
-        return self.direction == "two_sided"
+        """Does p count both sides? TOST is two tests of one side each."""
+        return self.direction == "two_sided" and self.kind not in SHOW_NOTHING_IS_THERE
 
     @property
     def fewest_units(self) -> int:
@@ -238,6 +241,13 @@ class Writing:
             )
             for node in piece.nodes
         )
+
+
+def of_now(writing: Writing, act: Callable[[], None]) -> Callable[[], None]:
+    """A field's callback that does nothing once fields have begun anew: Streamlit calls the one that was replaced back
+    once more, with its old value, when a part of the page that ran meanwhile draws all of it again."""
+    drawn = writing.revision
+    return lambda: act() if writing.revision == drawn else None
 
 
 def _setting(piece: Piece) -> Setting:

@@ -14,7 +14,7 @@ from tracer.errors import first_fault
 from tracer.steering.controls import WITHOUT_GRAPH, kinds_in_words
 from ui.session import get_lab, me
 from ui.sidebar import sentence
-from ui.wizard_draft import SETS, Writing
+from ui.wizard_draft import SETS, Writing, of_now
 
 MOST_SEED = 2**32 - 1
 
@@ -90,7 +90,7 @@ def _controls(writing: Writing, tag: str) -> None:
         WITHOUT_GRAPH,
         default=[family.kind for family in writing.controls],
         key=kinds_key,
-        on_change=obey,
+        on_change=of_now(writing, obey),
         help="Edits that should do nothing special; the first kind decides. " + kinds_in_words(WITHOUT_GRAPH),
     )
     sets.number_input(
@@ -99,16 +99,21 @@ def _controls(writing: Writing, tag: str) -> None:
         MOST_SETS,
         sets_of(writing),
         key=sets_key,
-        on_change=obey,
+        on_change=of_now(writing, obey),
         help="Of each kind; each set is applied to all prompts. p can't be below 1/(R + 1).",
     )
     seed.number_input(
-        "Their seed", 0, MOST_SEED, writing.seed if first is None else first.seed, key=seed_key, on_change=obey
+        "Their seed",
+        0,
+        MOST_SEED,
+        writing.seed if first is None else first.seed,
+        key=seed_key,
+        on_change=of_now(writing, obey),
     )
 
 
 def _decision(writing: Writing, tag: str) -> None:
-    alpha, correction, notebook, fewest = st.columns([2, 3, 4, 3])
+    alpha, correction, notebook, fewest = st.columns([2, 4, 3, 3])  # as wide as the longest name
     alpha_key = f"wizard_alpha_{tag}"
     alpha.number_input(
         "α",
@@ -118,7 +123,7 @@ def _decision(writing: Writing, tag: str) -> None:
         0.01,
         format="%g",
         key=alpha_key,
-        on_change=lambda: take_alpha(writing, st.session_state[alpha_key]),
+        on_change=of_now(writing, lambda: take_alpha(writing, st.session_state[alpha_key])),
     )
     names = list(CORRECTIONS)
     writing.correction = correction.selectbox(

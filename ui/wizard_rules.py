@@ -5,7 +5,7 @@ import streamlit as st
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.in_words import EFFECTS, METRICS, beyond
 from ui.wizard_claim import natural_direction, take_metric
-from ui.wizard_draft import BOUNDS, Writing
+from ui.wizard_draft import BOUNDS, Writing, of_now
 
 DIRECTIONS = {"decrease": "falls", "increase": "rises", "two_sided": "changes, either way"}
 RULES = {rule: f"{METRICS[rule].name} {beyond(rule)}" for rule in BOUNDS} | {"none": "none is left out"}
@@ -22,7 +22,7 @@ def rules(writing: Writing) -> None:
         format_func=lambda metric: METRICS[metric].name,
         key=key,
         help="; ".join(f"{words.name}: the {words.what}" for words in METRICS.values()),
-        on_change=lambda: take_metric(writing, st.session_state[key]),
+        on_change=of_now(writing, lambda: take_metric(writing, st.session_state[key])),
     )
     tag_metric = f"{tag}_{writing.metric}_{writing.kind}"
     nothing = writing.kind in SHOW_NOTHING_IS_THERE
@@ -59,7 +59,7 @@ def rules(writing: Writing) -> None:
         index=list(RULES).index(writing.rule),
         format_func=RULES.__getitem__,
         key=key_rule,
-        on_change=take_rule,
+        on_change=of_now(writing, take_rule),
         help="A prompt on which the model doesn't show the behaviour can't lose it. The rule is frozen with the claim.",
     )
     if writing.rule != "none":

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from lab import HypothesisBody, LabError, misfits
 from lab.freeze import HypothesisFile, write
-from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.prompts import shown
 from lab.runs.baseline import Baseline, asked
 from lab.runs.plan import make_plan
@@ -42,7 +41,7 @@ def made(writing: Writing, model: ReplacementModel) -> tuple[HypothesisBody | No
     try:
         return writing.body(model.token_ids, in_words(writing)), None
     except ValidationError as problem:
-        return None, first_fault(problem)
+        return None, first_fault(problem).replace("smallest_effect: it", "the smallest effect that matters")
     except (LabError, TracerError) as problem:
         return None, str(problem)
 
@@ -66,13 +65,12 @@ def power_words(writing: Writing, body: HypothesisBody) -> tuple[bool, str]:
     tests = [n for n, side in enumerate(sides) if side == "test" and not rule.leaves_out(known[n])]
     counted = units([body.prompts[n] for n in tests])
     n, noun = len(counted), "families" if body.prompts[0].family is not None else "prompts"
-    two_sided = writing.two_sided and writing.kind not in SHOW_NOTHING_IS_THERE
-    needed = units_for(writing.alpha, two_sided)
+    needed = units_for(writing.alpha, writing.two_sided)
     if n < needed:
         return False, f"{n} test {noun} can't reach α = {writing.alpha:g}: {needed} are needed, {needed - n} more."
     if n < 2:
         return False, f"{n} test {noun}: add some."
-    seen = effect_seen(n, 0.8, writing.alpha, two_sided)
+    seen = effect_seen(n, 0.8, writing.alpha, writing.two_sided)
     return True, (
         f"{n} test {noun} find an effect of d_z ≥ {seen:.2g} (mean over standard deviation between them) with 80 %"
         " power."

@@ -95,7 +95,7 @@ def test_a_file_that_was_changed_does_not_hold(was: str, now: str) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "it is no hypothesis (Input should be a valid dictionary"),
+        ("", "it is no hypothesis (fields with values must stand here)"),
         ("[]", "it is no hypothesis"),
         ("freeze: {}", "it is no hypothesis (hypothesis: Field required)"),
         ('hypothesis: {claim: c, "\\e[31m\\n": 1}', "it is no hypothesis (hypothesis.title: Field required)"),

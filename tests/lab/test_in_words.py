@@ -1,6 +1,6 @@
 """A hypothesis in words."""
 
-from lab.in_words import decided_beforehand
+from lab.in_words import decided_beforehand, dose
 from tests.lab.hypotheses import body, ready
 
 
@@ -15,6 +15,16 @@ def test_what_was_decided_beforehand() -> None:
     assert told["Prompts"].startswith("4 test in 4 families, 2 discovery, which decide nothing; split with seed 7")
     assert told["Left out"].endswith("logit difference (target less competitor) is below 0")
     assert told["Off-target prompts"] == "1, on which the edit should do little"
+
+
+def test_supernodes_that_are_set_alike_are_named_together_and_what_is_held_is_named() -> None:
+    same = {"settings": [{"supernode": name, "primary": -1, "others": [0]} for name in ("sport", "athlete")]}
+    made = body(intervention=same)
+    assert decided_beforehand(made)["Edit"] == "sport, athlete each to −1 × its own activation, then 0"
+    assert dose(made, 1) == "sport, athlete each to 0 × its own activation"
+    held = ({"name": "between", "nodes": [{"layer": 20, "feature": 1}]},)
+    told = decided_beforehand(body(kind="mediation", mediators=held))
+    assert told["Mediators"] == "between: held at what they are without the edit"
 
 
 def test_other_kinds() -> None:

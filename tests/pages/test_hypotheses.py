@@ -17,6 +17,7 @@ from lab.runs.run import begin, run
 from service import Service
 from tests.lab.runs import tiny
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, until
+from ui.wizard_draft import Writing
 
 PAGE = "pages/hypotheses.py"
 FEW = {"controls": [{"seed": 5, "sets": 19}], "off_target": []}  # quicker; 8 prompts
@@ -302,6 +303,22 @@ def test_a_worked_example_is_listed_and_opened(loading: Loading) -> None:
     again(app)
     assert title in [h.value for h in app.header] and "lies within" in texts(app)
     assert "Run" not in labels(app) and "frozen 27 Nov 2026" in texts(app)
+    assert form_of(app).title == title
+    assert "This was begun with gemma-3-270m" in texts(app)
+
+
+def test_another_is_written_from_a_version_that_is_there(loading: Loading) -> None:
+    record = frozen()
+    found = form_of(open_page(PAGE, hypothesis=record.id))
+    assert (found.record, found.title, found.controls) == (None, "Tiny", record.head.body.controls)
+
+
+def form_of(app: AppTest) -> Writing:
+    """What the button fills the wizard with."""
+    app.button(key="copy").click().run()
+    assert sound(app).query_params["write"] == "new"
+    (writing,) = app.session_state["wizards"].values()
+    return writing
 
 
 @pytest.mark.parametrize("id", ["0" * 12, "<b>x</b>", "\x00"])

@@ -250,7 +250,7 @@ def test_a_saved_one_goes_on_as_its_next_version_and_nothing_of_others_is_lost()
     get_lab().save(record.id, me(), theirs, 1)
     checked(app)
     app.button(key="wizard_save").click().run()
-    assert "saved version 2 in the meantime" in texts(sound(app)) and by(app.text_input, "Title").value == "Second"
+    assert "Version 2 was saved by" in texts(sound(app)) and by(app.text_input, "Title").value == "Second"
     app.button(key="wizard_save").click().run()
     assert [r.body.title for r in get_lab().history(record.id, me())] == ["Second", "Theirs", "<b>c</b>"]
 

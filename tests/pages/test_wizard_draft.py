@@ -14,7 +14,7 @@ from lab.statistics import effect_seen, power
 from tests.lab.hypotheses import ready as frozen_ready
 from tests.lab.tokens import Words
 from ui.wizard_claim import in_words, natural_direction, take_claim, take_kind, take_metric
-from ui.wizard_draft import Node, Piece, Writing, doses, of_body
+from ui.wizard_draft import Node, Piece, Writing, doses, of_body, of_now
 from ui.wizard_edit import take
 from ui.wizard_more import in_line, marked, take_alpha, take_controls, take_off_target
 from ui.wizard_nodes import take_places
@@ -218,6 +218,39 @@ def test_kind_and_metric_bring_their_direction_and_the_claim_follows_until_it_is
     assert body_of(draft).claim == "Mine."
     take_claim(draft, "  ")
     assert body_of(draft).claim == in_words(draft)
+
+
+def test_what_is_enough_is_raised_where_it_is_not_and_what_was_chosen_stays() -> None:
+    draft = writing()
+    take_kind(draft, "sufficiency")
+    assert {(piece.amount, piece.others) for piece in draft.pieces} == {(2.0, "-2, -1, 0, 0.5")}
+    assert (draft.direction, body_of(draft).exclusion.rule, draft.revision) == ("increase", "none", 1)
+    assert "enough to bring the behaviour about: setting them to 2 ×" in in_words(draft)
+    take_kind(draft, "necessity")
+    assert {(piece.amount, piece.others) for piece in draft.pieces} == {(-1.0, "-2, 0, 0.5, 2")}
+    assert (draft.direction, draft.rule, draft.bound) == ("decrease", "logit_difference", 0.0)
+    draft.pieces[0].amount, draft.bound = 0.0, 1.0
+    take_kind(draft, "sufficiency")
+    assert [piece.amount for piece in draft.pieces] == [0.0, 2.0]
+    assert (draft.rule, draft.bound) == ("logit_difference", 1.0)
+
+
+def test_a_field_that_was_replaced_changes_nothing_any_more() -> None:
+    draft = writing()
+    old = of_now(draft, lambda: take_metric(draft, "rank"))
+    old()
+    assert draft.metric == "rank"
+    take_kind(draft, "sufficiency")
+    take_metric(draft, "probability")
+    old()
+    assert draft.metric == "probability"
+
+
+def test_claims_that_nothing_is_there_take_as_few_units_as_they_are_said_to() -> None:
+    draft = writing(kind="no_effect", direction="two_sided", controls=(), fewest=None)
+    body = body_of(draft)
+    assert body.stop.fewest_units == 5 and power_words(draft, body)[0]
+    assert writing(direction="two_sided").fewest_units == 6
 
 
 def test_a_supernode_that_is_set_otherwise_gets_doses_that_go_with_it() -> None:

@@ -72,9 +72,9 @@ def test_doses_are_means_of_units_in_order() -> None:
     found = decided()
     drawn = doses(found)
     assert drawn is not None and found.findings is not None and found.findings.interval is not None
-    assert drawn.axis == (-0.5, 0.5, 1.0) and set(drawn.units) == {f"family {n}" for n in range(8)}
+    assert drawn.axis == (-0.5, 0.0, 0.5, 1.0) and set(drawn.units) == {f"family {n}" for n in range(8)}
     assert drawn.mean[-1] == pytest.approx(found.findings.interval.estimate)
-    assert drawn.units["family 1"] == pytest.approx((1.1, -1.1, -2.2))
+    assert drawn.units["family 1"] == pytest.approx((1.1, 0.0, -1.1, -2.2)), "no edit, no effect"
     twins = [prompt | {"family": f"f{n // 2}"} for n, prompt in enumerate(prompts())]
     halved = doses(decided(prompts=twins))
     assert halved is not None and halved.units["f0"][-1] == pytest.approx((-1.9 - 2.2) / 2)
