@@ -99,6 +99,17 @@ _shared: dict[Browser, BrowserContext] = {}
 """One a browser: it keeps the page's scripts, compiled. A new tab is a new visitor to Streamlit all the same."""
 
 
+def new_tab(chromium: Browser, theme: Any, width: int, height: int, context: BrowserContext | None = None) -> Page:
+    if context is None:
+        if chromium not in _shared:
+            _shared[chromium] = chromium.new_context()
+        context = _shared[chromium]
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=theme)  # with no theme chosen in its menu Streamlit follows the system's
+    return page
+
+
 @contextmanager
 def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
     """Opens the dashboard in a new tab, which is a new visitor, of `context` if one is given.
@@ -122,13 +133,7 @@ def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
         height: int = 1000,
         context: BrowserContext | None = None,
     ) -> Page:
-        if context is None:
-            if chromium not in _shared:
-                _shared[chromium] = chromium.new_context()
-            context = _shared[chromium]
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme=theme)  # with no theme chosen in its menu Streamlit follows the system's
+        page = new_tab(chromium, theme, width, height, context)
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: note(request.url))
