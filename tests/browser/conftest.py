@@ -14,7 +14,17 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.serving import ROOT, Server, Visit, free_port, serving, serving_app, visiting
+from tests.browser.serving import (
+    ROOT,
+    Server,
+    Visit,
+    free_port,
+    new_tab,
+    serving,
+    serving_app,
+    shared_context,
+    visiting,
+)
 from tracer.errors import silent
 from tracer.model.packages import converted
 from tracer.presets import PRESETS
@@ -22,7 +32,7 @@ from tracer.presets import PRESETS
 AXE = ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync --renderer-process-limit=1"
 )
 expect.set_options(timeout=30_000)  # two shared cores
 
@@ -88,12 +98,11 @@ def canvas_address(chromium: Browser) -> Iterator[str]:
 @pytest.fixture
 def opened(chromium: Browser, canvas_address: str) -> Iterator[Visit]:
     """Opens that page with a graph, a theme and a width; fails the test if a script of the page failed."""
-    contexts, errors = [], []
+    pages, errors = [], []
 
     def open_page(graph: str = "small", theme: Any = "light", width: int = 1200, height: int = 900) -> Page:
-        context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": height})
-        contexts.append(context)
-        page = context.new_page()
+        page = new_tab(shared_context(chromium, canvas_address), theme, width, height)
+        pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{canvas_address}/?graph={graph}")
         page.get_by_test_id("graph-canvas").wait_for()
@@ -102,8 +111,8 @@ def opened(chromium: Browser, canvas_address: str) -> Iterator[Visit]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert errors == []
 
 
