@@ -53,7 +53,7 @@ def admitted() -> Login:
         st.stop()
     except NotAdmitted as refusal:
         st.title("Hypograph")
-        st.error(_sentence(str(refusal)))
+        st.error(shown(str(refusal)))
         if way() == "provider":
             st.button("Log out", key="refused_logout", on_click=st.logout)
         st.stop()
@@ -68,7 +68,8 @@ def admitted() -> Login:
     return login
 
 
-def _sentence(text: str) -> str:
+def shown(text: str) -> str:
+    """As a sentence."""
     return f"{text[:1].upper()}{text[1:]}."
 
 

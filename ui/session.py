@@ -6,7 +6,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from cache import CacheError
 from lab import Lab, LabDatabaseError, LabError, Person, Role
 from service import NotAdmitted, Service, Settings, SettingsError
-from ui.login import admitted, current
+from ui.login import admitted, current, shown
 
 APP = "app"
 """Says in the state of a tab that app.py runs there."""
@@ -59,11 +59,16 @@ def get_lab() -> Lab:
 
 
 def me() -> Person:
-    """Who is asking, with the role that they have now. Stops the page where nobody is who may be here."""
+    """Who is asking, with the role that they have now. Stops the page where nobody is who may be here, or where the
+    record can't be asked."""
     login = admitted()
     if login.issuer == "local":
         return _at_this_machine(login.subject)
-    return _lab().person(login.issuer, login.subject, login.name, login.role, always=login.always)
+    try:
+        return _lab().person(login.issuer, login.subject, login.name, login.role, always=login.always)
+    except LabError as problem:
+        st.error(shown(str(problem)))
+        st.stop()
 
 
 def role() -> Role | None:

@@ -8,9 +8,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import ui.login
-from lab import About, CircuitBody, Lab, LabelBody, Role
+from lab import About, CircuitBody, Lab, LabelBody, LabError, Role
 from service import Access, SettingsError, TraceRequest
-from tests.pages.conftest import button, open_page, ready, texts, traced
+from tests.pages.conftest import button, open_page, ready, sound, texts, traced
 from ui.session import get_lab
 
 ISSUER = "https://login.example"
@@ -165,3 +165,18 @@ def test_an_admin_holds_the_queue_and_cancels_what_waits(logins: Logins) -> None
     (hold,) = [toggle for toggle in app.toggle if toggle.label == "Hold the queue"]
     hold.set_value(False).run()
     assert not service.paused
+
+
+def test_a_record_that_does_not_answer_is_said(logins: Logins, monkeypatch: pytest.MonkeyPatch) -> None:
+    logins.name = "ada"
+    app = open_page("pages/library.py")
+
+    def silent(*args: Any, **more: Any) -> Any:
+        raise LabError("the record can't be read or written now, and nothing was changed: no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Lab, "person", silent)
+        app.run()
+        assert not app.exception and "The record can't be read or written now" in texts(app)
+    app.run()
+    assert "can't be read" not in texts(sound(app))
