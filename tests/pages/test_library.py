@@ -8,13 +8,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import ui.session
 from lab import About, CircuitBody, Group, LabelBody
 from tests.helpers import somebody
-from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced
+from tests.pages.conftest import Loading, button, forget, open_page, ready, running, sound, texts, traced
 from tracer.dashboards import corpus
 from tracer.dashboards.build import build
 from tracer.interchange import circuit_tracer, neuronpedia
@@ -376,12 +375,11 @@ def test_a_neuronpedia_link_is_brought_in(loading: Loading) -> None:
 
 
 def test_without_a_database_the_app_says_so(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready()
-    st.cache_resource.clear()
     monkeypatch.setenv("HYPOGRAPH_DATABASE", "postgresql://lab:hunter2@127.0.0.1:1/none")
     app = open_page("pages/trace.py")
     assert "Hypograph can't start: the database" in app.error[0].value and "hunter2" not in app.error[0].value
     monkeypatch.delenv("HYPOGRAPH_DATABASE")
+    forget()
 
 
 def test_a_suggested_group_is_accepted_renamed_refused_and_undone(loading: Loading) -> None:
