@@ -91,6 +91,7 @@ def test_a_job_outlives_page_switch_reload_and_closed_tab(visit: Visit, context:
     other = visit()  # a new visitor, as after a restart of the browser; nobody has waited for the job meanwhile
 
     def kept() -> int:
+        until(lambda: jobs(other) == 0, 240)  # to load the page again and again would slow the trace down
         other.reload()
         main(other).get_by_text("Recent graphs").wait_for()
         return main(other).get_by_text(prompt[:60]).count()
