@@ -107,5 +107,6 @@ def _say_how_long(body: RunBody, model: ReplacementModel) -> None:
     if sys.stderr.isatty():
         plan = make_plan(body.body, model, body.full_grid)
         seconds = estimate(model, plan)
+        graphs = f", and {len(plan.prompts)} graphs" if body.predicts else ""
         common.clear()
-        print(f"{plan.n_runs:,} runs with edits, about {seconds:.0f} s from the beginning", file=sys.stderr)
+        print(f"{plan.n_runs:,} runs with edits, about {seconds:.0f} s from the beginning{graphs}", file=sys.stderr)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import tracer
+from cache import GraphCache
 from lab import LabError
 from lab.runs.bodies import RunBody
 from lab.runs.plan import make_plan
@@ -12,7 +13,7 @@ from lab.views import Record
 from service.jobs import Refused, RunRequest
 from service.progress import RUN_PHASES, History, Tracker
 from service.shelf import Shelf
-from service.tracing import kept_graph
+from service.tracing import kept_graph, seconds_of_graphs
 
 
 def begun(request: RunRequest, model: tracer.ReplacementModel, max_tokens: int) -> Record[RunBody]:
@@ -30,10 +31,13 @@ def begun(request: RunRequest, model: tracer.ReplacementModel, max_tokens: int) 
         raise Refused(str(problem)) from problem
 
 
-def expected(request: RunRequest, run_id: str, model: tracer.ReplacementModel) -> Tracker:
+def expected(request: RunRequest, run_id: str, model: tracer.ReplacementModel, cache: GraphCache) -> Tracker:
     """A tracker that knows about how long it will be."""
     body: RunBody = request.lab.get(run_id, request.author).head.body
-    seconds = estimate(model, make_plan(body.body, model, body.full_grid))
+    plan = make_plan(body.body, model, body.full_grid)
+    seconds = estimate(model, plan)
+    if body.predicts:
+        seconds += seconds_of_graphs(cache, model, plan.prompts)
     history = History(RUN_PHASES)
     history.add({phase: share * seconds for phase, share in RUN_PHASES.items()})
     return Tracker(history)

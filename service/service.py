@@ -281,7 +281,7 @@ class Service(Beside):
         state, error, warning = JobState.DONE, None, None
         try:
             if isinstance(job.request, RunRequest):
-                tracker = expected(job.request, job.key, model)
+                tracker = expected(job.request, job.key, model, self.cache)
                 with self._changed:
                     job.tracker = tracker
                 run_hypothesis(job.request, job.key, model, self._shelf, progress, self._let_traces_go_first)

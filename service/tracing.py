@@ -1,9 +1,16 @@
 """One trace: what is refused, what its graph is kept as, and the tracing itself. Knows no queue and no threads."""
 
+from collections.abc import Iterable
+
 import tracer
-from cache import graph_key
+from cache import GraphCache, graph_key
+from lab.runs.plan import PromptPlan
 from service.jobs import Refused, TraceRequest
 from service.shelf import Shelf
+from tracer.attribution.cost import expected_layout, sweep_operations
+from tracer.attribution.selection import n_candidates
+
+_RATE = 50e9  # operations a second: a guess before the first trace
 
 
 def check(request: TraceRequest, model: tracer.ReplacementModel, max_tokens: int) -> None:
@@ -56,3 +63,28 @@ def kept_graph(
         graph = trace(request, model, progress)
         shelf.put(key, graph)
     return graph
+
+
+def seconds_of_trace(
+    cache: GraphCache, model: tracer.ReplacementModel, n_tokens: int, max_nodes: int | str = "auto"
+) -> float:
+    """About: from the operations that the sweep needs, at the rate of the latest trace that is kept."""
+    nodes = model.basis.default_nodes if max_nodes == "auto" else int(max_nodes)
+    nodes = n_candidates(nodes) if model.basis.selects_by_attribution else nodes
+    layout = expected_layout(model.anatomy, n_tokens, nodes, 10)
+    return 1 + sweep_operations(model.anatomy, layout, 1) / _rate(cache)
+
+
+def _rate(cache: GraphCache) -> float:
+    for entry in cache.recent(1):
+        operations, seconds = entry.meta.get("sweep_operations"), entry.meta.get("seconds", {}).get("sweep")
+        if operations and seconds:
+            return float(operations / seconds)
+    return _RATE
+
+
+def seconds_of_graphs(cache: GraphCache, model: tracer.ReplacementModel, prompts: Iterable[PromptPlan]) -> float:
+    """About: of those that foretell these prompts; one that is kept already costs nothing."""
+    asked = (TraceRequest(tuple(prompt.ids), targets=tuple(prompt.targets)) for prompt in prompts)
+    missing = [request for request in asked if key_of(request, model) not in cache]
+    return sum(seconds_of_trace(cache, model, len(request.tokens)) for request in missing)

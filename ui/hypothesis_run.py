@@ -12,6 +12,7 @@ from lab.runs.notebook import total
 from lab.runs.plan import Plan, make_plan
 from lab.runs.run import Pace, made_with, pace
 from service import JobState, JobView, Refused, RunRequest, Service
+from service.tracing import seconds_of_graphs
 from tracer import ReplacementModel, TracerError
 from ui.hypothesis_fit import fits
 from ui.hypothesis_opened import Opened
@@ -102,13 +103,14 @@ def _ready(service: Service, opened: Opened, model: ReplacementModel, place: Del
     def estimate() -> None:
         if _busy(service):
             more = " The server is busy: how long that takes can be said when no job runs or waits."
-            _say(how_long, plan, grid, full_grid, None, more)
+            _say(how_long, plan, grid, full_grid, None, more=more)
         elif all(len(prompt.ids) <= service.settings.max_tokens for prompt in (*plan.prompts, *plan.off_target)):
             key = request.hash, model.model_fingerprint, model.basis_fingerprint, model, plan
             found = _pace(*key)
             if _busy(service):  # since it was measured: not as fast as it can be
                 _pace.clear(*key)
-            _say(how_long, plan, grid, full_grid, found)
+            graphs = seconds_of_graphs(service.cache, model, plan.prompts) if predicts else 0.0
+            _say(how_long, plan, grid, full_grid, found, graphs)
 
     return estimate
 
@@ -139,11 +141,21 @@ def _options(opened: Opened) -> tuple[bool, bool, bool]:
     return grid, predicts, anew
 
 
-def _say(place: DeltaGenerator, plan: Plan, grid: Plan, full: bool, found: Pace | None, more: str = "") -> None:
-    """How much there is to do, and about how long it takes."""
+def _say(
+    place: DeltaGenerator,
+    plan: Plan,
+    grid: Plan,
+    full: bool,
+    found: Pace | None,
+    graphs: float = 0.0,
+    more: str = "",
+) -> None:
+    """How much there is to do, and about how long it takes; `graphs`: seconds of those that are to be traced."""
 
     def words(of: Plan) -> str:
-        return f"{of.n_runs:,} runs with edits" + ("" if found is None else f", about {seconds(found.seconds(of))}")
+        return f"{of.n_runs:,} runs with edits" + (
+            "" if found is None else f", about {seconds(found.seconds(of) + graphs)}"
+        )
 
     other = "" if grid.n_runs == plan.n_runs or full else f"; with controls at all doses {words(grid)}"
     place.caption(f"From its beginning {words(grid if full else plan)}{other}.{more}")

@@ -6,9 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from service import Service, TraceRequest
+from service.tracing import seconds_of_trace
 from tracer import Difference, ReplacementModel, TracerError
-from tracer.attribution.cost import expected_layout, sweep_operations
-from tracer.attribution.selection import n_candidates
 from tracer.replacement import TokenProbability
 from ui.feature_picker import feature_picker, feature_trouble
 from ui.graph_canvas import pretty_token
@@ -262,20 +261,6 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
 
 
 def _estimate(service: Service, model: ReplacementModel, n_tokens: int, max_nodes: int | str) -> str:
-    """From the operations that the sweep needs, at the rate of the latest trace on this machine."""
-    nodes = model.basis.default_nodes if max_nodes == "auto" else int(max_nodes)
-    nodes = n_candidates(nodes) if model.basis.selects_by_attribution else nodes
-    layout = expected_layout(model.anatomy, n_tokens, nodes, 10)
-    seconds = 1 + sweep_operations(model.anatomy, layout, 1) / _rate(service)
     waiting = sum(1 for job in service.jobs() if not job.over)
     queue = f", {waiting} ahead in the queue" if waiting else ""
-    return f"about {round(seconds)} s{queue}"
-
-
-def _rate(service: Service) -> float:
-    """Operations a second of the latest trace; a guess before the first."""
-    for entry in service.cache.recent(1):
-        operations, seconds = entry.meta.get("sweep_operations"), entry.meta.get("seconds", {}).get("sweep")
-        if operations and seconds:
-            return operations / seconds
-    return 50e9
+    return f"about {round(seconds_of_trace(service.cache, model, n_tokens, max_nodes))} s{queue}"

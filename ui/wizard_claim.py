@@ -5,6 +5,7 @@ import streamlit as st
 from lab.claim import ControlFamily
 from lab.hypothesis import SHOW_NOTHING_IS_THERE
 from lab.in_words import KINDS, METRICS, kind_name
+from ui.sidebar import plain
 from ui.slot import shows
 from ui.wizard_draft import BOUNDS, OVER, SETS, SMALLEST, UP, Piece, Writing, doses, of_now
 
@@ -34,6 +35,8 @@ def claim(writing: Writing) -> None:
         on_change=lambda: take_claim(writing, st.session_state[key]),
         help="Follows the fields until you write your own; clear it to have that back.",
     )
+    if writing.claim:
+        st.caption(f"Your own words. What is tested is what the fields say: {plain(in_words(writing))}")
 
 
 def take_kind(writing: Writing, kind: str) -> None:

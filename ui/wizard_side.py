@@ -144,6 +144,12 @@ def _baselines(writing: Writing, body: HypothesisBody | None, stream: Stream | N
             "rank": st.column_config.NumberColumn(width=40, help="Of the target; 1 is the likeliest."),
         },
     )
+    unnamed = sum(prompt.target is None for prompt in writing.prompts)
+    if unnamed and writing.rule == "logit_difference":
+        st.caption(
+            f"Prompts that name no target: {unnamed:,}. There the model's likeliest token counts as one, whatever it"
+            " is, so that the rule leaves none of them out. Name the targets if one answer is meant."
+        )
 
 
 def again() -> None:

@@ -41,6 +41,11 @@ class PromptPlan:
     def part(self) -> str:
         return f"{self.where} {self.number}"
 
+    @property
+    def targets(self) -> list[int]:
+        """Token ids that a graph explains which foretells this prompt."""
+        return [id for id in (self.target, self.competitor) if id is not None]
+
 
 @dataclass(frozen=True)
 class Plan:

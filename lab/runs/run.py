@@ -169,8 +169,7 @@ def _graph(body: RunBody, prompt: PromptPlan, graph_of: GraphOf | None, progress
         return None
     if graph_of is None:
         raise LabError("this run foretells what the edit does: give it graphs")
-    targets = [id for id in (prompt.target, prompt.competitor) if id is not None]
-    return graph_of(prompt.ids, targets, progress)
+    return graph_of(prompt.ids, prompt.targets, progress)
 
 
 def made_with(model: ReplacementModel) -> MadeWith:

@@ -94,6 +94,7 @@ def test_from_a_saved_circuit_to_a_draft_that_can_be_frozen_and_run() -> None:
     app, service, ids = begun()
     assert "Not whole yet" in checked(app) or "can't reach" in checked(app)
     said = add_lines(app)
+    assert "Prompts that name no target: 7" in said
     assert "6 added" in said and "Ready to be saved, frozen and run" in said and "6 test prompts find" in said
     app.button(key="wizard_save").click().run()
     sound(app)
@@ -130,6 +131,10 @@ def test_what_is_typed_survives_another_page() -> None:
     assert by(app.text_area, "A prompt a line").value == "w1 w2\nnot added"
     assert (draft(app).kind, draft(app).smallest) == ("specificity", 0.25)
     assert "more than matched controls" in by(app.text_area, "Claim in words").value
+    assert "Your own words" not in texts(app)
+    by(app.text_area, "Claim in words").set_value("They are enough.").run()
+    choose(app, "kind", "necessity")
+    assert "Your own words. What is tested is what the fields say: " in texts(app) and "are needed for" in texts(app)
     app.button(key="wizard_anew").click().run()
     assert "Pin a circuit" in texts(sound(app))
 
