@@ -59,9 +59,7 @@ def test_trace_pin_save_write_freeze_run_die_go_on_read_report(
         save_a_circuit(page)
         person = Counted(page)
         write(person)
-        freeze_and_run(person)
-        look_around_meanwhile(visit(page.url), record_property)
-        kept = until(lambda: finished(page) if finished(page) > 1 else 0, 60)
+        kept = freeze_and_run(person)
         link = page.url
         server.process.kill()
         server.process.wait()
@@ -69,6 +67,7 @@ def test_trace_pin_save_write_freeze_run_die_go_on_read_report(
         page = visit(link)
         person.page = page
         go_on(person, kept)
+        look_around_meanwhile(visit(link), record_property)
         read(page, axe)
         assert person.n <= MOST
         record_property("clicks and entries from a saved circuit to a verdict", person.n)
@@ -101,13 +100,14 @@ def write(person: Counted) -> None:
     page.wait_for_url(re.compile(r"hypotheses\?hypothesis=[0-9a-f]{12}$"))
 
 
-def freeze_and_run(person: Counted) -> None:
+def freeze_and_run(person: Counted) -> int:
+    """How many prompts are finished when the first is."""
     page = person.page
     person.press("Freeze…")
     person.click(page.get_by_role("button", name="Freeze it for good"))
     expect(main(page)).to_contain_text(re.compile("SHA-256 [0-9a-f]{64}, checked just now: it holds"))
     person.press("Run")
-    until(lambda: finished(page) > 0, 90)
+    return until(lambda: finished(page), 90)
 
 
 def finished(page: Page) -> int:
@@ -135,10 +135,10 @@ def go_on(person: Counted, kept: int) -> None:
     button = main(page).get_by_role("button", name=re.compile(r"Go on: \d+ of 6 prompts are kept"))
     assert int(button.inner_text().split("Go on: ")[1].split()[0]) >= kept
     person.click(button)
-    expect(main(page)).to_contain_text("What speaks against it", timeout=120_000)
 
 
 def read(page: Page, axe: str) -> None:
+    expect(main(page)).to_contain_text("What speaks against it", timeout=120_000)
     idle(page)
     for part in ("Confirmatory", "All statistics", "To take along"):
         expect(main(page)).to_contain_text(part)

@@ -299,6 +299,7 @@ def test_a_worked_example_is_listed_and_opened(loading: Loading) -> None:
     title = "The football neuron alone leaves capitals alone"
     app = open_page(PAGE)
     assert "No hypotheses yet" in texts(app) and title in labels(app)
+    ready()
     button(app, title).click()
     again(app)
     assert title in [h.value for h in app.header] and "lies within" in texts(app)
