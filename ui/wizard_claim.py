@@ -36,7 +36,7 @@ def claim(writing: Writing) -> None:
         help="Follows the fields until you write your own; clear it to have that back.",
     )
     if writing.claim:
-        st.caption(f"Your own words. What is tested is what the fields say: {plain(in_words(writing))}")
+        st.caption(f"Written by hand. What is tested is what the fields say: {plain(in_words(writing))}")
 
 
 def take_kind(writing: Writing, kind: str) -> None:

@@ -131,10 +131,10 @@ def test_what_is_typed_survives_another_page() -> None:
     assert by(app.text_area, "A prompt a line").value == "w1 w2\nnot added"
     assert (draft(app).kind, draft(app).smallest) == ("specificity", 0.25)
     assert "more than matched controls" in by(app.text_area, "Claim in words").value
-    assert "Your own words" not in texts(app)
+    assert "Written by hand" not in texts(app)
     by(app.text_area, "Claim in words").set_value("They are enough.").run()
     choose(app, "kind", "necessity")
-    assert "Your own words. What is tested is what the fields say: " in texts(app) and "are needed for" in texts(app)
+    assert "Written by hand. What is tested is what the fields say: " in texts(app) and "are needed for" in texts(app)
     app.button(key="wizard_anew").click().run()
     assert "Pin a circuit" in texts(sound(app))
 
