@@ -14,17 +14,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.serving import (
-    ROOT,
-    Server,
-    Visit,
-    free_port,
-    new_tab,
-    serving,
-    serving_app,
-    shared_context,
-    visiting,
-)
+from tests.browser.serving import ROOT, Server, Visit, free_port, new_tab, serving, serving_app, visiting
 from tracer.errors import silent
 from tracer.model.packages import converted
 from tracer.presets import PRESETS
@@ -32,7 +22,7 @@ from tracer.presets import PRESETS
 AXE = ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --renderer-process-limit=1"
+    "--disable-component-update --disable-sync"
 )
 expect.set_options(timeout=30_000)  # two shared cores
 
@@ -101,7 +91,7 @@ def opened(chromium: Browser, canvas_address: str) -> Iterator[Visit]:
     pages, errors = [], []
 
     def open_page(graph: str = "small", theme: Any = "light", width: int = 1200, height: int = 900) -> Page:
-        page = new_tab(shared_context(chromium, canvas_address), theme, width, height)
+        page = new_tab(chromium, theme, width, height)
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{canvas_address}/?graph={graph}")

@@ -99,16 +99,11 @@ _shared: dict[Browser, BrowserContext] = {}
 """One a browser: it keeps the page's scripts, compiled. A new tab is a new visitor to Streamlit all the same."""
 
 
-def shared_context(chromium: Browser, address: str) -> BrowserContext:
-    """Its tabs are one process (by conftest's arguments), which a tab that stays open keeps: a visit takes half a
-    second of a core less."""
-    if chromium not in _shared:
-        _shared[chromium] = chromium.new_context()
-        _shared[chromium].new_page().goto(f"{address}/_stcore/health")
-    return _shared[chromium]
-
-
-def new_tab(context: BrowserContext, theme: Any, width: int, height: int) -> Page:
+def new_tab(chromium: Browser, theme: Any, width: int, height: int, context: BrowserContext | None = None) -> Page:
+    if context is None:
+        if chromium not in _shared:
+            _shared[chromium] = chromium.new_context()
+        context = _shared[chromium]
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme=theme)  # with no theme chosen in its menu Streamlit follows the system's
@@ -138,7 +133,7 @@ def visiting(chromium: Browser, address: str) -> Iterator[Visit]:
         height: int = 1000,
         context: BrowserContext | None = None,
     ) -> Page:
-        page = new_tab(context or shared_context(chromium, address), theme, width, height)
+        page = new_tab(chromium, theme, width, height, context)
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: note(request.url))

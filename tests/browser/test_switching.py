@@ -1,7 +1,6 @@
 """A page that the server leads to stays on the screen, also if a fragment's timer goes off meanwhile."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -32,8 +31,8 @@ def address() -> Iterator[str]:
 
 def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
     """Without ui/fragments.py it was gone for good each time."""
-    with ExitStack() as tabs:
-        pages = [tabs.enter_context(chromium.new_page()) for _ in range(3)]  # each a process
+    with chromium.new_context() as context:
+        pages = [context.new_page() for _ in range(3)]
         for page in pages:
             page.goto(address)
             expect(page.get_by_role("heading", level=1)).to_have_text("One")
