@@ -45,7 +45,7 @@ run: $(RUN_READY) ## install, then start the dashboard (PORT=8501)
 	@$(PY) -m streamlit run app.py --server.port $(PORT)
 
 test: $(DEV_READY) ## install, then run every test this machine can run (but for make soak)
-	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not soak" $(ARGS)
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not soak" $(ARGS)
 
 soak: $(DEV_READY) ## install, then run what takes long: medians in a browser, small benchmarks, the statistics' calibration
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest -m soak $(ARGS)

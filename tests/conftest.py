@@ -3,10 +3,10 @@
 Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
 machine up for these, so a skip there means that something is broken.
 
-`make test` runs two workers. The browser tests that use the dashboard are one group, the first: they share a server,
-wait more than they compute, and look at how long things take. The other worker runs the others meanwhile, a file at a
-time, and gives way to them. On two shared cores a browser may miss a click: one that fails is run once more, and the
-run's last line says how many were.
+`make test` runs three workers on two cores, because browser tests wait more than they compute. Those that share a
+server with the default model are one group, the first; the journeys, each on servers of its own, are the second. The
+third worker runs the others meanwhile, a file at a time, and gives way to them. On shared cores a browser may miss a
+click: one that fails is run once more, and the run's last line says how many were.
 """
 
 import gc
@@ -31,6 +31,8 @@ from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 import tracer  # noqa: E402
 from lab import Lab, Person  # noqa: E402
 
+FIRST = ["browser", "journeys"]  # groups of tests, in this order
+OWN_SERVERS = "test_explorer_", "test_steering_", "test_hypothesis_", "test_team_", "test_login"
 MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql")
 
 _chosen = os.environ.get("HYPOGRAPH_TEST_STORE")
@@ -71,7 +73,7 @@ def ben(lab: Lab) -> Person:
 
 
 def pytest_configure() -> None:
-    if _is_worker():  # one of two, on two cores
+    if _is_worker():  # one of three, on two cores
         torch.set_num_threads(1)
 
 
@@ -91,7 +93,7 @@ _first = pytest.StashKey[str]()
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if _is_worker() and _first not in item.config.stash:
         item.config.stash[_first] = _group(item.nodeid)
-        os.nice(0 if _group(item.nodeid) == "browser" else 10)
+        os.nice(0 if _group(item.nodeid) in FIRST else 10)
 
 
 def _is_worker() -> bool:
@@ -107,13 +109,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _turn(item: pytest.Item) -> int:
     """Browser tests on small servers of their own come last, when no other browser is busy."""
-    return 0 if _group(item.nodeid) == "browser" else 1 + ("browser" in item.path.parts)
+    group = _group(item.nodeid)
+    return FIRST.index(group) if group in FIRST else len(FIRST) + ("browser" in item.path.parts)
 
 
 def _group(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
-    alone = ("test_canvas", "test_login", "test_switching")
-    return file if not file.startswith("tests/browser/") or Path(file).name.startswith(alone) else "browser"
+    name = Path(file).name
+    if not file.startswith("tests/browser/") or name.startswith(("test_canvas", "test_switching")):
+        return file
+    return "journeys" if name.startswith(OWN_SERVERS) else "browser"
 
 
 class _Scheduling(LoadScopeScheduling):
