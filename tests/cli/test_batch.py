@@ -2,6 +2,7 @@
 tests/service/batches/test_over_ray.py."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,14 @@ def test_usage(cli: Cli, prompts: Path, tmp_path: Path) -> None:
     cli.usage("batch", prompts, "--out", tmp_path, "--workers", 2)
     cli.usage("batch", prompts, "--out", tmp_path, "--ray", "local", "--gpus-per-worker", 1.5)
     assert "a folder of something else" in cli.fails("batch", prompts, "--out", tmp_path)
+
+
+def test_ray_is_optional(cli: Cli, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = cli.fails("batch", prompts, "--out", tmp_path / "out", "--ray", "local")
+    assert "pip install -r requirements-cluster.txt" in said
+
+
+def test_no_cluster_is_one_line(cli: Cli, prompts: Path, tmp_path: Path) -> None:
+    said = cli.fails("batch", prompts, "--out", tmp_path / "out", "--ray", "127.0.0.1:1")
+    assert said.startswith("tracer: nothing answers at 127.0.0.1:1 (")
