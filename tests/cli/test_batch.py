@@ -9,9 +9,12 @@ import pytest
 
 import tracer
 from cli.main import main
+from lab import HypothesisFile
+from lab.freeze import write
 from service.batches.folder import read
 from tests.cli.driver import Cli
 from tests.helpers import VOCAB
+from tests.lab.runs.tiny import hypothesis
 from tests.service.batches.equal import equal
 
 
@@ -137,6 +140,15 @@ def test_usage(cli: Cli, prompts: Path, tmp_path: Path) -> None:
     cli.usage("batch", prompts, "--out", tmp_path, "--workers", 2)
     cli.usage("batch", prompts, "--out", tmp_path, "--ray", "local", "--gpus-per-worker", 1.5)
     assert "a folder of something else" in cli.fails("batch", prompts, "--out", tmp_path)
+
+
+def test_a_hypothesis_runs_here_too(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.yaml"
+    about = hypothesis(model=str(folder), model_fingerprint=None, basis_fingerprint=None)
+    draft.write_text(write(HypothesisFile(hypothesis=about)))
+    said = cli.text("batch", "--hypothesis", draft, "--out", tmp_path / "out")
+    assert "control sets did as much" in said and (tmp_path / "out" / "report.md").is_file()
+    assert cli.text("test", draft) == said  # the run that is there: nothing is computed again
 
 
 def test_ray_is_optional(cli: Cli, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
