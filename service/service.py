@@ -18,6 +18,7 @@ from lab import Lab, Person, Role
 from service.access import check_role
 from service.again import Again
 from service.background import Background
+from service.batches.remote import tracing
 from service.beside import Beside
 from service.board import Board
 from service.facts import FeatureFacts
@@ -30,7 +31,7 @@ from service.public_records import PublicRecords
 from service.settings import Settings
 from service.shelf import Shelf
 from service.slot import Choice, ModelSlot, ModelView
-from service.tracing import check, key_of, trace
+from service.tracing import check, key_of
 from service.trouble import explain, release_memory, spare_long_lived
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Service(Beside, Again, Graphs):
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load
+        self._trace = tracing(settings)
         self._beginning = threading.Lock()  # of two who ask for one run at once, the second finds what the first began
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
@@ -316,7 +318,7 @@ class Service(Beside, Again, Graphs):
                 with self._changed:
                     job.tracker = tracker
                 run_hypothesis(job.request, job.key, model, self._shelf, progress, self._let_traces_go_first)
-            elif not self._shelf.put(job.key, trace(job.request, model, progress)):
+            elif not self._shelf.put(job.key, self._trace(job.request, model, self._slot.loaded, progress)):
                 warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
         except tracer.Cancelled:
             state = JobState.CANCELLED

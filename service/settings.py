@@ -37,6 +37,7 @@ class Settings:
     import_nodes: int
     import_edges: int
     import_depth: int  # of lists and objects in each other
+    ray_address: str  # of a cluster that traces; empty: none
     neuronpedia: str  # where graphs are published, if a key is set
     neuronpedia_key: str = field(repr=False)  # empty: none; shown and logged nowhere
 
@@ -79,6 +80,7 @@ class Settings:
             import_nodes=_count(environment, "HYPOGRAPH_IMPORT_NODES", 200_000),
             import_edges=_count(environment, "HYPOGRAPH_IMPORT_EDGES", 2_000_000),
             import_depth=_count(environment, "HYPOGRAPH_IMPORT_DEPTH", 50),
+            ray_address=environment.get("HYPOGRAPH_RAY_ADDRESS", "").strip(),
             neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
             neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
         )
