@@ -76,17 +76,22 @@ class About(Part):
         return (self.fingerprints, self.settings) == (other.fingerprints, other.settings)
 
 
-class Item(Part):
-    """One prompt. `tokens` and `prompt`: at least one is there. `target` without `minus`: the one token that is
-    explained; with it: the difference of the two."""
+class Asked(Part):
+    """One prompt as it is given: a text, or token ids. `target` without `minus`: the one token that is explained; with
+    it: the difference of the two. `family` and `condition` are for whoever reads the results."""
 
-    row: int = Field(ge=1)  # the how-manieth of the file that was given
     prompt: Text | None = None
     tokens: tuple[TokenId, ...] | None = Field(default=None, min_length=1, max_length=MOST_TOKENS)
     target: Token | None = None
     minus: Token | None = None
     family: Word | None = None
     condition: Word | None = None
+
+
+class Item(Asked):
+    """One prompt of a batch. `tokens` are those of the text too; they are missing where it could not be read."""
+
+    row: int = Field(ge=1)  # the how-manieth of the file that was given
     key: Sha256
 
     @property
