@@ -23,7 +23,7 @@ class Settings:
     home: Path  # everything that Hypograph keeps
     cache: Path  # graphs that can be made again
     cache_gb: float
-    database: str  # URL of what people write: labels, circuits
+    database: str = field(repr=False)  # URL of what people write: labels, circuits; it may hold a password
     model: str
     features: str
     device: str
