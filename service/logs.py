@@ -20,16 +20,28 @@ _SHORT = 6  # characters: what is shorter is no secret, and would black out word
 
 
 def log_to_stderr(secrets: Iterable[str], prompts: bool) -> None:
-    """From now on, once a process. `secrets` are shown nowhere; `prompts`: texts of people may be written."""
+    """From now on, all that anybody logs. `secrets` are shown nowhere; `prompts`: texts of people may be written."""
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if handler.get_name() == __name__]:
         root.removeHandler(handler)
+    for logger in list(logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            through_root(logger)
     handler = logging.StreamHandler(sys.__stderr__)
     handler.set_name(__name__)
     handler.setFormatter(json_lines(secrets, prompts))
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
+
+
+def through_root(logger: logging.Logger) -> None:
+    """A logger that writes to the terminal by itself (uvicorn's, Streamlit's) does so no more."""
+    own = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
+    for handler in own:
+        logger.removeHandler(handler)
+    if own:
+        logger.propagate = True
 
 
 def json_lines(secrets: Iterable[str], prompts: bool) -> logging.Formatter:

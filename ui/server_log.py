@@ -11,21 +11,19 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from service import Settings
-from service.logs import log_to_stderr
+from service.logs import log_to_stderr, through_root
 
 SECRETS = ("NEURONPEDIA_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HYPOGRAPH_PROXY_SECRET", "PGPASSWORD")
 
 
 def start_log(settings: Settings) -> None:
     log_to_stderr(_secrets(settings), settings.log_prompts)
-    for logger in streamlit.logger._loggers.values():
-        if (own := getattr(logger, "streamlit_console_handler", None)) is not None:
-            logger.removeHandler(own)
-        _into_ours(logger)
-    streamlit.logger.setup_formatter = _into_ours  # it gives each logger to come a handler of its own
+    streamlit.logger.setup_formatter = _without_handler
 
 
-def _into_ours(logger: logging.Logger) -> None:
+def _without_handler(logger: logging.Logger) -> None:
+    """Instead of the handler of its own that Streamlit gives each of its loggers, those to come too."""
+    through_root(logger)
     logger.propagate = True
 
 
