@@ -107,8 +107,8 @@ class Models(ABC):
     @contextmanager
     def in_use(self, choices: Iterable[Choice]) -> Iterator[None]:
         """Meanwhile none of these models beside the loaded one is unloaded for another."""
-        slots = [slot for choice in choices if (slot := self._others.get(choice)) is not None]
         with self._changed:
+            slots = [slot for choice in choices if (slot := self._others.get(choice)) is not None]
             for slot in slots:
                 slot.users += 1
         try:
