@@ -36,9 +36,9 @@ class Shelf:
                 self._latest.move_to_end(key)
             return graph
 
-    def put(self, key: str, graph: tracer.Graph) -> bool:
-        """False if the graph is in memory only."""
-        on_disk = self._cache.put(key, graph)
+    def put(self, key: str, graph: tracer.Graph, owner: str | None = None) -> bool:
+        """False if the graph is in memory only. `owner`: as `GraphCache.put` takes it."""
+        on_disk = self._cache.put(key, graph, owner)
         self._keep(key, graph, on_disk)
         return on_disk
 
