@@ -44,7 +44,7 @@ class Visitor:
         self.runs = 0  # of the whole page, that came to their end
         self.toasts: list[str] = []
         self.troubles: list[str] = []  # what must not happen: an exception on the page, a connection that was lost
-        self.gone = False
+        self.connected = True
 
     # -- what is on the page ------------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class Visitor:
         try:
             async with asyncio.timeout(seconds):
                 while not (answer := found()):
-                    if self.gone:
+                    if not self.connected:
                         raise AssertionError(f"the connection was lost; the page says: {self.text()[:2000]}")
                     self._changed.clear()
                     with suppress(TimeoutError):
@@ -168,7 +168,7 @@ class Visitor:
         except ConnectionClosed:
             pass
         finally:
-            self.gone = True
+            self.connected = False
             self._stop_clocks()
             self._changed.set()
 

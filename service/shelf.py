@@ -1,7 +1,7 @@
 """A few graphs in memory in front of the cache on disk, so that a page's reruns do not read a file each.
 
-Also keeps a graph that the disk would not take, as long as it is among the latest; and finds one that an open page still
-has, so that twenty people who read one graph hold it once. Knows graphs by key only.
+Also keeps a graph that the disk would not take, as long as it is among the latest; and finds one that an open page has
+still, so that twenty people who read one graph hold it once. Knows graphs by key only.
 """
 
 import threading
