@@ -86,7 +86,7 @@ def tickets(site: Site, replicas: tuple[int, int]) -> dict[int, str]:
     found: dict[int, str] = {}
     while set(found) != set(replicas):
         answer = site.ask("/lab/_stcore/health")
-        ticket = re.match(r"hypograph_replica=(\w{32}); Path=/lab/; ", answer.headers["Set-Cookie"])
+        ticket = re.search(r"hypograph_replica=(\w{32}); Path=/lab/; ", str(answer.headers))
         assert answer.status == 200 and ticket
         replica = int(until(site.visits)[-1][2].rpartition(":")[2])
         found.setdefault(replica, ticket[1])

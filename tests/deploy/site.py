@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPResponse, HTTPSConnection
 from pathlib import Path
@@ -35,12 +35,10 @@ class Site:
     def address(self) -> str:
         return f"https://localhost:{self.port}"
 
-    def ask(
-        self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes = b""
-    ) -> HTTPResponse:
-        connection = HTTPSConnection("localhost", self.port, context=self.trust, timeout=20)
-        connection.request(method, path, body or None, headers or {})
-        return connection.getresponse()
+    def ask(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> HTTPResponse:
+        with closing(HTTPSConnection("localhost", self.port, context=self.trust, timeout=20)) as connection:
+            connection.request(method, path, headers=headers or {})
+            return connection.getresponse()
 
     def visits(self) -> list[tuple[str, str, str]]:
         """Person, path and replica of each request so far."""
