@@ -69,7 +69,7 @@ class Settings:
             home=home,
             cache=Path(cache).expanduser().absolute() if cache else home / "cache",
             cache_gb=_gigabytes(environment, "HYPOGRAPH_CACHE_GB", 5.0),
-            database=environment.get("HYPOGRAPH_DATABASE") or default_url(),
+            database=environment.get("HYPOGRAPH_DATABASE_URL") or default_url(),
             model=environment.get("HYPOGRAPH_MODEL") or "gemma-3-270m",
             features=environment.get("HYPOGRAPH_FEATURES") or "neurons",
             device=_device(environment, "HYPOGRAPH_DEVICE"),

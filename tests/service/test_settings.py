@@ -73,7 +73,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     values = {
         "CACHE": str(tmp_path / "elsewhere"),
         "CACHE_GB": "0.5",
-        "DATABASE": "postgresql://lab@db/lab",
+        "DATABASE_URL": "postgresql://lab@db/lab",
         "MODEL": "smollm2-135m-instruct",
         "FEATURES": "/some/folder",
         "DEVICE": "cuda:1",
