@@ -212,7 +212,7 @@ def _watch(service: Service, job_id: str, run: Record[RunBody]) -> None:
     if job is None or job.over:
         st.rerun()
     job_progress(service, job, where="page")
-    done, all = get_lab().finished([run.id]).get(run.id, 0), total(run.head.body.body)
+    done, all = get_lab().finished([run.id], me()).get(run.id, 0), total(run.head.body.body)
     early = "" if run.head.body.hypothesis.freeze is not None else " The run is exploratory: of a draft."
     st.caption(f"{done} of {all} prompts are finished and kept, also when it is cancelled.{early}")
 

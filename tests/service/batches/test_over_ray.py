@@ -143,9 +143,9 @@ def test_a_hypothesis_over_two_workers_comes_to_the_same_figures(
     about = hypothesis(model=model, model_fingerprint=None, basis_fingerprint=None)
     draft.write_text(write(HypothesisFile(hypothesis=about)))
     here, there = tmp_path / "here", tmp_path / "there"
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", f"sqlite:///{tmp_path}/here.sqlite")
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", f"sqlite:///{tmp_path}/here.sqlite")
     assert main(["test", str(draft), "--out", str(here)]) == 0
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", f"sqlite:///{tmp_path}/there.sqlite")
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", f"sqlite:///{tmp_path}/there.sqlite")
     over_ray = ["batch", "--hypothesis", str(draft), "--out", str(there), "--ray", "auto", "--workers", "2"]
     assert main(over_ray) == 0
     assert capsys.readouterr().out.count("control sets did as much") == 2
