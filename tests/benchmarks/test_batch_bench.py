@@ -8,6 +8,7 @@ from tests.benchmarks.quick import quick_run
 from tests.helpers import saved, tiny_llama
 
 
+@pytest.mark.soak  # it starts a Ray of its own
 def test_quick_run_compares_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick_run("batch.py", "--model", saved(tiny_llama(), tmp_path / "tiny"))
     said = capsys.readouterr().out
