@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli import common
+from cli.test import carry_out, record
+from lab import read_file
+from lab.runs.run import begin_with, go_on
 from service import Settings
 from service.batches.folder import Settings as TraceSettings
+from service.batches.hypothesis import Spread
 from service.batches.over_ray import Cluster
 from service.batches.prompts import read_prompts
 from service.batches.run import Prepared, prepare
@@ -23,8 +27,12 @@ _SHOWN = 20  # failed prompts, a line each
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = commands.add_parser("batch", help="trace the prompts of a file into a folder, also over a Ray cluster")
-    parser.add_argument("prompts", type=Path, metavar="PROMPTS.csv|jsonl", help="a prompt a row, or token ids")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="its folder; one that is there goes on")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("prompts", nargs="?", type=Path, metavar="PROMPTS.csv|jsonl", help="a prompt a row, or token ids")
+    what.add_argument(
+        "--hypothesis", type=Path, metavar="FILE.yaml", help="its prompts with all edits and controls, as `test` does"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="its folder; of a hypothesis its bundle")
     common.add_model_options(parser)
     common.add_trace_options(parser)
     parser.add_argument("--ray", metavar="local|auto|ADDRESS", help="spread it over the workers of a Ray cluster")
@@ -39,6 +47,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> None:
     if arguments.ray is None and (arguments.workers, arguments.gpus_per_worker) != (None, None):
         arguments.parser.error("--workers and --gpus-per-worker need --ray")
+    if arguments.hypothesis is not None:
+        _run_hypothesis(arguments)
+        return
     check_settings(arguments.max_logits, arguments.logit_mass, arguments.max_nodes)
     settings = TraceSettings(
         max_logits=arguments.max_logits, logit_mass=arguments.logit_mass, max_nodes=arguments.max_nodes
@@ -60,6 +71,15 @@ def _workers(arguments: argparse.Namespace, names: tuple[str, str]) -> Iterator[
         yield cluster.actors(*names, arguments.workers, arguments.gpus_per_worker)
     finally:
         cluster.close()
+
+
+def _run_hypothesis(arguments: argparse.Namespace) -> None:
+    file = read_file(arguments.hypothesis)
+    names = arguments.model or file.hypothesis.model, arguments.features or file.hypothesis.features
+    with record() as (lab, person), _workers(arguments, names) as workers:
+        begun = begin_with(lab, person, workers.ask("run_body", file))
+        going = go_on(lab, person, begun, Spread(begun.head.body, workers), common.show)
+        carry_out(lab, person, begun, going, arguments.out, as_json=False)
 
 
 def _run(prepared: Prepared, workers: Workers, out: Path) -> None:

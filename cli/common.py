@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 import tracer
-from lab.runs.run import GraphOf
+from lab.runs.steps import GraphOf
 from service import Settings
 from tracer import Graph, Progress, TracerError
 

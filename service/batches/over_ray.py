@@ -6,6 +6,8 @@ the machines need no disk in common. Ray is optional (requirements-cluster.txt) 
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +16,8 @@ from service.batches.workers import Lost, Unit
 from tracer import TracerError
 from tracer.errors import first_line
 
-_RETRIES = 2  # of a prompt whose worker was lost: that may be the prompt's own doing, when it fills the memory
+_PATIENCE = 10.0  # seconds until a machine answers
+RETRIES = 2  # of a prompt whose worker was lost: that may be the prompt's own doing, when it fills the memory
 
 
 class Cluster:
@@ -31,6 +34,7 @@ class Cluster:
                 "Ray is not installed: pip install -r requirements-cluster.txt, or leave --ray out"
             ) from problem
         self._ray = ray
+        _look_for(address)
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if address == "local":
             options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -55,12 +59,24 @@ class Cluster:
                 " GPUs; give fewer --workers or --gpus-per-worker"
             )
         kind = self._ray.remote(Worker).options(
-            num_cpus=1 if gpus else all_cpus // n, num_gpus=gpus, max_restarts=-1, max_task_retries=_RETRIES
+            num_cpus=1 if gpus else all_cpus // n, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
         )
         return Actors(self._ray, [kind.remote(model, features) for _ in range(n)])
 
     def close(self) -> None:
         self._ray.shutdown()
+
+
+def _look_for(address: str) -> None:
+    """Ray itself would wait for minutes where nothing answers. Raises TracerError."""
+    if not (there := re.fullmatch(r"\[?([^\[\]/]+)\]?:(\d{1,5})", address)):
+        return
+    try:
+        socket.create_connection((there[1], int(there[2])), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as problem:
+        raise TracerError(
+            f"nothing answers at {address} ({first_line(problem)}): give a Ray cluster's address"
+        ) from problem
 
 
 class Actors:
@@ -98,4 +114,4 @@ class Actors:
         except errors.RayTaskError as problem:
             raise problem.cause from None
         except (errors.RayActorError, errors.ObjectLostError, errors.OutOfMemoryError):
-            return Lost(f"its worker was lost {_RETRIES + 1} times: it may need more memory than there is")
+            return Lost(f"its worker was lost {RETRIES + 1} times: it may need more memory than there is")

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import tracer
+from lab import HypothesisFile
+from lab.runs.bodies import DrawnControls, PromptFigures, RunBody
+from lab.runs.run import run_body
+from lab.runs.steps import Steps
 from service.batches.folder import Asked, Fingerprints, Item, Settings, Summary, refused_key, summary
 from service.jobs import Refused, TraceRequest
 from service.settings import Settings as Environment
@@ -33,6 +37,7 @@ class Worker:
         """`model`, `features`: as for `tracer.load`; device, folders and limits are those of its own machine."""
         self._names = model, features
         self._progress = progress
+        self._at_work: Steps | None = None
 
     @cached_property
     def model(self) -> tracer.ReplacementModel:
@@ -84,6 +89,27 @@ class Worker:
             target = self.model.token_id(asked.target)
             targets = (target,) if asked.minus is None else tracer.Difference(target, self.model.token_id(asked.minus))
         return TraceRequest(ids, targets=targets, **settings.model_dump())
+
+    # -- a hypothesis -------------------------------------------------------------------------------------------------
+
+    def run_body(self, file: HypothesisFile) -> RunBody:
+        """What a run of it is bound to. Raises LabError and TracerError for what can't be run or not be decided."""
+        return run_body(file, self.model)
+
+    def baseline(self, part: str, run: RunBody) -> PromptFigures:
+        return next(self._steps(run).baselines([part]))
+
+    def draw(self, included: Sequence[str], run: RunBody) -> DrawnControls:
+        return self._steps(run).draw(included)
+
+    def measure(self, part: str, included: Sequence[str], run: RunBody) -> PromptFigures:
+        """Draws the controls once more, where it has not: they follow from the hypothesis, and are too many to send."""
+        return next(self._steps(run).measure([part], included))
+
+    def _steps(self, run: RunBody) -> Steps:
+        if self._at_work is None or self._at_work.run != run:
+            self._at_work = Steps(run, self.model)
+        return self._at_work
 
 
 def _why(problem: Exception) -> str:

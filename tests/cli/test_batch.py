@@ -2,15 +2,19 @@
 tests/service/batches/test_over_ray.py."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 import tracer
 from cli.main import main
+from lab import HypothesisFile
+from lab.freeze import write
 from service.batches.folder import read
 from tests.cli.driver import Cli
 from tests.helpers import VOCAB
+from tests.lab.runs.tiny import hypothesis
 from tests.service.batches.equal import equal
 
 
@@ -136,3 +140,23 @@ def test_usage(cli: Cli, prompts: Path, tmp_path: Path) -> None:
     cli.usage("batch", prompts, "--out", tmp_path, "--workers", 2)
     cli.usage("batch", prompts, "--out", tmp_path, "--ray", "local", "--gpus-per-worker", 1.5)
     assert "a folder of something else" in cli.fails("batch", prompts, "--out", tmp_path)
+
+
+def test_a_hypothesis_runs_here_too(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.yaml"
+    about = hypothesis(model=str(folder), model_fingerprint=None, basis_fingerprint=None)
+    draft.write_text(write(HypothesisFile(hypothesis=about)))
+    said = cli.text("batch", "--hypothesis", draft, "--out", tmp_path / "out")
+    assert "control sets did as much" in said and (tmp_path / "out" / "report.md").is_file()
+    assert cli.text("test", draft) == said  # the run that is there: nothing is computed again
+
+
+def test_ray_is_optional(cli: Cli, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = cli.fails("batch", prompts, "--out", tmp_path / "out", "--ray", "local")
+    assert "pip install -r requirements-cluster.txt" in said
+
+
+def test_no_cluster_is_one_line(cli: Cli, prompts: Path, tmp_path: Path) -> None:
+    said = cli.fails("batch", prompts, "--out", tmp_path / "out", "--ray", "127.0.0.1:1")
+    assert said.startswith("tracer: nothing answers at 127.0.0.1:1 (")
