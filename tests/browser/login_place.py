@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from oidc_provider_mock import User, run_server_in_thread
 
@@ -12,6 +13,7 @@ from tests.browser.serving import free_port, serving
 
 COOKIE_SECRET = "no secret: it is of the tests alone"
 CLIENT_SECRET = "a secret of the tests"
+HOSTILE_NAME = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) **b** :red[z]"
 
 
 @dataclass
@@ -22,9 +24,9 @@ class Place:
 
 @contextmanager
 def dashboard(
-    folder: Path, model: Path, port: int, provider: str, secret: str = CLIENT_SECRET, **more: str
+    folder: Path, model: Path, port: int, provider: str, secret: str = CLIENT_SECRET, **more: Any
 ) -> Iterator[Place]:
-    """With a login at this provider, for people of lab.example. `more`: settings."""
+    """With a login at this provider, for people of lab.example. `more`: of `serving`, settings too."""
     secrets = folder / "secrets.toml"
     secrets.write_text(
         "[auth]\n"
@@ -54,11 +56,16 @@ def dashboard(
 
 
 @contextmanager
-def lab_of_three(folder: Path, model: Path, **more: str) -> Iterator[Place]:
-    """Ada is an admin, Ben is not, Eve is not of the lab. `more`: settings."""
+def lab_of_three(folder: Path, model: Path, **more: Any) -> Iterator[Place]:
+    """Ada is an admin, Ben and Mal are not, Eve is not of the lab. `more`: of `serving`, settings too."""
     people = [
-        User(sub=name, claims={"name": name.title(), "email": address, "email_verified": True})
-        for name, address in (("ada", "ada@lab.example"), ("ben", "ben@lab.example"), ("eve", "eve@other.example"))
+        User(sub=sub, claims={"name": name, "email": address, "email_verified": True})
+        for sub, name, address in (
+            ("ada", "Ada", "ada@lab.example"),
+            ("ben", "Ben", "ben@lab.example"),
+            ("mal", HOSTILE_NAME, "mal@lab.example"),
+            ("eve", "Eve", "eve@other.example"),
+        )
     ]
     with run_server_in_thread(user_claims=people) as provider:
         at = f"http://127.0.0.1:{provider.server_port}"
