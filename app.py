@@ -45,6 +45,7 @@ page = st.navigation(
         st.Page("pages/graph.py", title="Graph", icon=":material/hub:"),
         st.Page("pages/steer.py", title="Steer", icon=":material/tune:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
+        st.Page("pages/batch.py", title="Batch", icon=":material/dataset:"),
         st.Page("pages/hypotheses.py", title="Hypotheses", icon=":material/experiment:"),
         st.Page("pages/library.py", title="Library", icon=":material/folder_open:"),
         st.Page("pages/system.py", title="System", icon=":material/memory:"),

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from lab.asked import Asking
+from lab.batch import BatchBody
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
@@ -28,7 +29,7 @@ from lab.runs.keeping import KeepingRuns
 from lab.schema import AskedRow, FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
 from lab.views import About, Body, Person, Record, Revision
 
-AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody
+AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody | BatchBody
 KINDS: dict[str, type[AnyBody]] = {
     "circuit": CircuitBody,
     "label": LabelBody,
@@ -36,6 +37,7 @@ KINDS: dict[str, type[AnyBody]] = {
     "hypothesis": HypothesisBody,
     "run": RunBody,
     "comment": CommentBody,
+    "batch": BatchBody,
 }
 VISIBILITIES = ("lab", "private")
 

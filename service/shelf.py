@@ -42,6 +42,10 @@ class Shelf:
         self._keep(key, graph, on_disk)
         return on_disk
 
+    def lend(self, key: str, graph: tracer.Graph) -> None:
+        """One that is kept elsewhere: in memory only, for as long as it is among the latest."""
+        self._keep(key, graph, on_disk=False)
+
     def forget(self, key: str) -> None:
         """In memory and on disk."""
         with self._lock:

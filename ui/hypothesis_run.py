@@ -10,7 +10,8 @@ from lab import LabError, Record
 from lab.runs.bodies import RunBody, version_hash
 from lab.runs.notebook import total
 from lab.runs.plan import Plan, make_plan
-from lab.runs.run import Pace, made_with, pace
+from lab.runs.run import Pace, pace
+from lab.runs.steps import made_with
 from service import JobState, JobView, Refused, RunRequest, Service
 from service.tracing import seconds_of_graphs
 from tracer import ReplacementModel, TracerError
