@@ -12,6 +12,7 @@ import tracer
 from cache import GraphCache
 from lab import (
     About,
+    BatchBody,
     CircuitBody,
     CommentBody,
     HypothesisBody,
@@ -24,6 +25,7 @@ from lab import (
     SteeredRow,
     SteeringBody,
 )
+from lab.batch import BatchItem
 from lab.bodies import Group
 from lab.runs.bodies import PromptFigures, Reading, RunBody
 from tests.attacks.raw import Visitor
@@ -106,6 +108,7 @@ def write(lab: Lab, by: Person, graph: tracer.Graph, word: str, visibility: str,
         "circuit": (of_graph, circuit),
         "label": (About(graph=GRAPH, node=pins[labelled]), LabelBody(text=word)),
         "steering": (of_graph, steering),
+        "batch": (About(), BatchBody(title=word, items=(BatchItem(key=GRAPH, prompt=word, family=word),))),
         "comment": (About(hypothesis=hypothesis.id), CommentBody(text=word)),
     }
     ids = {kind: lab.create(by, about, body, visibility).id for kind, (about, body) in bodies.items()}  # type: ignore[type-var]

@@ -10,7 +10,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from tests.attacks.conftest import SECRET, SHARED, Target, tells
 from tests.attacks.raw import Tab, Visitor
 
-PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "system", "people", "privacy")
+PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "batch", "system", "people", "privacy")
 
 
 def only_the_login(tab: Tab) -> None:

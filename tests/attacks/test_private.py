@@ -66,6 +66,8 @@ LINKS = (
     ("hypotheses", "hypothesis={hypothesis}"),
     ("hypotheses", "hypothesis={hypothesis}&version=1"),
     ("hypotheses", "write={hypothesis}"),
+    ("batch", ""),
+    ("batch", "batch={batch}"),
     ("hypotheses", "write=new&hypothesis={hypothesis}"),
     ("hypotheses", "write=new&circuit={circuit}"),
     ("hypotheses", "write=new&run={steering}"),
@@ -87,10 +89,12 @@ def test_no_link_shows_what_is_private_to_somebody_else(
         assert SHARED in ben_reads
 
 
-@pytest.mark.parametrize("name", ["circuit", "run", "hypothesis", "graph", "left", "column", "job", "example", "demo"])
+@pytest.mark.parametrize(
+    "name", ["circuit", "run", "hypothesis", "batch", "folder", "graph", "left", "column", "job", "example", "demo"]
+)
 @pytest.mark.parametrize("id", ["../../etc/passwd", "%00", "' OR '1'='1", "{circuit}{circuit}", "-1", "x" * 4000])
 def test_a_forged_id_finds_nothing(ben_visits: Visitor, target: Target, name: str, id: str) -> None:
     with ben_visits.tab() as tab:
-        for path in ("graph", "steer", "compare", "hypotheses"):
+        for path in ("graph", "steer", "compare", "hypotheses", "batch"):
             said = tab.ask(path, f"{name}={id.format(**target.ids)}").said
             assert "root:" not in said and "Traceback" not in said and "exception {" not in said

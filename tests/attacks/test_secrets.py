@@ -42,7 +42,7 @@ def test_a_databases_password_is_in_no_message(
     assert not re.search(PASSWORD, "\n".join([*said, caplog.text]))
 
 
-PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "system", "people", "privacy")
+PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "batch", "system", "people", "privacy")
 
 
 def test_an_admin_reads_none_on_any_page(ada_visits: Visitor, target: Target) -> None:

@@ -56,6 +56,7 @@ PAGES = (
     ("hypotheses", "hypothesis={hypothesis}"),  # claim, comment, author
     ("hypotheses", "write=new&circuit={circuit}"),
     ("hypotheses", "write={hypothesis}"),
+    ("batch", "batch={batch}"),
 )
 
 
