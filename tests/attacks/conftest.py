@@ -39,6 +39,7 @@ GRAPH = "a" * 64
 KEYS = {  # settings that are nobody's business
     "NEURONPEDIA_API_KEY": "np-key-that-nobody-may-see",
     "HF_TOKEN": "hf_tokenthatnobodymaysee",
+    "HYPOGRAPH_PROXY_SECRET": "proxy-secret-that-nobody-may-see",
 }
 
 
