@@ -21,7 +21,7 @@ from tests.helpers import saved, tiny_llama
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "system", "people", "privacy")
+PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "batch", "system", "people", "privacy")
 PROVIDER = ROOT / ".ci" / "node" / "node_modules" / "oidc-provider"
 
 
