@@ -32,7 +32,7 @@ $(RUN_READY): requirements.txt
 	@$(INSTALL) requirements.txt
 	@touch $@
 
-$(DEV_READY): requirements-dev.txt requirements.txt
+$(DEV_READY): requirements-dev.txt requirements-cluster.txt requirements.txt
 	@$(CHECK)
 	@$(INSTALL) requirements-dev.txt
 	@touch $(RUN_READY) $@

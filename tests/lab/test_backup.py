@@ -193,6 +193,7 @@ def test_what_an_earlier_version_wrote_is_read(
     lab.close()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # a process takes seconds; the kinds are tried above
 def test_from_the_command_line(lab: Lab, url: str, filled: dict[str, str], fresh: str, tmp_path: Path) -> None:
     def run(*words: str, database: str = url) -> "subprocess.CompletedProcess[str]":
         environment = os.environ | {"HYPOGRAPH_DATABASE_URL": database}
