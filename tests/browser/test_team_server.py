@@ -30,6 +30,7 @@ from tests.browser.driver import (
     press,
     short_link,
     sidebar,
+    switch_on,
     trace,
     type_prompt,
     until,
