@@ -62,7 +62,7 @@ def dashboard(
 
 
 @contextmanager
-def provider_of_three() -> Iterator[str]:
+def provider_of_people() -> Iterator[str]:
     """The address of one that knows four: Ada is an admin of `dashboard`, Ben and Mal are not, Eve is not of its lab."""
     people = [
         User(sub=sub, claims={"name": name, "email": address, "email_verified": True})
@@ -80,7 +80,7 @@ def provider_of_three() -> Iterator[str]:
 @contextmanager
 def lab_of_three(folder: Path, model: Path, **more: Any) -> Iterator[Place]:
     """`more`: of `serving`, settings too."""
-    with provider_of_three() as provider, dashboard(folder, model, free_port(), provider, **more) as place:
+    with provider_of_people() as provider, dashboard(folder, model, free_port(), provider, **more) as place:
         yield place
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.driver import idle, main, pick, press, sidebar, table, until
-from tests.browser.login_place import Place, dashboard, log_in, provider_of_three
+from tests.browser.login_place import Place, dashboard, log_in, provider_of_people
 from tests.browser.looks import CUT, WIDE, flaws
 from tests.browser.serving import free_port
 
@@ -28,7 +28,7 @@ def test_log_in_batch_killed_run_again_shared_features_hypothesis(
     started, port = time.monotonic(), free_port()
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "models").symlink_to(store.resolve())
-    with provider_of_three() as provider, own(chromium) as adas, own(chromium) as bens:
+    with provider_of_people() as provider, own(chromium) as adas, own(chromium) as bens:
         ada, ben = adas.new_page(), bens.new_page()
         with dashboard(tmp_path, "gemma-3-270m", port, provider) as place:
             log_in(ben, place, "ben")
