@@ -86,7 +86,7 @@ def lab_of_three(folder: Path, model: Path, **more: Any) -> Iterator[Place]:
 
 def log_in(page: Page, place: Place, name: str) -> None:
     page.goto(place.address)
-    page.get_by_role("button", name="Log in", exact=True).click()
+    page.get_by_role("button", name="Log in", exact=True).click(timeout=60_000)  # perhaps the server's first page
     page.get_by_placeholder("sub").fill(name)
     page.get_by_role("button", name="Authorize").click()
     page.wait_for_url(f"{place.address}/**")
