@@ -54,10 +54,11 @@ def run(arguments: argparse.Namespace) -> None:
     settings = TraceSettings(
         max_logits=arguments.max_logits, logit_mass=arguments.logit_mass, max_nodes=arguments.max_nodes
     )
+    title = " ".join(arguments.prompts.stem.split())[:300] or "Batch"
     asked, environment = read_prompts(arguments.prompts), Settings.from_env()
     names = arguments.model or environment.model, arguments.features or environment.features
     with _workers(arguments, names) as workers:
-        prepared = prepare(arguments.out, arguments.prompts.stem, names, asked, settings, workers, common.show)
+        prepared = prepare(arguments.out, title, names, asked, settings, workers, common.show)
         _run(prepared, workers, arguments.out)
 
 
@@ -88,8 +89,7 @@ def _run(prepared: Prepared, workers: Workers, out: Path) -> None:
         if item.key in prepared.refused:
             _tell(failed, item.row, prepared.refused[item.key])
     n = len({item.key for item in folder.items})
-    left = len({item.key for item in folder.left()})
-    there, traced = n - left, 0
+    there, traced = n - len(prepared.left) - len(prepared.refused), 0
     try:
         for finished in run_prompts(prepared, workers):
             if finished.error is not None:

@@ -40,6 +40,7 @@ _HEAD, _ITEMS, _RESULTS = "batch.json", "items.jsonl", "results"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00]*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=4_100, pattern=r"^[^\x00]*$")]
 TokenId = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Token = TokenId | Word
 """One token: its id, or its text."""
@@ -65,8 +66,8 @@ class About(Part):
     format: Literal["hypograph-batch"] = "hypograph-batch"
     version: Literal[1] = 1
     title: Line
-    model: Line  # as it was asked for: a preset, a folder, a Hub id
-    features: Line
+    model: Name  # as it was asked for: a preset, a folder, a Hub id
+    features: Name
     fingerprints: Fingerprints
     settings: Settings = Settings()
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))

@@ -24,6 +24,7 @@ class Finished:
 class Prepared:
     folder: Folder
     refused: dict[str, str]  # what can't be traced, by key: why, in one line
+    left: list[Item]  # what can, and has no graph yet; each key once
 
 
 def prepare(
@@ -54,14 +55,13 @@ def prepare(
     folder = create(path, about, items)
     for key, error in refused.items():
         folder.fail(key, error, 0.0)
-    return Prepared(folder, refused)
+    return Prepared(folder, refused, [item for item in folder.left() if item.key not in refused])
 
 
 def run(prepared: Prepared, workers: Workers) -> Iterator[Finished]:
     """Traces what is left; gives each prompt once it is kept. Raises TracerError where the folder can't be written."""
     folder = prepared.folder
-    left = [item for item in folder.left() if item.key not in prepared.refused]
-    for item, traced in workers.each("trace", left, folder.about.settings):
+    for item, traced in workers.each("trace", prepared.left, folder.about.settings):
         if isinstance(traced, Lost):
             traced = Traced(0.0, error=str(traced))
         if traced.error is not None:
