@@ -42,12 +42,12 @@ def connect(url: str) -> Engine:
             address = address.set(drivername="postgresql+psycopg")
         elif address.get_backend_name() != "sqlite":
             raise LabDatabaseError(
-                f"HYPOGRAPH_DATABASE names {address.get_backend_name()}: give a sqlite or postgresql URL"
+                f"HYPOGRAPH_DATABASE_URL names {address.get_backend_name()}: give a sqlite or postgresql URL"
             )
         engine = create_engine(address, pool_pre_ping=True)
     except (ArgumentError, ImportError, ValueError) as problem:
         raise LabDatabaseError(
-            "HYPOGRAPH_DATABASE is no database URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+            "HYPOGRAPH_DATABASE_URL is no database URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         ) from problem
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

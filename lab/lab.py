@@ -27,6 +27,7 @@ from lab.people import People, allowed, erase_person, person_of, seen_by
 from lab.runs.bodies import RunBody, draft_hash
 from lab.runs.keeping import KeepingRuns
 from lab.schema import AskedRow, FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
+from lab.sizes import Sizes
 from lab.views import About, Body, Person, Record, Revision
 
 AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody | BatchBody
@@ -42,13 +43,18 @@ KINDS: dict[str, type[AnyBody]] = {
 VISIBILITIES = ("lab", "private")
 
 
-class Lab(People, Freezing, KeepingRuns, Asking):
+class Lab(People, Freezing, KeepingRuns, Asking, Sizes):
     def __init__(self, url: str) -> None:
         """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
         self._engine = open_database(url)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def touch(self) -> None:
+        """Raises LabError where the database does not answer."""
+        with self._session() as session:
+            session.execute(select(PersonRow.id).limit(1))
 
     # -- records ------------------------------------------------------------------------------------------------------
 

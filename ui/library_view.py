@@ -178,7 +178,7 @@ def _undo_graph(service: Service) -> None:
         text, undo = st.columns([5, 1], vertical_alignment="center")
         text.caption(f"Deleted: {plain(str(graph.meta.get('prompt', ''))[:90])}")
         again = undo.button("Undo", key="undo_graph", width="stretch")
-        if again and told(lambda: service.keep_graph(key, graph, me())):
+        if again and told(lambda: service.keep_graph(key, graph, me(), again=True)):
             del st.session_state["forgotten_graph"]
             st.rerun()
 

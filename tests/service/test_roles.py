@@ -38,7 +38,7 @@ FOR_ADMINS: dict[str, Callable[[Service, Person], object]] = {
 def test_what_an_editor_may_and_a_viewer_may_not(service: Service, act: Callable[[Service, Person], object]) -> None:
     with pytest.raises(Refused, match="your role here is viewer"):
         act(service, VIEWER)
-    assert service.jobs() == [] and service.beside_state() is None
+    assert service.jobs() == [] and service.beside_state(Choice("second", "neurons")) is None
     act(service, EDITOR)
 
 
