@@ -24,6 +24,7 @@ READS: dict[str, Callable[[Lab, Person, Ids], object]] = {
     "check_freezes": lambda lab, who, ids: (lab.check_freezes(ids["hypothesis"], who), SECRET),
     "hypothesis_file": lambda lab, who, ids: lab.hypothesis_file(ids["hypothesis"], 1, who),
     "cut_off": lambda lab, who, ids: lab.cut_off(who),
+    "size_of": lambda lab, who, ids: SECRET * (lab.size_of(who) > 0),
     "count_of": lambda lab, who, ids: SECRET * (lab.count_of(who) > 0),
 }
 """By method: tests/attacks/test_viewer.py sees that none is missing."""
