@@ -70,6 +70,7 @@ bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scrat
 	@$(PY) benchmarks/dashboards.py
 	@$(PY) benchmarks/steering.py
 	@$(PY) benchmarks/hypothesis.py
+	@$(PY) benchmarks/batch.py
 	@$(PY) benchmarks/big_clt.py
 
 # circuit-tracer needs older packages than ours, so it has an environment of its own.
