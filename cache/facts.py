@@ -11,7 +11,8 @@ from pathlib import Path
 
 import diskcache
 
-from cache.disk import PlainDisk, Spoiled, open_vetted, reason, unusable
+from cache.disk import PlainDisk, Spoiled, reason, unusable
+from cache.folder import CacheFolder
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,13 @@ class FactCache:
         """Raises CacheError where the folder can't be used."""
         self._folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.chmod(0o700)
-            self._cache = open_vetted(folder, size_limit_bytes)
+            self._opened = CacheFolder(folder, size_limit_bytes)
         except _FAILURES as error:
             raise unusable(folder, error) from error
+
+    @property
+    def _cache(self) -> diskcache.Cache:
+        return self._opened.cache
 
     def get(self, key: str) -> str | None:
         try:

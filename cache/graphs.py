@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import diskcache
 
 import tracer
-from cache.disk import CacheError, Spoiled, open_vetted, reason, unusable
+from cache.disk import CacheError, Spoiled, reason, unusable
+from cache.folder import CacheFolder
 
 if TYPE_CHECKING:
     from tracer.graph.peek import FeatureNodes
@@ -87,13 +88,15 @@ class GraphCache:
         self.folder = folder
         self.size_limit = size_limit_bytes
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.chmod(0o700)
-            self._cache = open_vetted(folder, size_limit_bytes)
+            self._opened = CacheFolder(folder, size_limit_bytes)
             self._make_room(0)  # the limit may have been lowered since the last start
             self._sweep_orphans()
         except _FAILURES as error:
             raise unusable(folder, error) from error
+
+    @property
+    def _cache(self) -> diskcache.Cache:
+        return self._opened.cache
 
     def get(self, key: str) -> tracer.Graph | None:
         """The graph, now the most recently used; None when it is not there or cannot be trusted."""

@@ -23,7 +23,7 @@ class Settings:
     home: Path  # everything that Hypograph keeps
     cache: Path  # graphs that can be made again
     cache_gb: float
-    database: str  # URL of what people write: labels, circuits
+    database: str = field(repr=False)  # URL of what people write: labels, circuits; it may hold a password
     model: str
     features: str
     device: str
@@ -41,6 +41,7 @@ class Settings:
     log_prompts: bool  # may the log hold what people typed
     quota_mb: int | None  # of one person
     models_gb: float | None  # for weights; None: one model, and one beside it
+    ray_address: str  # of a cluster that traces; empty: none
     neuronpedia: str  # where graphs are published, if a key is set
     neuronpedia_key: str = field(repr=False)  # empty: none; shown and logged nowhere
 
@@ -69,7 +70,7 @@ class Settings:
             home=home,
             cache=Path(cache).expanduser().absolute() if cache else home / "cache",
             cache_gb=_gigabytes(environment, "HYPOGRAPH_CACHE_GB", 5.0),
-            database=environment.get("HYPOGRAPH_DATABASE") or default_url(),
+            database=environment.get("HYPOGRAPH_DATABASE_URL") or default_url(),
             model=environment.get("HYPOGRAPH_MODEL") or "gemma-3-270m",
             features=environment.get("HYPOGRAPH_FEATURES") or "neurons",
             device=_device(environment, "HYPOGRAPH_DEVICE"),
@@ -89,6 +90,7 @@ class Settings:
             models_gb=_gigabytes(environment, "HYPOGRAPH_MODELS_GB", 1)
             if environment.get("HYPOGRAPH_MODELS_GB")
             else None,
+            ray_address=environment.get("HYPOGRAPH_RAY_ADDRESS", "").strip(),
             neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
             neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
         )

@@ -185,7 +185,7 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_HOME": settings.home,
             "HYPOGRAPH_CACHE": settings.cache,
             "HYPOGRAPH_CACHE_GB": settings.cache_gb,
-            "HYPOGRAPH_DATABASE": without_password(settings.database),
+            "HYPOGRAPH_DATABASE_URL": without_password(settings.database),
             "HYPOGRAPH_MODEL": settings.model,
             "HYPOGRAPH_FEATURES": settings.features,
             "HYPOGRAPH_DEVICE": settings.device,
