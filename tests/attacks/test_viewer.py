@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 OF_A_LOGIN = {"person"}  # writes who came; ui/session.py calls it with what the provider says
 OF_THE_OPERATOR = {"close", "purge_record", "purge_person"}  # `make purge`: no page calls them
 OF_THE_JOURNAL = {"keep_asked", "answered", "server_starts"}  # service/journal.py alone: what was let in before
-LOOKS = {"model", "model_state", "job", "jobs", "paused", "wait", "dashboards", "collects_dashboards", "beside",
+OF_SIZES = {"size_of", "ids_of", "merged", "touch"}  # figures and ids alone
+LOOKS_AT_ONES_OWN = {"use_of", "largest_of"}  # pages ask them of `me()`
+LOOKS = {"loaded_models", "in_use", "not_ready", "model", "model_state",
+         "job", "jobs", "paused", "wait", "dashboards", "collects_dashboards", "beside",
          "beside_state", "graph"}  # fmt: skip
 OF_THE_SERVER = {"start", "stop"}
 OWN = {"cancel", "interrupted", "run_again", "forget_interrupted"}  # one's own jobs; run_again submits
@@ -34,13 +37,13 @@ def public(of: type) -> set[str]:
 
 def test_every_method_of_the_record_is_known() -> None:
     tried = {*WRITES, "begin_run", "keep_figures"} - {"comment"}  # which is a `create` too
-    assert public(Lab) == tried | set(READS) | OF_A_LOGIN | OF_THE_OPERATOR | OF_THE_JOURNAL
+    assert public(Lab) == tried | set(READS) | OF_A_LOGIN | OF_THE_OPERATOR | OF_THE_JOURNAL | OF_SIZES
     assert not tried & set(READS)
 
 
 def test_every_method_of_the_service_is_known() -> None:
     tried = {*FOR_EDITORS, *FOR_ADMINS, "submit_run"}
-    assert public(Service) == tried | LOOKS | OF_THE_SERVER | OWN
+    assert public(Service) == tried | LOOKS | LOOKS_AT_ONES_OWN | OF_THE_SERVER | OWN
 
 
 def test_no_page_calls_what_is_the_operators_or_goes_round_the_service() -> None:
