@@ -63,7 +63,7 @@ def dashboard(
 
 @contextmanager
 def provider_of_people() -> Iterator[str]:
-    """The address of one that knows four: Ada is an admin of `dashboard`, Ben and Mal are not, Eve is not of its lab."""
+    """Its address. Ada is an admin of `dashboard`, Ben and Mal are not, Eve is not of its lab."""
     people = [
         User(sub=sub, claims={"name": name, "email": address, "email_verified": True})
         for sub, name, address in (

@@ -1,5 +1,5 @@
-"""A team's server, from an empty data folder: two people log in, one traces a batch, the server is killed under it, what
-was cut off is run again, and what its graphs share becomes a hypothesis that the other one reads."""
+"""A team's server, from an empty data folder: two people log in, one traces a batch, the server is killed under it,
+what was cut off is run again, and what its graphs share becomes a hypothesis that the other one reads."""
 
 import re
 import time
