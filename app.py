@@ -11,6 +11,7 @@ from ui.demo_bar import demo_bar
 from ui.fragments import mind_fragments
 from ui.session import APP, get_service, role
 from ui.sidebar import sidebar
+from ui.theme_once import read_theme_once
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
 # layout leaves margins that a graph can use. What the card shows of the node before is faint (ui/card_head.js). What is
@@ -35,6 +36,7 @@ st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent /
 st.html(STYLE)
 st.session_state[APP] = True
 mind_fragments()
+read_theme_once()
 own = role()
 for_admins: Literal["visible", "hidden"] = "visible" if own is Role.ADMIN else "hidden"
 page = st.navigation(
