@@ -6,6 +6,9 @@
 The fixed part: 16 prompts of seven to nine tokens, 1,000 nodes, the model's likeliest tokens as targets; nothing is
 random. One process has all threads, two workers have half of them each. Loading the model is told apart. Overhead is
 what the workers' time in tracing leaves of the whole: the way to the worker and back, and writing the folder.
+
+Columns: seconds until the workers are there and have loaded the model; of the batch; prompts a minute; median seconds
+of a trace; overhead a prompt; a graph's size.
 """
 
 import argparse
@@ -44,25 +47,15 @@ def main() -> None:
     settings = Settings(max_nodes=QUICK_NODES if arguments.quick else NODES)
     print_machine(arguments.model)
     title(f"{len(names)} prompts, {settings.max_nodes:,} nodes")
-    table(
-        "",
-        "start and load, s",
-        "the batch, s",
-        "prompts a minute",
-        "traced, median s",
-        "overhead a prompt, s",
-        "MB a graph",
-    )
+    table("", "loaded, s", "batch, s", "a minute", "trace, s", "over, s", "MB each")
     asked = [Asked(prompt=TEMPLATE.format(name)) for name in names]
     begun = time.perf_counter()
-    one = print_batch(
-        "one process", 1, Here(Worker(arguments.model, "neurons")), begun, asked, settings, arguments.model
-    )
+    one = print_batch("here", 1, Here(Worker(arguments.model, "neurons")), begun, asked, settings, arguments.model)
     begun = time.perf_counter()
     cluster = Cluster("local")
     try:
         actors = cluster.actors(arguments.model, "neurons", 2, None)
-        two = print_batch("two Ray workers", 2, actors, begun, asked, settings, arguments.model)
+        two = print_batch("two workers", 2, actors, begun, asked, settings, arguments.model)
     finally:
         cluster.close()
     print(f"\ntwo workers: {one / two:.2f} times the throughput; load at the end {os.getloadavg()[0]:.1f}")

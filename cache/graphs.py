@@ -35,8 +35,8 @@ _RESERVE = 128 * 1024  # bytes of the limit that SQLite's own pages may take
 _ORPHAN_AGE = 3600.0  # seconds; a younger file may be one that another process is about to enter in the table
 _FAILURES = (OSError, sqlite3.Error, diskcache.Timeout)  # full, read-only, locked, damaged
 _SIZE = "MAX(size, COALESCE(LENGTH(value), 0))"  # a small graph lies in the row
-_OWNER = "json_extract(tag, '$.owner')"
-_OWNED = f"raw = 1 AND TYPEOF(key) = 'text' AND json_valid(tag) AND {_OWNER} IS NOT NULL"
+_OWNER = "CASE WHEN json_valid(tag) THEN json_extract(tag, '$.owner') END"
+_OWNED = f"raw = 1 AND TYPEOF(key) = 'text' AND {_OWNER} IS NOT NULL"
 
 
 @dataclass(frozen=True)

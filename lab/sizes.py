@@ -40,10 +40,8 @@ class Sizes(ABC):
     def merged(self) -> dict[str, str]:
         """By id of a person who was merged into another: the other's id."""
         with self._session() as session:
-            rows = session.execute(
-                select(PersonRow.id, PersonRow.merged_into).where(PersonRow.merged_into.is_not(None))
-            )
-            return {id: into for id, into in rows}
+            rows = session.execute(select(PersonRow.id, PersonRow.merged_into))
+            return {id: into for id, into in rows if into is not None}
 
 
 def _sizes(session: Session, person: str | None = None) -> dict[str, int]:

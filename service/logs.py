@@ -76,8 +76,9 @@ def _failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 def _failure_with_text(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     about = event.get("exc_info")
     error = about[1] if isinstance(about, tuple) else about
-    event = _failure(logger, method, event)
-    return event | {"said": str(error)} if isinstance(error, BaseException) else event
+    if isinstance(error, BaseException):
+        event["said"] = str(error)
+    return _failure(logger, method, event)
 
 
 def _places(error: BaseException | None) -> list[str]:

@@ -167,6 +167,8 @@ class Models(ABC):
         spare_long_lived()
         with self._changed:
             self._slot.fill(model)
+            if budget:
+                self._make_room(0)  # its size may not have been known before
 
     def _on_load(self, choice: Choice, phase: str, fraction: float) -> None:
         with self._changed:
@@ -199,6 +201,8 @@ class Models(ABC):
         spare_long_lived()
         with self._changed:
             slot.fill(model)
+            if self.settings.models_gb is not None:
+                self._make_room(0)
 
     def _on_load_beside(self, choice: Choice, slot: ModelSlot, phase: str, fraction: float) -> None:
         with self._changed:
@@ -222,7 +226,10 @@ class Models(ABC):
         settings = self.settings
         if shared is not None or settings.offload:
             return 0.0
-        return weight_bytes(choice.model, settings.models, settings.device, settings.dtype)
+        try:
+            return weight_bytes(choice.model, settings.models, settings.device, settings.dtype)
+        except (OSError, tracer.TracerError):  # loading it will say what is wrong
+            return 0.0
 
     def _make_room(self, need: float, refuses: bool = False) -> None:
         """Unload what is longest unused until so many bytes more keep within the budget.

@@ -19,6 +19,7 @@ from lab.pulse import Pulse
 from service.access import check_role
 from service.again import Again
 from service.background import Background
+from service.batches.remote import tracing
 from service.board import Board
 from service.facts import FeatureFacts
 from service.graphs import Graphs
@@ -33,7 +34,7 @@ from service.settings import Settings
 from service.shelf import Shelf
 from service.slot import Choice, ModelSlot
 from service.telling import Telling
-from service.tracing import check, key_of, trace
+from service.tracing import check, key_of
 from service.trouble import explain, release_memory
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Service(Models, Again, Graphs, Observed):
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load
+        self._trace = tracing(settings)
         self._beginning = threading.Lock()  # of two who ask for one run at once, the second finds what the first began
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
@@ -271,8 +273,10 @@ class Service(Models, Again, Graphs, Observed):
                     job.tracker = tracker
                 owner = self._owner(job.request.author.id)
                 run_hypothesis(job.request, job.key, model, self._shelf, owner, progress, self._let_traces_go_first)
-            elif not self._shelf.put(job.key, trace(job.request, model, progress), self._owner(job.owner)):
-                warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
+            else:
+                graph = self._trace(job.request, model, self._slot.loaded, progress)
+                if not self._shelf.put(job.key, graph, self._owner(job.owner)):
+                    warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
         except tracer.Cancelled:
             state = JobState.CANCELLED
         except Exception as caught:

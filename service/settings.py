@@ -41,6 +41,7 @@ class Settings:
     log_prompts: bool  # may the log hold what people typed
     quota_mb: int | None  # of one person
     models_gb: float | None  # for weights; None: one model, and one beside it
+    ray_address: str  # of a cluster that traces; empty: none
     neuronpedia: str  # where graphs are published, if a key is set
     neuronpedia_key: str = field(repr=False)  # empty: none; shown and logged nowhere
 
@@ -89,6 +90,7 @@ class Settings:
             models_gb=_gigabytes(environment, "HYPOGRAPH_MODELS_GB", 1)
             if environment.get("HYPOGRAPH_MODELS_GB")
             else None,
+            ray_address=environment.get("HYPOGRAPH_RAY_ADDRESS", "").strip(),
             neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
             neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
         )

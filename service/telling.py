@@ -4,6 +4,7 @@ Nothing that a person typed, unless the settings say so.
 """
 
 import logging
+from collections.abc import Mapping
 
 from service.jobs import Job, JobState
 from service.metrics import Metrics
@@ -21,17 +22,17 @@ class Telling:
         if job.request.kind == "trace":
             (self._metrics.hits if job.cached else self._metrics.misses).inc()
         texts = {"prompt": job.request.title} if self._prompts else {}
-        self._log("found" if job.cached else "asked", job, person=job.owner, **texts)
+        self._log("found" if job.cached else "asked", job, {"person": job.owner} | texts)
 
     def joined(self, job: Job, person: str) -> None:
-        self._log("joined", job, person=person)
+        self._log("joined", job, {"person": person})
 
     def left(self, job: Job, person: str) -> None:
-        self._log("left", job, person=person)
+        self._log("left", job, {"person": person})
 
     def started(self, job: Job) -> None:
         waited = (job.started or job.created) - job.created
-        self._log("started", job, person=job.owner, waited=round(waited, 3))
+        self._log("started", job, {"person": job.owner, "waited": round(waited, 3)})
 
     def over(self, job: Job) -> None:
         kind, seconds = job.request.kind, None
@@ -39,10 +40,12 @@ class Telling:
         if job.started is not None and job.finished is not None:  # it had a turn
             seconds = max(0.0, job.finished - job.started)  # a clock may be set back
             self._metrics.seconds.labels(kind).observe(seconds)
-        texts = {"why": job.error} if self._prompts and job.error else {}
-        figures = {} if seconds is None else {"seconds": round(seconds, 3)}
-        level = logging.WARNING if job.state is JobState.FAILED else logging.INFO
-        self._log("over", job, level, persons=list(job.watchers), outcome=str(job.state), **figures, **texts)
+        facts: dict[str, object] = {"persons": list(job.watchers), "outcome": str(job.state)}
+        if seconds is not None:
+            facts["seconds"] = round(seconds, 3)
+        if self._prompts and job.error:
+            facts["why"] = job.error
+        self._log("over", job, facts, logging.WARNING if job.state is JobState.FAILED else logging.INFO)
 
-    def _log(self, what: str, job: Job, level: int = logging.INFO, **facts: object) -> None:
+    def _log(self, what: str, job: Job, facts: Mapping[str, object], level: int = logging.INFO) -> None:
         log.log(level, "job %s", what, extra={"job": job.id, "kind": job.request.kind, **facts})

@@ -116,6 +116,8 @@ def _turn(item: pytest.Item) -> int:
 def _group(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     name = Path(file).name
+    if file.startswith("tests/attacks/"):
+        return "attacks"  # most share a server
     if not file.startswith("tests/browser/") or name.startswith(("test_canvas", "test_switching")):
         return file
     return "journeys" if name.startswith(OWN_SERVERS) else "browser"

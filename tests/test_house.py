@@ -59,6 +59,7 @@ PROMISED_TARGETS = (
     "run",
     "test",
     "lint",
+    "audit",
     "screenshots",
     "bench",
     "peer",
@@ -164,6 +165,11 @@ def unsafe(source: str) -> list[str]:
 def test_no_source_is_unsafe() -> None:
     found = {relative(path): unsafe(path.read_text()) for path in sources(".py", ".js", ".html")}
     assert {path: patterns for path, patterns in found.items() if patterns} == {}
+
+
+def test_what_bandit_is_told_to_pass_over_says_which_and_why() -> None:
+    lines = [line for path in sources(".py") for line in path.read_text().splitlines() if "nosec" in line]
+    assert lines and [line for line in lines if not re.search(r"  # nosec B\d{3}  # \w", line)] == []
 
 
 @pytest.mark.parametrize(

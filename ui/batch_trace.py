@@ -100,10 +100,10 @@ def _follow(service: Service, batch: Batch) -> None:
     record = batch.record
     assert record is not None
     feeding: set[str] = st.session_state.setdefault("batches_feeding", set())
-    failed: dict[str, str] = st.session_state.setdefault(f"batch_failed_{record.id}", {})
+    forgiven: set[str] = st.session_state.setdefault("batch_forgiven", set())  # jobs that failed and are tried again
     there = {item.key for item in batch.items if item.key in service.cache}
     jobs = _jobs(service, batch)
-    failed.update({key: job.error or "" for key, job in jobs.items() if job.state is JobState.FAILED})
+    failed = {key: job.error or "" for key, job in jobs.items() if _failed(job) and job.id not in forgiven}
     active = [job for job in jobs.values() if not job.over]
     missing = [item for item in batch.items if item.key not in there]
     if not missing:
@@ -131,7 +131,7 @@ def _follow(service: Service, batch: Batch) -> None:
             disabled=me().role is Role.VIEWER,
             help="Each as an ordinary job, in turn with those of others.",
             on_click=_start,
-            args=(record.id,),
+            args=(record.id, [job.id for job in jobs.values() if _failed(job)]),
         )
     if traced > len(batch.there):
         row.button(f"Show all {traced:,}", key="batch_show", on_click=lambda: None, help="Take in what came meanwhile.")
@@ -150,22 +150,25 @@ def _feed(
 ) -> None:
     """Hand in the next ones, as far as there is room."""
     assert batch.record is not None
-    room = AT_ONCE - len(active)
+    room = max(0, AT_ONCE - len(active))
     waiting = [item for item in left if item.tokens and (item.key not in jobs or jobs[item.key].over)]
     for item in waiting[:room]:
+        request, model = request_of(item, batch.record.head.body.max_nodes), service.model
         try:
-            job = service.submit(request_of(item, batch.record.head.body.max_nodes), me())
+            if model is not None and key_of(request, model) != item.key:
+                raise Refused("the model was changed since this batch was made: load that one first")
+            job = service.submit(request, me())
         except Refused as refusal:
             if not active:  # else there is no room now: again in a second
                 st.session_state["batches_feeding"].discard(batch.record.id)
                 st.session_state["batch_refused"] = str(refusal)
             return
         st.session_state.setdefault("quiet_jobs", set()).add(job.id)
-        if job.key != item.key:  # traced by another model than the batch was made for
-            service.cancel(job.id, me())
-            st.session_state["batches_feeding"].discard(batch.record.id)
-            st.session_state["batch_refused"] = "the model was changed since this batch was made: load that one first"
-            return
+
+
+def _failed(job: JobView) -> bool:
+    """Or an admin cancelled it."""
+    return job.state is JobState.FAILED or (job.state is JobState.CANCELLED and job.error is not None)
 
 
 def _jobs(service: Service, batch: Batch) -> dict[str, JobView]:
@@ -179,8 +182,8 @@ def start(record: str) -> None:
     st.session_state.setdefault("batches_feeding", set()).add(record)
 
 
-def _start(record: str) -> None:
-    st.session_state.pop(f"batch_failed_{record}", None)
+def _start(record: str, failed: Sequence[str]) -> None:
+    st.session_state["batch_forgiven"].update(failed)
     start(record)
 
 

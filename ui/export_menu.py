@@ -181,7 +181,8 @@ def _terms(graph: Graph) -> dict[str, str]:
 def as_csv(table: pd.DataFrame) -> bytes:
     """A text that a spreadsheet would take for a formula begins with an apostrophe."""
     texts = table.select_dtypes(["str", "object"]).map(_no_formula)
-    return table.assign(**texts).rename(columns=_no_formula).to_csv(index=False).encode()
+    named = table.assign(**texts).rename(columns=_no_formula)
+    return named.to_csv(index=False, lineterminator="\r\n").encode()  # so a lone \r is quoted too, and begins no row
 
 
 def _no_formula(cell: object) -> object:

@@ -6,6 +6,8 @@ breaks it off for good ("Bad delta path"). So what is asked for on a page that w
 
 And a run that starts before the browser was sent the end of another one makes it think that the other one was broken
 off: it leaves on the screen what that one did not draw any more, beside what it did. A run of a fragment waits.
+
+Besides: what no page caught is heard here, in whole runs and in those of fragments (`streamlit run` has no setting).
 """
 
 import time
@@ -13,7 +15,10 @@ from threading import Event
 
 from streamlit import runtime
 from streamlit.runtime.runtime_util import MESSAGE_FLUSH_INTERVAL_SECS
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner.script_runner import RerunData, ScriptRunner
+
+from ui.uncaught import said
 
 PATIENCE = 1.0  # seconds at most: a browser that has gone is sent nothing
 
@@ -30,6 +35,8 @@ def _run_in_time(runner: ScriptRunner, asked: RerunData) -> None:
         if asked.page_script_hash != runner._pages_manager.current_page_script_hash:
             return
         _wait_for_news(runner._session_id)
+    if (context := get_script_run_ctx()) is not None:
+        context.on_script_error = said
     _run(runner, asked)
 
 

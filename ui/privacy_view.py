@@ -27,7 +27,7 @@ def what_is_kept(service: Service) -> None:
             "everybody here (your login by admins alone)",
         ),
         (
-            "What you write: labels, circuits, steering runs, hypotheses, their runs, comments",
+            "What you write: labels, circuits, steering runs, hypotheses, their runs, comments, batches",
             "all versions, with author and time; a deleted one can be restored",
             "the record",
             "until it is erased; in backups as long as those are kept",

@@ -43,7 +43,9 @@ class Cluster:
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
             raise TracerError(f"no Ray cluster at {address}: {first_line(problem)}") from problem
 
-    def actors(self, model: str, features: str, workers: int | None, gpus: float | None) -> "Actors":
+    def actors(
+        self, model: str, features: str, workers: int | None, gpus: float | None, kind: type[Worker] = Worker
+    ) -> "Actors":
         """`workers`: None for as many as there is room for. `gpus`: of each, None for 1 where the cluster has any.
 
         Raises TracerError for more than there is.
@@ -58,10 +60,14 @@ class Cluster:
                 f"{n or 1} workers with {gpus:g} GPUs each: the cluster has {all_cpus} processors and {all_gpus:g}"
                 " GPUs; give fewer --workers or --gpus-per-worker"
             )
-        kind = self._ray.remote(Worker).options(
-            num_cpus=1 if gpus else all_cpus // n, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
+        actor = self._ray.remote(kind).options(
+            num_cpus=1 if gpus else all_cpus // n,
+            num_gpus=gpus,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+            max_concurrency=2,  # a second thread answers how far the first is
         )
-        return Actors(self._ray, [kind.remote(model, features) for _ in range(n)])
+        return Actors(self._ray, [actor.remote(model, features) for _ in range(n)])
 
     def close(self) -> None:
         self._ray.shutdown()
@@ -86,7 +92,7 @@ class Actors:
         self._ray, self.handles = ray, handles
 
     def ask(self, do: str, *given: Any) -> Any:
-        answer = self._answer(getattr(self.handles[0], do).remote(*given))
+        answer = self.answer(self.start(do, *given))
         if isinstance(answer, Lost):
             raise TracerError(str(answer))
         return answer
@@ -105,9 +111,18 @@ class Actors:
             ready, _ = self._ray.wait(list(at_work))
             handle, unit = at_work.pop(ready[0])
             idle = [handle]
-            yield unit, self._answer(ready[0])
+            yield unit, self.answer(ready[0])
 
-    def _answer(self, asked: Any) -> Any:
+    def start(self, do: str, *given: Any) -> Any:
+        """The first worker begins; what it will answer is asked by `answer`."""
+        return getattr(self.handles[0], do).remote(*given)
+
+    def ready(self, asked: Any, seconds: float) -> bool:
+        """Is the answer there, within so many seconds?"""
+        return bool(self._ray.wait([asked], timeout=seconds)[0])
+
+    def answer(self, asked: Any) -> Any:
+        """Waits for it. Raises what the worker raised, and TracerError where the cluster fails."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(asked)
@@ -115,3 +130,9 @@ class Actors:
             raise problem.cause from None
         except (errors.RayActorError, errors.ObjectLostError, errors.OutOfMemoryError):
             return Lost(f"its worker was lost {RETRIES + 1} times: it may need more memory than there is")
+        except errors.RayError as problem:
+            raise TracerError(f"the Ray cluster failed: {first_line(problem)}") from problem
+
+    def end(self) -> None:
+        for handle in self.handles:
+            self._ray.kill(handle)

@@ -15,13 +15,13 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.driver import main, sidebar, start_trace, type_prompt
-from tests.browser.login_place import Place, dashboard, lab_of_three
+from tests.browser.login_place import Place, dashboard, lab_of_three, log_in
 from tests.browser.serving import ROOT, free_port, wait_for
 from tests.helpers import saved, tiny_llama
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "system", "people", "privacy")
+PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "batch", "system", "people", "privacy")
 PROVIDER = ROOT / ".ci" / "node" / "node_modules" / "oidc-provider"
 
 
@@ -41,14 +41,6 @@ def browser(chromium: Browser) -> Iterator[BrowserContext]:
     """Somebody's own."""
     with chromium.new_context(viewport={"width": 1440, "height": 1000}) as context:
         yield context
-
-
-def log_in(page: Page, place: Place, name: str) -> None:
-    page.goto(place.address)
-    page.get_by_role("button", name="Log in", exact=True).click()
-    page.get_by_placeholder("sub").fill(name)
-    page.get_by_role("button", name="Authorize").click()
-    page.wait_for_url(f"{place.address}/**")
 
 
 def log_out(page: Page) -> None:

@@ -343,6 +343,8 @@ def test_whose_use_a_graph_is(graphs: GraphCache) -> None:
     assert [entry.key for entry in graphs.largest(["ben", "ada"], 2)] == ["b", "c"]
     assert graphs.largest(["d"], 9) == [] and graphs.largest([], 9) == []
     graphs.delete("b")
+    graphs._cache.set("e", b"", tag="{spoiled")
+    graphs._cache.set("f", b"", tag='["owner"]')
     assert graphs.used() == {"ada": 100, "ben": MB}
     graphs.put("a", small)
     assert graphs.used() == {"ben": MB}, "as it was kept last"

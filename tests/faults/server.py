@@ -52,12 +52,11 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self) -> None:
-        """As it should end; with no traceback in its log."""
+    def stop(self) -> str:
+        """As it should end. What it logged."""
         self.process.terminate()
         self.process.wait(30)
-        said = self.log.read_text(errors="replace")
-        assert "Traceback" not in said, said[-4000:]
+        return self.log.read_text(errors="replace")
 
 
 async def choose(tab: Visitor, node: str) -> None:

@@ -46,4 +46,4 @@ def test_killed_while_it_traces(serve: Callable[..., Server]) -> None:
     key, node = asyncio.run(before())
     server.start()
     asyncio.run(after(key, node))
-    server.stop()
+    assert "Traceback" not in server.stop()

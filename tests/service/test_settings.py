@@ -57,6 +57,7 @@ def test_defaults(tmp_path: Path) -> None:
         log_prompts=False,
         quota_mb=None,
         models_gb=None,
+        ray_address="",
         neuronpedia="https://neuronpedia.org",
         neuronpedia_key="",
     )
@@ -91,6 +92,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "LOG_PROMPTS": "1",
         "QUOTA_MB": "500",
         "MODELS_GB": "2.5",
+        "RAY_ADDRESS": "10.0.0.1:6379",
         "NEURONPEDIA": "http://127.0.0.1:3000/",
     }
     monkeypatch.setenv("NEURONPEDIA_API_KEY", " a-key ")
@@ -118,6 +120,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         True,
         500,
         2.5,
+        "10.0.0.1:6379",
         "http://127.0.0.1:3000",
         "a-key",
     )

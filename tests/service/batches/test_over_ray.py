@@ -8,22 +8,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+import tracer
 from cli.main import main
 from lab import HypothesisFile
 from lab.freeze import write
 from lab.runs.bundle import read as read_bundle
+from service import JobState, Service, Settings, TraceRequest
 from service.batches.folder import read
 from service.batches.over_ray import RETRIES, Actors, Cluster
 from service.batches.workers import Lost
-from tests.helpers import saved, tiny_llama
+from tests.helpers import saved, somebody, tiny_llama
 from tests.lab.runs.tiny import hypothesis
 from tests.service.batches.equal import equal
+from tests.service.fake_engine import until
 from tracer import TracerError
 
 
@@ -77,10 +81,14 @@ def head() -> Iterator[subprocess.Popen]:
                     left.kill()
 
 
-def workers(head: subprocess.Popen) -> list[int]:
-    """Their process ids."""
+def names(head: subprocess.Popen) -> dict[str, int]:
+    """What its processes call themselves, and their ids."""
     every = psutil.Process(head.pid).children(recursive=True)
-    return [process.pid for process in every if "ray::Worker" in "".join(process.cmdline()[:1])]
+    return {f"{' '.join(process.cmdline()[:1])} {process.pid}": process.pid for process in every}
+
+
+def workers(head: subprocess.Popen) -> list[int]:
+    return [pid for name, pid in names(head).items() if "ray::Worker" in name]
 
 
 @pytest.fixture
@@ -135,15 +143,44 @@ def test_a_hypothesis_over_two_workers_comes_to_the_same_figures(
     about = hypothesis(model=model, model_fingerprint=None, basis_fingerprint=None)
     draft.write_text(write(HypothesisFile(hypothesis=about)))
     here, there = tmp_path / "here", tmp_path / "there"
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", f"sqlite:///{tmp_path}/here.sqlite")
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", f"sqlite:///{tmp_path}/here.sqlite")
     assert main(["test", str(draft), "--out", str(here)]) == 0
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", f"sqlite:///{tmp_path}/there.sqlite")
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", f"sqlite:///{tmp_path}/there.sqlite")
     over_ray = ["batch", "--hypothesis", str(draft), "--out", str(there), "--ray", "auto", "--workers", "2"]
     assert main(over_ray) == 0
     assert capsys.readouterr().out.count("control sets did as much") == 2
     one, other = read_bundle(here), read_bundle(there)
     assert one.kept.prompts == other.kept.prompts and one.kept.drawn == other.kept.drawn
     assert one.run.made_with == other.run.made_with and one.found == other.found
+
+
+def test_the_dashboard_traces_on_a_worker(
+    head: subprocess.Popen, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue, progress and cancel are as ever."""
+    monkeypatch.setenv("HYPOGRAPH_RAY_ADDRESS", os.environ["RAY_ADDRESS"])
+    settings = replace(Settings.from_env(), home=tmp_path, cache=tmp_path / "cache", model=model, device="cpu")
+    service, ada = Service(settings), somebody("ada")
+    service.start()
+    try:
+        until(lambda: service.model_state().state == "ready", 60)
+        long = service.submit(TraceRequest(tuple(range(1, 60)) * 4, max_nodes=8_000), ada)
+        until(lambda: (view := service.job(long.id)) is not None and view.phase == "sweep", 60)
+        short = service.submit(TraceRequest((0, 4, 5), max_nodes=20), ada)
+        assert short.position == 1
+        service.cancel(long.id, ada)
+        over = service.wait(long.id, 30)
+        assert over is not None and over.state is JobState.CANCELLED
+        done = service.wait(short.id, 60)
+        assert done is not None and done.state is JobState.DONE and done.error is None
+        graph, here = service.graph(done.key), tracer.load(model).trace(tokens=[0, 4, 5], max_nodes=20)
+        assert graph is not None and equal(graph, here)
+        assert any("ray::Watched" in name for name in names(head))
+    finally:
+        service.stop()
+        import ray
+
+        ray.shutdown()
 
 
 def test_a_prompt_that_kills_its_worker_each_time_is_told_and_the_others_go_on(head: subprocess.Popen) -> None:
