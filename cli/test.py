@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cli import common
 from cli.result_report import report
 from lab import HypothesisFile, Lab, Person, read_file
-from lab.runs.bodies import RunBody
+from lab.runs.bodies import PromptFigures, RunBody
 from lab.runs.conclude import result
 from lab.runs.files import save
 from lab.runs.notebook import entries, others
@@ -41,14 +43,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    settings, user = Settings.from_env(), local_user()
-    lab = Lab(settings.database)
-    try:
-        person = lab.person("local", user, user)
+    with record() as (lab, person):
         file = read_file(arguments.file) if arguments.file is not None else _of_record(lab, arguments.record, person)
         arguments.model = arguments.model or file.hypothesis.model
         arguments.features = arguments.features or file.hypothesis.features
-        model = common.load(arguments, settings)
+        model = common.load(arguments, Settings.from_env())
         begun = begin(
             lab,
             person,
@@ -62,23 +61,39 @@ def run(arguments: argparse.Namespace) -> None:
         if not _result(lab, begun, person).complete:
             _say_how_long(begun.head.body, model)
         graph_of = common.tracing(model) if arguments.predict else None
-        try:
-            for _ in run_prompts(lab, person, begun, model, graph_of, common.show):
-                pass
-        finally:
-            common.clear()
-            found = _result(lab, begun, person)
-            if not found.complete:
-                left = f"{found.finished} of {found.total} prompts are finished and kept"
-                print(f"tracer: {left}: the same command goes on", file=sys.stderr)
-        notebook = _notebook(lab, begun, person)
-        found = _result(lab, begun, person, notebook or ())
-        if arguments.out is not None:
-            told = begun.head.body, begun.created, lab.figures(begun.id, person), found
-            save(arguments.out, *told, markdown(*told), notebook or ())
-        print(found.model_dump_json(indent=2) if arguments.json else report(found, begun, notebook is not None))
+        going = run_prompts(lab, person, begun, model, graph_of, common.show)
+        carry_out(lab, person, begun, going, arguments.out, arguments.json)
+
+
+@contextmanager
+def record() -> Iterator[tuple[Lab, Person]]:
+    """The record of this machine, and who asks."""
+    lab, user = Lab(Settings.from_env().database), local_user()
+    try:
+        yield lab, lab.person("local", user, user)
     finally:
         lab.close()
+
+
+def carry_out(
+    lab: Lab, person: Person, begun: Record[RunBody], going: Iterator[PromptFigures], out: Path | None, as_json: bool
+) -> None:
+    """A run to its end, prompt by prompt, and what it says; `out`: the folder of its bundle."""
+    try:
+        for _ in going:
+            pass
+    finally:
+        common.clear()
+        found = _result(lab, begun, person)
+        if not found.complete:
+            left = f"{found.finished} of {found.total} prompts are finished and kept"
+            print(f"tracer: {left}: the same command goes on", file=sys.stderr)
+    notebook = _notebook(lab, begun, person)
+    found = _result(lab, begun, person, notebook or ())
+    if out is not None:
+        told = begun.head.body, begun.created, lab.figures(begun.id, person), found
+        save(out, *told, markdown(*told), notebook or ())
+    print(found.model_dump_json(indent=2) if as_json else report(found, begun, notebook is not None))
 
 
 def _result(lab: Lab, run: Record[RunBody], person: Person, notebook: tuple[float, ...] = ()) -> Result:

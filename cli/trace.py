@@ -25,9 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("--minus", type=common.token, help="explain the difference to this token; needs one --target")
     parser.add_argument("--position", type=int, help="explain the prediction after this token (default: the last)")
-    parser.add_argument("--max-logits", type=int, default=10, help="most targets without --target (default 10)")
-    parser.add_argument("--logit-mass", type=float, default=0.95, help="probability they reach together (default 0.95)")
-    parser.add_argument("--max-nodes", type=_max_nodes, default="auto", help="auto, a number, or all")
+    common.add_trace_options(parser)
     parser.add_argument("--node-threshold", type=float, default=0.8, help="share of influence to keep (default 0.8)")
     parser.add_argument(
         "--edge-threshold", type=float, default=0.98, help="share of edge scores to keep (default 0.98)"
@@ -144,12 +142,3 @@ def _report(result: dict[str, Any], graph: Graph, pruned: Pruned) -> str:
 def _peak_rss_mb() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB on Linux, bytes on macOS
     return peak // (1_000_000 if sys.platform == "darwin" else 1_000)
-
-
-def _max_nodes(text: str) -> int | str | None:
-    if text in ("auto", "all"):
-        return "auto" if text == "auto" else None
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not auto, all or a number") from None

@@ -4,6 +4,7 @@ Work that people did: never evicted, never overwritten silently. Knows no user i
 """
 
 from lab.alignment import misfits
+from lab.batch import BatchBody, BatchItem
 from lab.bodies import (
     CircuitBody,
     CommentBody,
@@ -29,6 +30,8 @@ from lab.views import About, Person, Record, Revision
 
 __all__ = [
     "About",
+    "BatchBody",
+    "BatchItem",
     "Checked",
     "CircuitBody",
     "CommentBody",

@@ -29,7 +29,7 @@ def main() -> int:
         help="a backup, into a database where nobody has written and no server runs",
     )
     arguments = parser.parse_args()
-    url = os.environ.get("HYPOGRAPH_DATABASE") or default_url()
+    url = os.environ.get("HYPOGRAPH_DATABASE_URL") or default_url()
     try:
         if arguments.backup or arguments.restore:
             file = arguments.backup or arguments.restore

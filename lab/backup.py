@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,13 @@ from lab.database import connect, migration_config, without_password
 from lab.errors import LabDatabaseError, LabError
 
 FORMAT = "hypograph-backup-1"
+_SPOILED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, ValueError, TypeError,
+            AttributeError, OverflowError, RecursionError, RuntimeError)  # fmt: skip
+"""What zipfile, json and datetime raise for a file that is no backup; RuntimeError: it is encrypted."""
+
 _ROWS = 500  # that are read or written at once
+MOST_ABOUT = 1_000_000  # bytes of backup.json
+MOST_LINE = 100_000_000  # bytes of one row; the longest that Hypograph writes is a run's figures, see lab/runs/files.py
 
 
 def back_up(url: str, path: Path) -> dict[str, int]:
@@ -48,12 +55,13 @@ def back_up(url: str, path: Path) -> dict[str, int]:
 def restore(path: Path, url: str) -> dict[str, int]:
     """Into a database where nobody has written yet; how many rows of each table. Raises LabDatabaseError, LabError.
 
-    All of it or nothing. A backup of an older schema is brought up to date. No server may run on the database.
+    The file may be anybody's: a few rows of it are in memory at a time, whatever it unpacks to. All
+    of it or nothing. A backup of an older schema is brought up to date. No server may run on the database.
     """
     engine = connect(url)
     try:
         with zipfile.ZipFile(path) as archive, engine.connect() as connection:
-            about = json.loads(archive.read("backup.json"))
+            about = _about(archive)
             if not isinstance(about, dict) or about.get("format") != FORMAT:
                 raise LabError(f"{path} is no backup of Hypograph's record")
             _begin(connection, "BEGIN IMMEDIATE")
@@ -61,7 +69,7 @@ def restore(path: Path, url: str) -> dict[str, int]:
             counts = _read(connection, archive, about)
             connection.commit()
             return counts
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as problem:
+    except _SPOILED as problem:
         raise LabError(f"{path} is no backup of Hypograph's record, or is damaged: {problem}") from problem
     except SQLAlchemyError as problem:
         why = str(problem).partition("\n")[0]
@@ -151,16 +159,29 @@ def _read(connection: Connection, archive: zipfile.ZipFile, about: Mapping[str, 
     return counts
 
 
+def _about(archive: zipfile.ZipFile) -> Any:
+    with archive.open("backup.json") as file:
+        content = file.read(MOST_ABOUT + 1)
+    if len(content) > MOST_ABOUT:
+        raise ValueError("backup.json is too long")
+    return json.loads(content)
+
+
 def _batches(archive: zipfile.ZipFile, table: Table) -> Iterator[list[dict[str, Any]]]:
+    """At most _ROWS rows, or a little over MOST_LINE bytes, each."""
     times = {column.name for column in table.columns if isinstance(column.type, DateTime)}
     rows: list[dict[str, Any]] = []
+    size = 0
     with archive.open(f"{table.name}.jsonl") as lines:
-        for line in lines:
+        while line := lines.readline(MOST_LINE + 1):
+            size += len(line)
+            if len(line) > MOST_LINE:
+                raise ValueError(f"a row of {table.name} is too long")
             row = json.loads(line)
             rows.append({name: _time(value) if name in times else value for name, value in row.items()})
-            if len(rows) == _ROWS:
+            if len(rows) == _ROWS or size > MOST_LINE:
                 yield rows
-                rows = []
+                rows, size = [], 0
     if rows:
         yield rows
 

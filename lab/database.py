@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from lab.errors import LabDatabaseError
@@ -23,9 +23,15 @@ def default_url() -> str:
 def without_password(url: str) -> str:
     """As it may be shown; a URL that is none is not shown at all."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+        return _shown(make_url(url))
+    except (ArgumentError, ValueError):
         return "(no database URL)"
+
+
+def _shown(url: URL) -> str:
+    """Options may hold a password too; so does what looks like the host where one has an @ that is not written %40."""
+    host = url.host and url.host.rpartition("@")[2]
+    return url.set(host=host, query={}).render_as_string(hide_password=True)
 
 
 def connect(url: str) -> Engine:
@@ -36,12 +42,12 @@ def connect(url: str) -> Engine:
             address = address.set(drivername="postgresql+psycopg")
         elif address.get_backend_name() != "sqlite":
             raise LabDatabaseError(
-                f"HYPOGRAPH_DATABASE names {address.get_backend_name()}: give a sqlite or postgresql URL"
+                f"HYPOGRAPH_DATABASE_URL names {address.get_backend_name()}: give a sqlite or postgresql URL"
             )
         engine = create_engine(address, pool_pre_ping=True)
-    except (ArgumentError, ImportError) as problem:
+    except (ArgumentError, ImportError, ValueError) as problem:
         raise LabDatabaseError(
-            "HYPOGRAPH_DATABASE is no database URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+            "HYPOGRAPH_DATABASE_URL is no database URL: give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         ) from problem
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
@@ -73,8 +79,7 @@ def open_database(url: str) -> Engine:
 
 
 def _unusable(engine: Engine) -> LabDatabaseError:
-    name = engine.url.render_as_string(hide_password=True)
-    return LabDatabaseError(f"the database {name} can't be used: check that it is there and writable")
+    return LabDatabaseError(f"the database {_shown(engine.url)} can't be used: check that it is there and writable")
 
 
 def _prepare_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]

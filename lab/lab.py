@@ -11,24 +11,26 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Subquery, delete, func, or_, select, update
+from sqlalchemy import Subquery, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from lab.asked import Asking
+from lab.batch import BatchBody
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
 from lab.errors import Conflict, LabError, NotFound, NotYours
 from lab.freeze import version_file
 from lab.freezing import Freezing, read_freeze
 from lab.hypothesis import HypothesisBody
-from lab.people import People, allowed, erase_person, person_of
+from lab.people import People, allowed, erase_person, person_of, seen_by
 from lab.runs.bodies import RunBody, draft_hash
 from lab.runs.keeping import KeepingRuns
 from lab.schema import AskedRow, FiguresRow, FreezeRow, PersonRow, PurgeRow, RecordRow, RevisionRow
+from lab.sizes import Sizes
 from lab.views import About, Body, Person, Record, Revision
 
-AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody
+AnyBody = CircuitBody | LabelBody | SteeringBody | HypothesisBody | RunBody | CommentBody | BatchBody
 KINDS: dict[str, type[AnyBody]] = {
     "circuit": CircuitBody,
     "label": LabelBody,
@@ -36,17 +38,23 @@ KINDS: dict[str, type[AnyBody]] = {
     "hypothesis": HypothesisBody,
     "run": RunBody,
     "comment": CommentBody,
+    "batch": BatchBody,
 }
 VISIBILITIES = ("lab", "private")
 
 
-class Lab(People, Freezing, KeepingRuns, Asking):
+class Lab(People, Freezing, KeepingRuns, Asking, Sizes):
     def __init__(self, url: str) -> None:
         """Opens the database, and makes or migrates its tables. Raises LabDatabaseError."""
         self._engine = open_database(url)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def touch(self) -> None:
+        """Raises LabError where the database does not answer."""
+        with self._session() as session:
+            session.execute(select(PersonRow.id).limit(1))
 
     # -- records ------------------------------------------------------------------------------------------------------
 
@@ -92,7 +100,7 @@ class Lab(People, Freezing, KeepingRuns, Asking):
             .join(heads, heads.c.record_id == RecordRow.id)
             .join(RevisionRow, (RevisionRow.record_id == RecordRow.id) & (RevisionRow.number == heads.c.number))
             .join(PersonRow, PersonRow.id == RevisionRow.author_id)
-            .where(RecordRow.kind == kind, gone if deleted else ~gone, _seen_by(viewer))
+            .where(RecordRow.kind == kind, gone if deleted else ~gone, seen_by(viewer))
             .where(*(getattr(RecordRow, name) == value for name, value in wanted))
             .order_by(RevisionRow.created.desc())
         )
@@ -230,7 +238,7 @@ class Lab(People, Freezing, KeepingRuns, Asking):
             raise LabError(f"the record can't be read or written now, and nothing was changed: {why}") from problem
 
     def _row(self, session: Session, id: str, viewer: Person) -> RecordRow:
-        row = session.scalar(select(RecordRow).where(RecordRow.id == id, _seen_by(viewer)))
+        row = session.scalar(select(RecordRow).where(RecordRow.id == id, seen_by(viewer)))
         if row is None:
             raise NotFound("there is no such record, or it is private to somebody else")
         return row
@@ -258,10 +266,6 @@ class Lab(People, Freezing, KeepingRuns, Asking):
     def _view(self, session: Session, row: RecordRow) -> Record:
         owner = session.get_one(PersonRow, row.owner_id)
         return _record(row, person_of(owner), self._head(session, row))
-
-
-def _seen_by(viewer: Person) -> ColumnElement[bool]:
-    return or_(RecordRow.visibility == "lab", RecordRow.owner_id == viewer.id)
 
 
 def _heads() -> Subquery:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -128,6 +128,11 @@ def erase_person(session: Session, row: PersonRow) -> None:
 
 def person_of(row: PersonRow) -> Person:
     return Person(row.id, row.name, Role(row.role))
+
+
+def seen_by(viewer: Person) -> ColumnElement[bool]:
+    """Of records: the lab's, and this person's private ones."""
+    return or_(RecordRow.visibility == "lab", RecordRow.owner_id == viewer.id)
 
 
 def allowed(session: Session, who: Person, needed: Role = Role.EDITOR) -> None:

@@ -35,7 +35,7 @@ class PersonRow(Base):
 
 
 class RecordRow(Base):
-    """One label, circuit, steering run, hypothesis, run of one or comment. Its text is in its revisions."""
+    """One label, circuit, steering run, hypothesis, run of one, comment or batch. Its text is in its revisions."""
 
     __tablename__ = "records"
     __table_args__ = (

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from lab.batch import BatchBody
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.hypothesis import HypothesisBody
 from lab.roles import Role
 from lab.runs.bodies import RunBody
 
-Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, RunBody, CommentBody)
+Body = TypeVar("Body", CircuitBody, LabelBody, SteeringBody, HypothesisBody, RunBody, CommentBody, BatchBody)
 
 
 @dataclass(frozen=True)

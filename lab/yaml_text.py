@@ -60,7 +60,7 @@ def read_yaml(content: bytes) -> Any:
     text = text_of(content, MOST_BYTES, "leave out prompts or notes")
     try:
         _refuse_tricks(text)
-        return yaml.load(text, Loader=_Once)
+        return yaml.load(text, Loader=_Once)  # nosec B506  # _Once is a SafeLoader
     except yaml.YAMLError as problem:
         raise LabError(f"it is no YAML ({_said(problem)}): correct it") from problem
     except (ValueError, OverflowError) as problem:  # a date that is none, a number of thousands of digits

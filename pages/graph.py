@@ -14,6 +14,8 @@ service = get_service()
 follow_circuit()
 key = st.query_params.get("graph") or st.session_state.get("opened_graph")
 graph = service.graph(key) if key else None
+if key:
+    graph_is_open(service, key)
 if key is None or graph is None:
     st.title("Graph")
     if key:
@@ -27,6 +29,5 @@ if st.query_params.get("graph") != key:
     st.query_params["graph"] = key
 st.session_state["opened_graph"] = key
 st.session_state.pop("finished_title", None)
-graph_is_open(service, key)
 graph_header(graph)
 explorer(service, key, graph)

@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 
 from service.jobs import Job, JobState, JobView, RunRequest
 from service.progress import RUN_PHASES, TRACE_PHASES, History, Tracker
+from service.telling import Telling
 from service.turns import Turns
 
 _KEPT = 200  # jobs that are over
 
 
 class Board:
-    def __init__(self, waits: Callable[[Job, str], None], left: Callable[[Job, str | None], None]) -> None:
+    def __init__(
+        self, waits: Callable[[Job, str], None], left: Callable[[Job, str | None], None], told: Telling
+    ) -> None:
         """`waits` hears who waits for a job, `left` who no longer does (None: it is over, but for what is dropped when
         the server stops)."""
-        self._waits, self._left = waits, left
+        self._waits, self._left, self._told = waits, left, told
         self.running: Job | None = None
         self._resting: Job | None = None  # a run, while a trace goes first between two of its prompts
         self._queue = Turns()
@@ -33,8 +36,14 @@ class Board:
         """How many jobs, of this person or of all."""
         return len(self._queue) if person is None else self._queue.of(person)
 
+    @property
+    def in_turn(self) -> int:
+        """How many run, or rest."""
+        return sum(job is not None for job in (self.running, self._resting))
+
     def add(self, job: Job) -> None:
         """List a job, and queue it unless it is over already."""
+        self._told.asked(job)
         if job.finished is None:
             self._queue.add(job)
             self._waits(job, job.owner)
@@ -49,6 +58,7 @@ class Board:
         job = self._in_flight.get(key)
         if job is not None and person not in job.watchers:
             job.watchers.append(person)
+            self._told.joined(job, person)
             self._waits(job, person)
         return job
 
@@ -63,6 +73,7 @@ class Board:
             return
         if len(job.watchers) > 1:
             job.watchers.remove(person)
+            self._told.left(job, person)
             self._left(job, person)
         else:
             self.stop(job)
@@ -100,6 +111,7 @@ class Board:
     def _end(self, job: Job, state: JobState, error: str | None) -> None:
         stopped = f"{job.stopped_by} cancelled it" if state is JobState.CANCELLED and job.stopped_by else None
         job.finish(state, error or stopped)
+        self._told.over(job)
         if self._in_flight.get(job.key) is job:
             del self._in_flight[job.key]
         if self.running is job:
@@ -108,6 +120,7 @@ class Board:
     def _start(self, job: Job) -> Job:
         self.running = job
         job.start(Tracker(self._histories[job.request.kind]))
+        self._told.started(job)
         return job
 
     def drop_queue(self, error: str) -> None:

@@ -48,14 +48,15 @@ def run_hypothesis(
     run_id: str,
     model: tracer.ReplacementModel,
     shelf: Shelf,
+    owner: str | None,
     progress: tracer.Progress,
     between: Callable[[], None],
 ) -> None:
     """To its end, or until `progress` raises: what is finished is kept, and the same request goes on with it.
 
-    `between` is called after each prompt.
+    `between` is called after each prompt. `owner`: whose the graphs are that foretell.
     """
     record = request.lab.get(run_id, request.author)
-    graph_of = partial(kept_graph, shelf, model)
+    graph_of = partial(kept_graph, shelf, owner, model)
     for _ in run(request.lab, request.author, record, model, graph_of, progress):
         between()

@@ -15,23 +15,27 @@ from functools import partial
 import tracer
 from cache import FactCache, GraphCache, Sightings
 from lab import Lab, Person, Role
+from lab.pulse import Pulse
 from service.access import check_role
 from service.again import Again
 from service.background import Background
-from service.beside import Beside
+from service.batches.remote import tracing
 from service.board import Board
 from service.facts import FeatureFacts
 from service.graphs import Graphs
 from service.hypotheses import begun, expected, run_hypothesis
 from service.jobs import Job, JobState, JobView, Refused, RunRequest, TraceRequest
 from service.journal import Journal
-from service.loading import load_model
+from service.metrics import Metrics
+from service.models import Models
+from service.observed import Observed
 from service.public_records import PublicRecords
 from service.settings import Settings
 from service.shelf import Shelf
-from service.slot import Choice, ModelSlot, ModelView
-from service.tracing import check, key_of, trace
-from service.trouble import explain, release_memory, spare_long_lived
+from service.slot import Choice, ModelSlot
+from service.telling import Telling
+from service.tracing import check, key_of
+from service.trouble import explain, release_memory
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ _ADVICE = {"trace": "trace fewer nodes or a shorter prompt", "run": "take shorte
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
 
-class Service(Beside, Again, Graphs):
+class Service(Models, Again, Graphs, Observed):
     def __init__(
         self,
         settings: Settings,
@@ -53,6 +57,7 @@ class Service(Beside, Again, Graphs):
         Raises `cache.CacheError` when the cache folder cannot be used. Nothing runs before `start`.
         """
         self._lab = lab
+        self._pulse = None if lab is None else Pulse(lab)
         self._journal: Journal | None = None
         self.settings = settings
         self.cache = GraphCache(settings.cache / "graphs", int(settings.cache_gb * 1e9))
@@ -63,11 +68,14 @@ class Service(Beside, Again, Graphs):
         self._shelf = Shelf(self.cache)
         self._background = Background(settings)
         self._load_model = load
+        self._trace = tracing(settings)
         self._beginning = threading.Lock()  # of two who ask for one run at once, the second finds what the first began
         self._changed = threading.Condition()  # guards all that follows
         self._slot = ModelSlot(Choice(settings.model, settings.features))
-        self._beside: ModelSlot | None = None  # of one more model, where somebody compares
-        self._board = Board(self._waits, self._no_longer_waits)
+        self._others: dict[Choice, ModelSlot] = {}  # more models, where somebody compares
+        self.metrics = Metrics()
+        self._board = Board(self._waits, self._no_longer_waits, Telling(self.metrics, settings.log_prompts))
+        self._watch()
         self._worker: threading.Thread | None = None
         self._stopping = False
 
@@ -110,38 +118,6 @@ class Service(Beside, Again, Graphs):
         """
         self.stop(_AT_EXIT)
 
-    # -- the model ----------------------------------------------------------------------------------------------------
-
-    @property
-    def model(self) -> tracer.ReplacementModel | None:
-        """The loaded model, or None while there is none."""
-        return self._slot.model
-
-    def model_state(self) -> ModelView:
-        with self._changed:
-            self._supervise()
-            return self._slot.view()
-
-    def retry_load(self, by: Person) -> None:
-        """Try again after a failed load. Raises Refused."""
-        check_role(by, Role.EDITOR)
-        with self._changed:
-            self._supervise()
-            self._slot.error = None
-            self._changed.notify_all()
-
-    def switch_model(self, name: str, features: str, by: Person) -> None:
-        """Serve another model or feature set: when the running and queued jobs are done, unload this one, load that.
-
-        New requests are refused from now on: their token ids belong to the old model. A load under way is given up.
-        Raises Refused for anybody but an admin: it is everybody's model.
-        """
-        check_role(by, Role.ADMIN)
-        with self._changed:
-            self._supervise()
-            self._slot.want(Choice(name, features))
-            self._changed.notify_all()
-
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def submit(self, request: TraceRequest, by: Person) -> JobView:
@@ -157,7 +133,9 @@ class Service(Beside, Again, Graphs):
         with self._changed:
             if job := self._board.join(key, by.id):
                 return self._board.view(job)
-        found = self._shelf.get(key)  # reads a file: not under the lock
+        found = self._shelf.get(key)  # reads a file, as the next line may ask the record: not under the lock
+        if found is None:
+            self._check_quota(by)
         with self._changed:
             if job := self._board.join(key, by.id):
                 return self._board.view(job)
@@ -184,6 +162,7 @@ class Service(Beside, Again, Graphs):
                 if job := self._board.join_same(request, by.id):
                     return self._board.view(job)
                 self._check_room(model, by)  # before a run is written that would stay empty
+            self._check_quota(by)
             record = begun(request, model, self.settings.max_tokens)
             with self._changed:
                 if job := self._board.join(record.id, by.id):
@@ -256,35 +235,12 @@ class Service(Beside, Again, Graphs):
                     return partial(self._do, job)
                 if self._slot.needs_loading and not self._board.waiting():  # some wait for the old one while paused
                     return self._load
-                if self._beside is not None and self._beside.needs_loading:
-                    return partial(self._load_beside, self._beside)
+                if (beside := self._next_beside()) is not None:
+                    return partial(self._load_beside, beside)
                 if self._background.wanted(self._slot.model):
                     return self._build_dashboards
                 self._changed.wait()
         return None
-
-    def _load(self) -> None:
-        with self._changed:
-            replaces, was = self._slot.model is not None, self._slot.loaded
-            choice, old = self._slot.begin()
-            self._beside = None
-        if replaces:
-            release_memory()  # what the old model had and the new one has not goes before that comes
-        model, error = load_model(self._load_model, choice, self.settings, old, partial(self._on_load, choice))
-        if model is None:
-            with self._changed:
-                self._slot.fail(error, old, was)
-            return
-        del old
-        spare_long_lived()
-        with self._changed:
-            self._slot.fill(model)
-
-    def _on_load(self, choice: Choice, phase: str, fraction: float) -> None:
-        with self._changed:
-            if self._stopping or self._slot.wanted != choice:
-                raise tracer.Cancelled
-            self._slot.tracker.report(phase, fraction)
 
     def _build_dashboards(self) -> None:
         """While nobody asks for anything else; goes on later where it was."""
@@ -294,7 +250,7 @@ class Service(Beside, Again, Graphs):
 
     def _give_way(self) -> bool:
         with self._changed:
-            wanted = self._slot.needs_loading or (self._beside is not None and self._beside.needs_loading)
+            wanted = self._slot.needs_loading or self._next_beside() is not None
             return self._stopping or wanted or (self._board.waiting() > 0 and not self._board.paused)
 
     def dashboards(self) -> float | None:
@@ -315,16 +271,18 @@ class Service(Beside, Again, Graphs):
                 tracker = expected(job.request, job.key, model, self.cache)
                 with self._changed:
                     job.tracker = tracker
-                run_hypothesis(job.request, job.key, model, self._shelf, progress, self._let_traces_go_first)
-            elif not self._shelf.put(job.key, trace(job.request, model, progress)):
-                warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
+                owner = self._owner(job.request.author.id)
+                run_hypothesis(job.request, job.key, model, self._shelf, owner, progress, self._let_traces_go_first)
+            else:
+                graph = self._trace(job.request, model, self._slot.loaded, progress)
+                if not self._shelf.put(job.key, graph, self._owner(job.owner)):
+                    warning = "this graph could not be kept on disk: save it, or it is lost when the server restarts"
         except tracer.Cancelled:
             state = JobState.CANCELLED
         except Exception as caught:
             state, error = JobState.FAILED, explain(caught, _ADVICE[job.request.kind])
         if error is not None:
             release_memory()
-        log.info("job %s: %s after %.1f s", job.id, state, time.time() - (job.started or job.created))
         with self._changed:
             if state is JobState.DONE:
                 job.warning = warning
@@ -361,8 +319,9 @@ class Service(Beside, Again, Graphs):
         log.error("the worker thread died; starting another")
         while self._board.running is not None:  # and one that rested meanwhile
             self._board.end(self._board.running, JobState.FAILED, "interrupted; run it again")
-        if self._beside is not None and self._beside.loading:
-            self._beside.fail("loading was interrupted; try again")
+        for beside in self._others.values():
+            if beside.loading:
+                beside.fail("loading was interrupted; try again")
         if self._slot.loading:  # the person decides: a load that kills its thread would do so for ever
             self._slot.fail("loading was interrupted; try again")
         self._spawn()

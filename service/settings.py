@@ -23,7 +23,7 @@ class Settings:
     home: Path  # everything that Hypograph keeps
     cache: Path  # graphs that can be made again
     cache_gb: float
-    database: str  # URL of what people write: labels, circuits
+    database: str = field(repr=False)  # URL of what people write: labels, circuits; it may hold a password
     model: str
     features: str
     device: str
@@ -37,6 +37,11 @@ class Settings:
     import_nodes: int
     import_edges: int
     import_depth: int  # of lists and objects in each other
+    metrics_port: int | None  # for health and figures, on loopback; None: nobody asks for them
+    log_prompts: bool  # may the log hold what people typed
+    quota_mb: int | None  # of one person
+    models_gb: float | None  # for weights; None: one model, and one beside it
+    ray_address: str  # of a cluster that traces; empty: none
     neuronpedia: str  # where graphs are published, if a key is set
     neuronpedia_key: str = field(repr=False)  # empty: none; shown and logged nowhere
 
@@ -65,7 +70,7 @@ class Settings:
             home=home,
             cache=Path(cache).expanduser().absolute() if cache else home / "cache",
             cache_gb=_gigabytes(environment, "HYPOGRAPH_CACHE_GB", 5.0),
-            database=environment.get("HYPOGRAPH_DATABASE") or default_url(),
+            database=environment.get("HYPOGRAPH_DATABASE_URL") or default_url(),
             model=environment.get("HYPOGRAPH_MODEL") or "gemma-3-270m",
             features=environment.get("HYPOGRAPH_FEATURES") or "neurons",
             device=_device(environment, "HYPOGRAPH_DEVICE"),
@@ -79,6 +84,13 @@ class Settings:
             import_nodes=_count(environment, "HYPOGRAPH_IMPORT_NODES", 200_000),
             import_edges=_count(environment, "HYPOGRAPH_IMPORT_EDGES", 2_000_000),
             import_depth=_count(environment, "HYPOGRAPH_IMPORT_DEPTH", 50),
+            metrics_port=_port(environment, "HYPOGRAPH_METRICS_PORT"),
+            log_prompts=_choice(environment, "HYPOGRAPH_LOG_PROMPTS", ("0", "1")) == "1",
+            quota_mb=_count(environment, "HYPOGRAPH_QUOTA_MB", 1) if environment.get("HYPOGRAPH_QUOTA_MB") else None,
+            models_gb=_gigabytes(environment, "HYPOGRAPH_MODELS_GB", 1)
+            if environment.get("HYPOGRAPH_MODELS_GB")
+            else None,
+            ray_address=environment.get("HYPOGRAPH_RAY_ADDRESS", "").strip(),
             neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
             neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
         )
@@ -90,7 +102,9 @@ def local_user() -> str:
 
 
 def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name) or str(default)
+    text = environment.get(name)
+    if not text:
+        return default
     try:
         value = float(text)
     except ValueError:
@@ -101,7 +115,9 @@ def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> flo
 
 
 def _count(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name) or str(default)
+    text = environment.get(name)
+    if not text:
+        return default
     try:
         value = int(text)
     except ValueError:
@@ -109,6 +125,15 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     if value < 1:
         raise SettingsError(f"{name} is {text!r}: it must be a whole number, at least 1")
     return value
+
+
+def _port(environment: Mapping[str, str], name: str) -> int | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
+        raise SettingsError(f"{name} is {text!r}: it must be a port, 1 to 65535")
+    return int(text)
 
 
 def _address(environment: Mapping[str, str], name: str, default: str) -> str:

@@ -37,11 +37,15 @@ class Shelf:
                 return None
         return None if graph is None else self._keep(key, graph, on_disk)
 
-    def put(self, key: str, graph: tracer.Graph) -> bool:
-        """False if the graph is in memory only."""
-        on_disk = self._cache.put(key, graph)
+    def put(self, key: str, graph: tracer.Graph, owner: str | None = None) -> bool:
+        """False if the graph is in memory only. `owner`: as `GraphCache.put` takes it."""
+        on_disk = self._cache.put(key, graph, owner)
         self._keep(key, graph, on_disk)
         return on_disk
+
+    def lend(self, key: str, graph: tracer.Graph) -> None:
+        """One that is kept elsewhere: in memory only, for as long as it is among the latest."""
+        self._keep(key, graph, on_disk=False)
 
     def forget(self, key: str) -> None:
         """In memory and on disk."""

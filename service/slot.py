@@ -3,6 +3,7 @@
 Knows how to call the engine's `load`, and nothing of jobs or threads.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,9 +33,21 @@ class ModelView:
     switching_to: Choice | None  # the model that will be loaded once the queue is empty
 
 
+@dataclass(frozen=True)
+class LoadedModel:
+    """One of the models in memory."""
+
+    choice: Choice
+    main: bool  # jobs run on it
+    bytes: int  # of its weights
+    used: float  # Unix time: when it was loaded, or used last beside the main one
+
+
 class ModelSlot:
     def __init__(self, wanted: Choice) -> None:
         self.wanted = wanted
+        self.used = time.time()
+        self.users = 0  # how many pages run something on it now
         self.model: tracer.ReplacementModel | None = None
         self.loaded: Choice | None = None
         self.loading: Choice | None = None  # by the worker
@@ -42,6 +55,14 @@ class ModelSlot:
         self.trouble: str | None = None
         self._history = History(LOAD_PHASES)
         self.tracker = Tracker(self._history)
+
+    @classmethod
+    def of(cls, choice: Choice, model: tracer.ReplacementModel) -> "ModelSlot":
+        """With a model that was loaded elsewhere."""
+        slot = cls(choice)
+        slot.begin()
+        slot.fill(model)
+        return slot
 
     @property
     def needs_loading(self) -> bool:
@@ -60,6 +81,7 @@ class ModelSlot:
 
     def fill(self, model: tracer.ReplacementModel) -> None:
         self.model, self.loaded, self.loading = model, self.loading, None
+        self.used = time.time()
         self.tracker.finish()
 
     def fail(self, error: str | None, old: tracer.ReplacementModel | None = None, was: Choice | None = None) -> None:

@@ -53,15 +53,20 @@ def trace(request: TraceRequest, model: tracer.ReplacementModel, progress: trace
 
 
 def kept_graph(
-    shelf: Shelf, model: tracer.ReplacementModel, ids: list[int], targets: list[int], progress: tracer.Progress
+    shelf: Shelf,
+    owner: str | None,
+    model: tracer.ReplacementModel,
+    ids: list[int],
+    targets: list[int],
+    progress: tracer.Progress,
 ) -> tracer.Graph:
-    """Of a prompt with these targets: from the cache, or traced and kept there."""
+    """Of a prompt with these targets: from the cache, or traced and kept there as this owner's."""
     request = TraceRequest(tuple(ids), targets=tuple(targets))
     key = key_of(request, model)
     graph = shelf.get(key)
     if graph is None:
         graph = trace(request, model, progress)
-        shelf.put(key, graph)
+        shelf.put(key, graph, owner)
     return graph
 
 

@@ -1,7 +1,7 @@
 """What every test gets: no network for models, a throw-away HYPOGRAPH_HOME, and one kept folder of converted weights.
 
-Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2` or `postgresql` is a failure: CI sets its
-machine up for these, so a skip there means that something is broken.
+Where CI=true, a skip of a test marked `browser`, `default_model`, `smollm2`, `postgresql` or `nginx` is a failure: CI
+sets its machine up for these, so a skip there means that something is broken.
 
 `make test` runs three workers on two cores, because browser tests wait more than they compute. Those that share a
 server with the default model are one group, the first; the journeys, each on servers of its own, are the second. The
@@ -33,7 +33,7 @@ from lab import Lab, Person  # noqa: E402
 
 FIRST = ["browser", "journeys"]  # groups of tests, in this order
 OWN_SERVERS = "test_explorer_", "test_steering_", "test_hypothesis_", "test_team_", "test_login"
-MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql")
+MAY_NOT_SKIP_IN_CI = ("browser", "default_model", "smollm2", "postgresql", "nginx")
 
 _chosen = os.environ.get("HYPOGRAPH_TEST_STORE")
 STORE = Path(_chosen).expanduser() if _chosen else platformdirs.user_cache_path("hypograph-test", False) / "models"
@@ -116,6 +116,8 @@ def _turn(item: pytest.Item) -> int:
 def _group(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     name = Path(file).name
+    if file.startswith("tests/attacks/"):
+        return "attacks"  # most share a server
     if not file.startswith("tests/browser/") or name.startswith(("test_canvas", "test_switching")):
         return file
     return "journeys" if name.startswith(OWN_SERVERS) else "browser"

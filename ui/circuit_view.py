@@ -2,26 +2,22 @@
 
 import numpy as np
 import streamlit as st
-from streamlit_agraph import Config, Edge, Node, agraph
 
 from service import Service
 from tracer import Graph
 from tracer.graph.circuit import Circuit, circuit_scores, condense
 from ui.circuit_draft import Draft
+from ui.circuit_drawing import LEVEL, MOST_DRAWN, Arrow, Spot, draw_circuit
 from ui.circuit_panel import said
 from ui.circuit_suggest import suggestions
 from ui.node_words import short_name
-from ui.palette import palette
 from ui.selection import Selection
 from ui.sidebar import plain
 from ui.slot import clear_rest
 
-MOST_DRAWN = 100  # supernodes; streamlit-agraph gets slow beyond
 WEAKEST = 0.01  # share of the target's input below which an edge is not drawn
 GAP = 180.0  # units between the middles of neighbours
-LEVEL = 90.0  # and between rows
 ASIDE = 60.0  # of every other row: else an edge between rows runs through the nodes in between
-HEIGHTS = 420, 760  # pixels of the drawing, by its rows
 STEP = 55.0  # pixels of one move
 MOVES = {"←": ("left", -1, 0), "→": ("right", 1, 0), "↑": ("up", 0, -1), "↓": ("down", 0, 1)}
 
@@ -46,7 +42,7 @@ def circuit_view(service: Service, graph: Graph, draft: Draft, selection: Select
                 )
             clear_rest("circuit_cycles_places", len(circuit.cycles))
         places = _places(graph, supernodes, draft.body.positions)
-        chosen = _draw(graph, names, supernodes, circuit, places)
+        chosen = _draw(names, supernodes, circuit, places)
         if chosen is not None and chosen != selection.id and chosen != st.session_state.get("circuit_chosen"):
             st.session_state["circuit_chosen"] = chosen
             selection.choose(chosen)
@@ -80,42 +76,32 @@ def _scores(graph: Graph, known: list[str]) -> None:
 
 
 def _draw(
-    graph: Graph, names: list[str], supernodes: list[list[str]], circuit: Circuit, places: list[tuple[float, float]]
+    names: list[str], supernodes: list[list[str]], circuit: Circuit, places: list[tuple[float, float]]
 ) -> str | None:
     """The id of the node that was clicked; of a group its first member."""
-    nodes = [
-        Node(
+    spots = [
+        Spot(
             id=members[0],
             label=name[:40].replace(" @ ", "\n@ "),
             title=f"{name}: {len(members)} nodes, influence {influence:.3f}" if len(members) > 1 else name,
-            shape="box" if len(members) > 1 else "ellipse",
-            color={"background": "#e7f0ef" if len(members) > 1 else "#f4f4f2", "border": "#5b6b6a"},
-            font={"size": 20, "color": "#182625"},
             x=x,
             y=y,
+            several=len(members) > 1,
         )
         for name, members, influence, (x, y) in zip(names, supernodes, circuit.influence, places, strict=True)
     ]
-    ours = palette()
-    edges = [
-        Edge(
-            source=supernodes[source][0],
-            target=supernodes[target][0],
-            color=ours.positive if circuit.flow[target, source] > 0 else ours.negative,
-            width=float(1 + 12 * abs(circuit.flow[target, source])),
-            dashes=bool(circuit.flow[target, source] < 0),
-            label=f"{circuit.flow[target, source]:+.0%}",
-            font={"size": 16, "color": ours.text, "strokeColor": ours.ground, "strokeWidth": 4},
-            title=f"{circuit.effect[target, source]:+.3g} in all",
+    arrows = [
+        Arrow(
+            supernodes[source][0],
+            supernodes[target][0],
+            float(circuit.flow[target, source]),
+            f"{circuit.effect[target, source]:+.3g} in all",
         )
         for target, source in zip(*np.nonzero(abs(circuit.flow) >= WEAKEST), strict=True)
     ]
-    rows = len({y for _, y in places})
-    height = int(np.clip(LEVEL * rows, *HEIGHTS))
-    config = Config(width="100%", height=height, directed=True, physics=False, hierarchical=False)
-    found = agraph(nodes=nodes, edges=edges, config=config)
+    found = draw_circuit(spots, arrows)
     st.caption("An edge: the signed share of the target's input (dashed: negative). Click a node to select it.")
-    return found if isinstance(found, str) and found in graph.index else None
+    return found
 
 
 def _places(

@@ -28,8 +28,8 @@ def model_beside(service: Service, wanted: Comparison, choice: Choice) -> Replac
         return None
 
     def words() -> str | None:
-        view = service.beside_state()
-        if view is None or view.state != "loading" or Choice(view.name, view.features) != choice:
+        view = service.beside_state(choice)
+        if view is None or view.state != "loading":
             return None
         return f"{name}: {PHASES.get(view.phase, view.phase)}, {view.fraction:.0%}"
 
@@ -39,9 +39,9 @@ def model_beside(service: Service, wanted: Comparison, choice: Choice) -> Replac
     if waits:
         stop.button("Cancel", key="compare_give_up", on_click=_give_up, args=(service, wanted, choice), width="stretch")
         return None
-    view = service.beside_state()
+    view = service.beside_state(choice)
     wanted.asked, wanted.waits = False, None
-    if view is not None and view.error is not None and Choice(view.name, view.features) == choice:
+    if view is not None and view.error is not None:
         st.error(f"{name} was not loaded: {plain(view.error)}.")
     else:
         st.error(f"{name} was not loaded: something else was asked for meanwhile. Press Compare to try again.")

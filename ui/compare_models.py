@@ -23,7 +23,7 @@ Models = dict[str, list[str]]
 
 def offered(service: Service, runs: Iterable[SteeringBody]) -> Models:
     """All of them are on this machine."""
-    state, settings, second = service.model_state(), service.settings, service.beside_state()
+    state, settings = service.model_state(), service.settings
     wanted = [Choice(state.name, state.features), Choice(state.name, NEURONS)]
     wanted += [Choice(settings.model, settings.features), Choice(settings.model, NEURONS)]
     for preset in PRESETS.values():
@@ -31,8 +31,7 @@ def offered(service: Service, runs: Iterable[SteeringBody]) -> Models:
             Choice(preset.name, features) for features in (NEURONS, *(source.name for source in preset.features))
         ]
     wanted += [choice for choice in map(made_with, runs) if choice is not None]
-    if second is not None and second.state == "ready":  # typed by somebody: so that a reload of the page finds it again
-        wanted.append(Choice(second.name, second.features))
+    wanted += [one.choice for one in service.loaded_models()]  # typed by somebody: a reload of the page finds it again
     found: Models = {}
     for choice in dict.fromkeys([*wanted, *_typed()]):
         if choice.model in found or model_is_here(choice.model, settings.models):

@@ -56,7 +56,8 @@ def compare_panel(service: Service, model: ReplacementModel) -> None:
     if problems:
         _refused(wanted, problems)
         return
-    _compare(wanted, columns, place)
+    with service.in_use(choices):
+        _compare(wanted, columns, place)
 
 
 def _compare(wanted: Comparison, columns: list[Ready], place: DeltaGenerator) -> None:

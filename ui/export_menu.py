@@ -180,9 +180,14 @@ def _terms(graph: Graph) -> dict[str, str]:
 
 def as_csv(table: pd.DataFrame) -> bytes:
     """A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    texts = {name: table[name] for name in table.select_dtypes("str")}
-    guarded = {name: text.str.replace(r"^(?=[=+\-@\t\r])", "'", regex=True) for name, text in texts.items()}
-    return table.assign(**guarded).to_csv(index=False).encode()
+    texts = table.select_dtypes(["str", "object"]).map(_no_formula)
+    named = table.assign(**texts).rename(columns=_no_formula)
+    return named.to_csv(index=False, lineterminator="\r\n").encode()  # so a lone \r is quoted too, and begins no row
+
+
+def _no_formula(cell: object) -> object:
+    """Also of the wide forms, which spreadsheets in East Asian languages take for the narrow ones."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(tuple("=+-@\t\r\n＝＋－＠")) else cell
 
 
 def _csv(

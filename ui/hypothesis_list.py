@@ -182,7 +182,7 @@ def p_words(name: str, p: float | None) -> str:
 @st.fragment(run_every=2.0)
 def _follow(service: Service, drawn: dict[str, int]) -> None:
     """The list again when a prompt is finished, or a run is over. `drawn`: finished prompts by run."""
-    now = get_lab().finished(list(drawn))
+    now = get_lab().finished(list(drawn), me())
     if set(drawn) - set(running(service)) or any(now.get(run, 0) != n for run, n in drawn.items()):
         st.rerun()
 

@@ -59,4 +59,4 @@ def open_version(id: str, number: int | None) -> Opened:
     runs = [run for hash in run_hashes(file) for run in lab.runs(viewer, hash)]
     runs.sort(key=lambda run: run.created, reverse=True)
     early = [run for run in runs if file.freeze is not None and run.about.hypothesis == draft_hash(file)]
-    return Opened(record, history, checked, chosen, file, runs, early, lab.finished([run.id for run in runs]))
+    return Opened(record, history, checked, chosen, file, runs, early, lab.finished([run.id for run in runs], viewer))

@@ -17,7 +17,7 @@ def result_of(run: Record[RunBody], notebook: tuple[float, ...] = ()) -> Result:
 
 def shown(run: Record[RunBody], notebook: tuple[float, ...] = ()) -> tuple[Kept, Result]:
     """A run's figures, and what follows from just these: one that is under way has more a moment later."""
-    return _shown(run.id, get_lab().finished([run.id]).get(run.id, 0), notebook, run)
+    return _shown(run.id, get_lab().finished([run.id], me()).get(run.id, 0), notebook, run)
 
 
 @st.cache_resource(max_entries=1_000, show_spinner=False)

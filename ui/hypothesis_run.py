@@ -10,7 +10,8 @@ from lab import LabError, Record
 from lab.runs.bodies import RunBody, version_hash
 from lab.runs.notebook import total
 from lab.runs.plan import Plan, make_plan
-from lab.runs.run import Pace, made_with, pace
+from lab.runs.run import Pace, pace
+from lab.runs.steps import made_with
 from service import JobState, JobView, Refused, RunRequest, Service
 from service.tracing import seconds_of_graphs
 from tracer import ReplacementModel, TracerError
@@ -211,7 +212,7 @@ def _watch(service: Service, job_id: str, run: Record[RunBody]) -> None:
     if job is None or job.over:
         st.rerun()
     job_progress(service, job, where="page")
-    done, all = get_lab().finished([run.id]).get(run.id, 0), total(run.head.body.body)
+    done, all = get_lab().finished([run.id], me()).get(run.id, 0), total(run.head.body.body)
     early = "" if run.head.body.hypothesis.freeze is not None else " The run is exploratory: of a draft."
     st.caption(f"{done} of {all} prompts are finished and kept, also when it is cancelled.{early}")
 

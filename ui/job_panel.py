@@ -66,15 +66,15 @@ def _again(service: Service, job_id: str) -> None:
 
 
 def open_finished_graph() -> None:
-    """Go to the graph of a job that has ended since this tab asked for it."""
+    """Go to the graph of a job that has ended since this tab asked for it. A click or a timer may break this off, and
+    then the job's panel asks for it again."""
     key = st.session_state.pop("open_graph", None)
     if key:
-        st.session_state.pop("job", None)
         st.switch_page("pages/graph.py", query_params={"graph": key})
 
 
 def graph_is_open(service: Service, key: str) -> None:
-    """The job that made the graph on the screen has been shown: the Trace page doesn't lead to it once more."""
+    """The Graph page is there for what the job made: the Trace page doesn't lead to it once more."""
     job = service.job(st.session_state.get("job", ""))
     if job is not None and job.key == key:
         st.session_state["shown_job"] = st.session_state.pop("job")
@@ -99,7 +99,7 @@ def _watch(service: Service, job_id: str) -> None:
         job_progress(service, job, where="page")
     elif job.state is JobState.DONE:
         if st.session_state.get("shown_job") != job.id:
-            st.session_state["shown_job"] = job.id
+            st.session_state["job"] = job.id
             st.session_state["open_graph"] = job.key
             st.rerun()
         st.page_link("pages/graph.py", label="Open the graph", query_params={"graph": job.key})

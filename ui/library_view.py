@@ -9,9 +9,11 @@ import streamlit as st
 
 from cache import Entry
 from lab import CircuitBody, LabError, Record
+from lab.batch import MOST_GRAPHS as MOST_TOGETHER
 from service import Service
 from tracer import Graph
 from tracer.graph.prune import Pruned
+from ui.batch_source import begin, of_entries
 from ui.circuit_draft import draft_of
 from ui.explorer import DEFAULT_EDGES, DEFAULT_NODES
 from ui.export_menu import export_menu
@@ -120,8 +122,24 @@ def _graphs(service: Service, entries: Sequence[Entry], words: Sequence[str], la
             on_click=_go,
             kwargs={"left": left, "right": right},
         )
-    else:
-        st.caption(f"Select a row to open or delete it, or two rows to compare them. {BY_KEYBOARD}")
+    elif not rows:
+        st.caption(f"Select a row to open or delete it, two to compare them, more to see what recurs. {BY_KEYBOARD}")
+    together = [found[row] for row in rows] if len(rows) > 1 else found[:MOST_TOGETHER] if words else []
+    if len(together) > 1:
+        _together(together)
+
+
+def _together(entries: Sequence[Entry]) -> None:
+    """To the Batch page, with these."""
+    if st.button(
+        f"Look at these {len(entries):,} together",
+        key="together",
+        icon=":material/dataset:",
+        help="As a batch: which features recur in them, which circuit they share, which one is unlike the others.",
+    ):
+        address: dict[str, str] = {}
+        if told(lambda: address.update(begin(of_entries(entries)))):
+            st.switch_page("pages/batch.py", query_params=address)
 
 
 def _one_graph(service: Service, entry: Entry) -> None:
@@ -160,7 +178,7 @@ def _undo_graph(service: Service) -> None:
         text, undo = st.columns([5, 1], vertical_alignment="center")
         text.caption(f"Deleted: {plain(str(graph.meta.get('prompt', ''))[:90])}")
         again = undo.button("Undo", key="undo_graph", width="stretch")
-        if again and told(lambda: service.keep_graph(key, graph, me())):
+        if again and told(lambda: service.keep_graph(key, graph, me(), again=True)):
             del st.session_state["forgotten_graph"]
             st.rerun()
 

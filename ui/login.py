@@ -3,12 +3,14 @@
 import ipaddress
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import streamlit as st
 
 from lab import Role
 from service import Access, Login, NotAdmitted, SettingsError, local_user
 from service.access import PROXY_HEADER
+from ui.uploads import let_upload
 
 Way = Literal["provider", "proxy", "local"]
 
@@ -20,7 +22,11 @@ def access() -> Access:
 
 
 def way() -> Way:
-    """How people come in here. Raises SettingsError where two ways are set, or where none is and others reach it."""
+    """How people come in here. Raises SettingsError where two ways are set, or where none is and others reach it.
+
+    Without a login the address that the browser asked for must be this machine's too: a page elsewhere whose name is
+    made to lead here (DNS rebinding) would else be taken for ours, as its origin is the host that it asks for.
+    """
     by_provider, by_proxy = bool(_auth()), bool(access().user_header)
     if by_provider and by_proxy:
         raise SettingsError("both a login ([auth] in secrets.toml) and HYPOGRAPH_USER_HEADER are set: choose one")
@@ -30,6 +36,8 @@ def way() -> Way:
         raise SettingsError(
             "without a login it may only listen on this machine: set the address to 127.0.0.1, or set up [auth]"
         )
+    if not all(_is_loopback(_without_port(host)) for host in st.context.headers.get_all("Host")):
+        raise SettingsError("without a login it is opened as http://localhost or http://127.0.0.1 alone, with its port")
     return "local"
 
 
@@ -65,6 +73,7 @@ def admitted() -> Login:
             if st.button(f"Log in{name}", type="primary", key=f"login_{provider}"):
                 st.login(provider)
         st.stop()
+    let_upload()
     return login
 
 
@@ -98,6 +107,14 @@ def _headers(*names: str) -> dict[str, str]:
 
 def _is_loopback(address: str | None) -> bool:
     try:
-        return address == "localhost" or ipaddress.ip_address(address or "0.0.0.0").is_loopback
+        return address == "localhost" or ipaddress.ip_address(address or "").is_loopback
     except ValueError:
         return False
+
+
+def _without_port(host: str) -> str | None:
+    """The name in a Host header, None where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None

@@ -6,7 +6,9 @@ from streamlit.runtime.pages_manager import PagesManager
 from cache import CacheError
 from lab import Lab, LabDatabaseError, LabError, Person, Role
 from service import NotAdmitted, Service, Settings, SettingsError
+from service.monitor import MONITOR, health_app
 from ui.login import admitted, current, shown
+from ui.server_log import start_log
 
 APP = "app"
 """Says in the state of a tab that app.py runs there."""
@@ -19,8 +21,12 @@ def _settings() -> Settings:
 
 @st.cache_resource(show_spinner=False)
 def _service() -> Service:
-    service = Service(_settings(), lab=_lab())
+    settings = _settings()
+    start_log(settings)
+    service = Service(settings, lab=_lab())
     service.start()
+    if settings.metrics_port is not None:
+        MONITOR.serve(settings.metrics_port, health_app(service.not_ready, service.metrics.registry))
     return service
 
 

@@ -119,9 +119,10 @@ def _known() -> dict[str, JobState]:
 def _announce(jobs: list[JobView]) -> None:
     """Say once in this tab that a job it has seen running is over."""
     known = _known()
+    quiet: set[str] = st.session_state.get("quiet_jobs", set())  # of a batch, which shows its progress itself
     for job in jobs:
         before = known.get(job.id)
-        if before is not None and before != job.state and job.over:
+        if before is not None and before != job.state and job.over and job.id not in quiet:
             if job.state is JobState.DONE:
                 ready = "Graph ready" if job.kind == "trace" else "Run finished"
                 st.toast(f"{ready}: {plain(job.summary)}", icon=":material/check_circle:")
@@ -135,7 +136,7 @@ def _announce(jobs: list[JobView]) -> None:
                 st.session_state["finished_title"] = "✗ Trace failed" if job.kind == "trace" else "✗ Run failed"
         if before is not None or not job.over:
             known[job.id] = job.state
-    for job in (job for job in jobs if job.kind == "trace"):
+    for job in (job for job in jobs if job.kind == "trace" and job.id not in quiet):
         if job.state is JobState.DONE and job.id in known and st.session_state.get("opened_graph") != job.key:
             st.page_link("pages/graph.py", label=f"Open: {plain(job.summary)}", query_params={"graph": job.key})
             break

@@ -20,6 +20,7 @@ from ui.steer_result import dose_response, prompt_only, result
 from ui.steer_rows import rows, rows_in_words
 from ui.steer_run import Outcome, controlled, run, stop_controls
 from ui.steer_text import text_under_edits
+from ui.who_sees import seen_as
 from ui.wizard_sources import begin_from, of_run
 
 LONGEST_TITLE = 300
@@ -148,7 +149,8 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
         figures["controls"] = float(len(controlled(st.session_state.get("steer_controls", (None, None))[1]).delta))
         try:
             body = replace(wanted, follow=follow).body(model, name or said, figures)
-            record = get_lab().create(me(), About(graph=wanted.graph), body)
+            about = About(graph=wanted.graph)
+            record = get_lab().create(me(), about, body, seen_as(wanted.record, wanted.circuit))
         except (LabError, ValidationError) as problem:
             why = first_fault(problem) if isinstance(problem, ValidationError) else str(problem)
             st.session_state["steer_unsaved"] = why
@@ -171,7 +173,9 @@ def _save(model: ReplacementModel, wanted: Steering, outcome: Outcome) -> None:
     ):
         begin_from(lambda model: of_run(wanted, name or said, model))
     with link.popover("Link", width="stretch", disabled=wanted.record is None):
-        st.caption("Opens the run as it was saved, for whoever uses this server.")
+        private = wanted.record is not None and seen_as(wanted.record) == "private"
+        whom = "you alone: so is the circuit that it was begun from" if private else "whoever uses this server"
+        st.caption(f"Opens the run as it was saved, for {whom}.")
         st.code(f"{st.context.url}?{urlencode({'run': wanted.record or ''})}", language=None, wrap_lines=True)
     with st.container():
         if unsaved := st.session_state.pop("steer_unsaved", None):

@@ -2,6 +2,7 @@
 
 import platform
 import sys
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 
@@ -11,12 +12,14 @@ import streamlit as st
 import torch
 
 from cache import CacheError
+from lab import LabError, Role
 from lab.database import without_password
 from service import Refused, Service
+from service.monitor import HOST, MONITOR
 from tracer import ENGINE_VERSION
 from tracer.model.packages import package_files
 from tracer.presets import PRESETS
-from ui.session import me
+from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 from ui.told import told
 
@@ -42,7 +45,7 @@ def model_section(service: Service) -> None:
     if state.error:
         facts["error"] = state.error
     if model is not None:
-        weights = sum(p.numel() * p.element_size() for p in model.anatomy.model.parameters())
+        weights = model.anatomy.weight_bytes
         facts |= {
             "features": f"{model.basis.name} ({model.n_layers} layers × {model.basis.n_features:,})",
             "device": model.device,
@@ -51,9 +54,6 @@ def model_section(service: Service) -> None:
             "fingerprint": model.model_fingerprint[:16],
             "what features fire on": _read_so_far(service.dashboards()),
         }
-    second = service.beside_state()
-    if second is not None:
-        facts["beside it, for comparisons"] = f"{second.name}, {second.features} ({second.state})"
     jobs = service.jobs()
     running = sum(1 for job in jobs if job.state == "running")
     waiting = sum(1 for job in jobs if job.state == "queued")
@@ -65,6 +65,35 @@ def _read_so_far(share: float | None) -> str:
     if share is None:
         return "not collected"
     return "collected" if share == 1 else f"{share:.0%} of the corpus read so far"
+
+
+@st.fragment(run_every=5.0)
+def loaded_section(service: Service) -> None:
+    """All models in memory, where there is more than one or a budget for them."""
+    loaded, budget = service.loaded_models(), service.settings.models_gb
+    if len(loaded) < 2 and budget is None:
+        return
+    st.subheader("Models in memory")
+    rows = [
+        {
+            "model": one.choice.model,
+            "features": one.choice.features,
+            "weights, GB": round(one.bytes / 1e9, 2),
+            "used": "by all jobs" if one.main else f"{_ago(one.used)}, to compare",
+        }
+        for one in loaded
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", alt="the models in memory")
+    if budget is not None:
+        st.caption(
+            f"They may take {budget:g} GB (HYPOGRAPH_MODELS_GB): where another one needs room, the one longest unused"
+            " is unloaded. Those of one model share its weights."
+        )
+
+
+def _ago(moment: float) -> str:
+    seconds = max(0, round(time.time() - moment))
+    return f"{seconds} s ago" if seconds < 120 else f"{seconds // 60:,} min ago"
 
 
 def model_switch(service: Service) -> None:
@@ -114,6 +143,34 @@ def cache_section(service: Service) -> None:
                 st.error(sentence(problem))
 
 
+def disk_section(service: Service) -> None:
+    """Who uses how much, for admins; nobody is counted where there is no quota."""
+    limit = service.settings.quota_mb
+    if limit is None or me().role is not Role.ADMIN:
+        return
+    st.subheader("Disk, by person")
+    try:
+        names = {one.person.id: one.person.name for one in get_lab().people(me())}
+        uses = service.uses(me())
+    except (LabError, Refused) as problem:
+        st.error(sentence(problem))
+        return
+    rows = [
+        {
+            "person": names.get(id, "(erased)"),
+            "graphs, MB": round(use.graphs / 1e6, 2),
+            "records, MB": round(use.texts / 1e6, 2),
+            "of the quota": f"{use.total / limit / 1e6:.0%}",
+        }
+        for id, use in sorted(uses.items(), key=lambda item: -item[1].total)
+    ]
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", alt="use of the disk by person")
+    st.caption(
+        f"Each may use {limit:,} MB (HYPOGRAPH_QUOTA_MB). What was asked for before that was set counts for nobody."
+    )
+
+
 def versions() -> None:
     st.subheader("Versions")
     facts: dict[str, object] = {"engine": ENGINE_VERSION, "Python": sys.version.split()[0]}
@@ -128,7 +185,7 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_HOME": settings.home,
             "HYPOGRAPH_CACHE": settings.cache,
             "HYPOGRAPH_CACHE_GB": settings.cache_gb,
-            "HYPOGRAPH_DATABASE": without_password(settings.database),
+            "HYPOGRAPH_DATABASE_URL": without_password(settings.database),
             "HYPOGRAPH_MODEL": settings.model,
             "HYPOGRAPH_FEATURES": settings.features,
             "HYPOGRAPH_DEVICE": settings.device,
@@ -142,11 +199,25 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_IMPORT_NODES": f"{settings.import_nodes:,}",
             "HYPOGRAPH_IMPORT_EDGES": f"{settings.import_edges:,}",
             "HYPOGRAPH_IMPORT_DEPTH": settings.import_depth,
+            "HYPOGRAPH_QUOTA_MB": _or_not(settings.quota_mb),
+            "HYPOGRAPH_MODELS_GB": _or_not(settings.models_gb),
+            "HYPOGRAPH_METRICS_PORT": _port(settings.metrics_port),
+            "HYPOGRAPH_LOG_PROMPTS": int(settings.log_prompts),
             "HYPOGRAPH_NEURONPEDIA": settings.neuronpedia,
             "NEURONPEDIA_API_KEY": "set" if settings.neuronpedia_key else "not set",
         },
         "settings",
     )
+
+
+def _or_not(value: float | None) -> str:
+    return "not set" if value is None else f"{value:,g}"
+
+
+def _port(port: int | None) -> str:
+    if port is None:
+        return "not set"
+    return f"{port}, but {MONITOR.problem}" if MONITOR.problem else f"{port}: /healthz, /readyz, /metrics on {HOST}"
 
 
 def licences() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from lab import Record
+from lab import LabError, Record
 from ui.session import get_lab, me
 from ui.sidebar import plain
 
@@ -26,3 +26,12 @@ def who_sees(record: Record, said: Callable[[Callable[[], object]], None], follo
         on_change=said,
         args=(lambda: get_lab().show_to(record.id, me(), st.session_state[key]),),
     )
+
+
+def seen_as(*records: str | None) -> str:
+    """The visibility of what is made of these, by their ids, as far as they are saved: private if one of them is."""
+    try:
+        seen = {get_lab().get(id, me()).visibility for id in records if id is not None}
+    except LabError:  # its owner keeps it private by now
+        return "private"
+    return "private" if "private" in seen else "lab"

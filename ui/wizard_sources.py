@@ -15,6 +15,7 @@ from tracer.steering.controls import WITHOUT_GRAPH
 from ui.circuit_draft import Draft
 from ui.session import get_lab, me
 from ui.steer_draft import START, Steering, from_circuit, from_record, places_of
+from ui.who_sees import seen_as
 from ui.wizard_draft import SETS, Node, Piece, Writing, doses, of_body
 
 # Drafts of a tab ------------------------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def of_circuit(key: str, graph: Graph, draft: Draft, model: ReplacementModel) ->
     steering = from_circuit(key, graph, draft)
     steering.rows = [row.model_copy(update={"on": True, "amount": START}) for row in steering.rows]
     found = _writing(model, steering, f"circuit {key} {hash((draft.body.pins, draft.body.groups))}", draft.body.title)
-    found.visibility = _visibility(draft.record)
+    found.visibility = seen_as(draft.record)
     target, competitor = _targets(graph)
     found.prompts = _own(found, target, competitor)
     found.model, found.features = str(graph.meta["model"]), str(graph.meta["features"])
@@ -68,7 +69,7 @@ def of_run(steering: Steering, title: str, model: ReplacementModel) -> Writing:
     """Its rows with the values that they had; those that were off are looked at."""
     told = (steering.tokens, tuple(steering.rows), steering.protocol, steering.layers)
     found = _writing(model, steering, f"run {hash(told)}", title)
-    found.visibility = _visibility(steering.record, steering.circuit)
+    found.visibility = seen_as(steering.record, steering.circuit)
     found.prompts = _own(found, None if steering.follow is None else model.token_text(steering.follow), None)
     donor = next((row.donor for row in steering.rows if row.unit == "donor" and row.donor is not None), None)
     if donor is not None:
@@ -162,15 +163,6 @@ def _writing(model: ReplacementModel, steering: Steering, source: str, title: st
         title=" ".join(title.split())[:300],
         pieces=_pieces(steering.rows, text, len(steering.tokens)),
     )
-
-
-def _visibility(*records: str | None) -> str:
-    """Of a hypothesis that is begun from these, by their ids, as far as they are saved: private if one of them is."""
-    try:
-        seen = {get_lab().get(id, me()).visibility for id in records if id is not None}
-    except LabError:  # its owner keeps it private by now
-        return "private"
-    return "private" if "private" in seen else "lab"
 
 
 def _pieces(rows: Iterable[SteeredRow], text: str, n_tokens: int) -> list[Piece]:

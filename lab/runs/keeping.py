@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lab.errors import LabError
+from lab.errors import LabError, NotYours
+from lab.people import allowed, seen_by
 from lab.runs.bodies import DrawnControls, Figures, PromptFigures, RunBody
 from lab.schema import FiguresRow, RecordRow
 from lab.views import About, Person, Record
@@ -54,18 +55,28 @@ class KeepingRuns(ABC):
         """Of one version of a hypothesis: those that this person may see, the latest first."""
         return self.find("run", viewer, About(hypothesis=hash))
 
-    def finished(self, ids: Sequence[str]) -> dict[str, int]:
-        """Of how many prompts figures are kept, by run; those of which none are have no entry."""
+    def finished(self, ids: Sequence[str], viewer: Person) -> dict[str, int]:
+        """Of how many prompts figures are kept, by run; those of which none are, or that this person may not see, have
+        no entry."""
         there = FiguresRow.run_id.in_(ids) & (FiguresRow.part != "controls") & FiguresRow.body.is_not(None)
-        counted = select(FiguresRow.run_id, func.count()).where(there).group_by(FiguresRow.run_id)
+        seen = select(RecordRow.id).where(seen_by(viewer))
         with self._session() as session:
+            counted = (
+                select(FiguresRow.run_id, func.count())
+                .where(there, FiguresRow.run_id.in_(seen))
+                .group_by(FiguresRow.run_id)
+            )
             return {run: n for run, n in session.execute(counted)}
 
     def keep_figures(self, id: str, author: Person, figures: Figures) -> None:
-        """What is there already stays: the same run computes the same. Raises NotFound, and LabError for no run."""
+        """What is there already stays: the same run computes the same. Raises NotFound, LabError for no run, NotYours
+        for anybody but its owner."""
         try:
             with self._session() as session:
                 row = self._run(session, id, author)
+                allowed(session, author)
+                if row.owner_id != author.id:
+                    raise NotYours("these figures are of somebody else's run: run the hypothesis yourself")
                 if row.deleted is not None:
                     raise LabError("this run was deleted in the meantime: restore it, then go on")
                 body = figures.model_dump_json(exclude_none=True)

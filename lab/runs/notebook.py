@@ -61,7 +61,7 @@ def entries(lab: Lab, viewer: Person, troubles: list[str], *, deleted: bool = Fa
     runs: dict[str, list[Run]] = {}
     for run in lab.find("run", viewer, troubles=troubles):
         runs.setdefault(run.about.hypothesis or "", []).append(run)
-    finished = lab.finished([run.id for some in runs.values() for run in some])
+    finished = lab.finished([run.id for some in runs.values() for run in some], viewer)
     found = []
     for record in records:
         try:

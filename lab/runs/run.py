@@ -9,25 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-import scipy
 import torch
-import transformers
 
 from lab.errors import LabError, NotFound
 from lab.freeze import HypothesisFile
 from lab.lab import Lab
-from lab.runs.bodies import MadeWith, PromptFigures, RunBody, version_hash
+from lab.runs.bodies import PromptFigures, RunBody, version_hash
 from lab.runs.drawing import draw
-from lab.runs.measure import PromptControls, baseline_of, measure
-from lab.runs.plan import Plan, PromptPlan, make_plan
+from lab.runs.plan import Plan, make_plan
+from lab.runs.steps import Computing, GraphOf, Steps, made_with, parts
 from lab.views import Person, Record
 from tracer.errors import Progress, silent
-from tracer.graph.graph import Graph
-from tracer.replacement import ENGINE_VERSION, ReplacementModel
-
-GraphOf = Callable[[list[int], list[int], Progress], Graph]
-"""The graph of a prompt (token ids) that explains these targets (token ids)."""
+from tracer.replacement import ReplacementModel
 
 
 def begin(
@@ -47,6 +40,11 @@ def begin(
     where the file doesn't say it, as a draft's; the run is as private as that is. Raises LabError and TracerError for
     what can't be run or not be decided, before anything is written.
     """
+    return begin_with(lab, author, run_body(file, model, full_grid, predicts), anew, record)
+
+
+def run_body(file: HypothesisFile, model: ReplacementModel, full_grid: bool = False, predicts: bool = False) -> RunBody:
+    """What a run of it on this model is bound to. Raises as `begin` does."""
     hypothesis = file.hypothesis
     body = RunBody(
         title=hypothesis.title,
@@ -60,7 +58,14 @@ def begin(
     make_plan(body.body, model, full_grid)
     if predicts and hypothesis.metric != "logit_difference":
         raise LabError("graphs foretell logit differences, and this metric is another: run it without")
-    visibility = _visibility(lab, author, file) if record is None else lab.get(record, author).visibility
+    return body
+
+
+def begin_with(
+    lab: Lab, author: Person, body: RunBody, anew: bool = False, record: str | None = None
+) -> Record[RunBody]:
+    """As `begin`, without the model. Raises LabError."""
+    visibility = _visibility(lab, author, body.hypothesis) if record is None else lab.get(record, author).visibility
     begun = lab.begin_run(author, body, visibility, anew)
     if visibility == "private" and begun.visibility != "private":  # an old one, from before the hypothesis was
         lab.show_to(begun.id, author, "private")
@@ -81,41 +86,39 @@ def run(
     `graph_of`: for a run that predicts. Raises TracerError and LabError for what can't be run, and whatever `progress`
     raises; what is finished stays.
     """
-    body = record.head.body
-    if body.made_with != made_with(model):
-        raise LabError("this run was begun with another model or other libraries: run the hypothesis anew")
-    plan = make_plan(body.body, model, body.full_grid)
+    return go_on(lab, author, record, Steps(record.head.body, model, graph_of), progress)
+
+
+def go_on(
+    lab: Lab, author: Person, record: Record[RunBody], steps: Computing, progress: Progress = silent
+) -> Iterator[PromptFigures]:
+    """As `run`, whoever computes."""
+    body = record.head.body.body
+    tests, off_target = parts(body)
     kept = lab.figures(record.id, author)
-    included = []
-    for n, prompt in enumerate(plan.prompts):
-        figures = kept.prompts.get(prompt.part)
-        if figures is None:
-            figures = baseline_of(plan, prompt, model.record(prompt.ids).logits)
-            if figures.excluded:
-                lab.keep_figures(record.id, author, figures)
-                yield figures
-        if not figures.excluded:
-            included.append(prompt)
-        progress("baselines", (n + 1) / len(plan.prompts))
-    left = [prompt for prompt in included if prompt.part not in kept.prompts]
-    controls: dict[str, list[PromptControls]] = {}
-    if left and plan.body.controls:
-        drawn, controls = draw(model, plan, included, progress)
+    excluded = {part for part in tests if part in kept.prompts and kept.prompts[part].excluded}
+    unseen = [part for part in tests if part not in kept.prompts]
+    for n, figures in enumerate(steps.baselines(unseen), start=1):
+        if figures.excluded:
+            excluded.add(figures.part)
+            lab.keep_figures(record.id, author, figures)
+            yield figures
+        progress("baselines", n / len(unseen))
+    included = [part for part in tests if part not in excluded]
+    left = [part for part in included if part not in kept.prompts]
+    if left and body.controls:
+        drawn = steps.draw(included, progress)
         if kept.drawn is None:
             lab.keep_figures(record.id, author, drawn)
         elif [family.digest for family in kept.drawn.families] != [family.digest for family in drawn.families]:
             raise LabError("drawn again, the controls of this run come out differently: run the hypothesis anew")
-    left += [prompt for prompt in plan.off_target if prompt.part not in kept.prompts]
-    before = len(included) + len(plan.off_target) - len(left)
-    for n, prompt in enumerate(left, start=before):
+    left += [part for part in off_target if part not in kept.prompts]
+    total = len(included) + len(off_target)
 
-        def told(phase: str, fraction: float, n: int = n) -> None:
-            within = fraction if phase == "steer" else 0.0  # what comes before takes little of a prompt's time
-            progress("prompts", (n + within) / (before + len(left)))
+    def told(_phase: str, fraction: float) -> None:
+        progress("prompts", (total - len(left) + fraction * len(left)) / total)
 
-        told("", 0)
-        graph = _graph(body, prompt, graph_of, told)
-        figures = measure(model, plan, prompt, controls.get(prompt.part, ()), graph, told)
+    for figures in steps.measure(left, included, told):
         lab.keep_figures(record.id, author, figures)
         yield figures
     progress("prompts", 1.0)
@@ -162,27 +165,6 @@ def _seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def _graph(body: RunBody, prompt: PromptPlan, graph_of: GraphOf | None, progress: Progress) -> Graph | None:
-    if not body.predicts or prompt.where != "test":
-        return None
-    if graph_of is None:
-        raise LabError("this run foretells what the edit does: give it graphs")
-    return graph_of(prompt.ids, prompt.targets, progress)
-
-
-def made_with(model: ReplacementModel) -> MadeWith:
-    libraries = {"torch": torch, "transformers": transformers, "numpy": np, "scipy": scipy}
-    return MadeWith(
-        model_fingerprint=model.model_fingerprint,
-        basis_fingerprint=model.basis_fingerprint,
-        engine=ENGINE_VERSION,
-        device=model.device.type,
-        dtype=str(model.dtype).removeprefix("torch."),
-        versions={"python": platform.python_version()}
-        | {name: str(library.__version__) for name, library in libraries.items()},
-    )
 
 
 def _machine(model: ReplacementModel) -> str:

@@ -50,24 +50,27 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", seconds: float = 60) 
 
 
 @contextmanager
-def serving(home: Path, port: int, **settings: str) -> Iterator[Server]:
-    """On the data folder `home`, without a network. At the end: no traceback may be in its log."""
+def serving(home: Path, port: int, *, base: str = "", root: Path = ROOT, **settings: str) -> Iterator[Server]:
+    """On the data folder `home`, without a network; the program's files are in `root`, its pages below `/base`. At the
+    end: no traceback may be in its log."""
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("HYPOGRAPH_", "NEURONPEDIA"))
     }
     environment = inherited | {"HYPOGRAPH_HOME": str(home), "HF_HUB_OFFLINE": "1"} | settings
+    environment |= {"STREAMLIT_SERVER_BASE_URL_PATH": base} if base else {}
     log = home / "server.log"
     with open(log, "ab") as file:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}" + (f"/{base}" if base else "")
     try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
-        yield Server(f"http://127.0.0.1:{port}", process)
+        wait_for(f"{address}/_stcore/health", process)
+        yield Server(address, process)
     finally:
         process.terminate()
         process.wait(20)
         written = log.read_text(errors="replace")
-    assert "Traceback" not in written, written[-4000:]
+    assert "traceback" not in written.lower(), written[-4000:]  # Python's own, or in a line of the log
 
 
 def _cancel_jobs(page: Page) -> None:

@@ -1,31 +1,27 @@
 """The login in a real Chromium: nothing before it, a role after it. With PyPI's provider of the tests, and once with
 npm's real one."""
 
-import json
 import re
 import shutil
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.driver import main, sidebar, start_trace, type_prompt
-from tests.browser.serving import ROOT, free_port, serving, wait_for
+from tests.browser.login_place import Place, dashboard, lab_of_three, log_in
+from tests.browser.serving import ROOT, free_port, wait_for
 from tests.helpers import saved, tiny_llama
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "system", "people", "privacy")
-COOKIE_SECRET = "no secret: it is of the tests alone"
+PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "batch", "system", "people", "privacy")
 PROVIDER = ROOT / ".ci" / "node" / "node_modules" / "oidc-provider"
 
 
@@ -34,53 +30,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tiny_llama(), tmp_path_factory.mktemp("tiny"))
 
 
-@dataclass
-class Place:
-    address: str
-    home: Path
-
-
-@contextmanager
-def dashboard(folder: Path, model: Path, port: int, provider: str, secret: str) -> Iterator[Place]:
-    """With a login at this provider, for people of lab.example."""
-    secrets = folder / "secrets.toml"
-    secrets.write_text(
-        "[auth]\n"
-        + "".join(
-            f"{name} = {json.dumps(value)}\n"
-            for name, value in {
-                "redirect_uri": f"http://127.0.0.1:{port}/oauth2callback",
-                "cookie_secret": COOKIE_SECRET,
-                "client_id": "hypograph",
-                "client_secret": secret,
-                "server_metadata_url": f"{provider}/.well-known/openid-configuration",
-            }.items()
-        )
-        + 'client_kwargs = {prompt = "login"}\n'  # Streamlit's own "select_account" is not known to every provider
-    )
-    settings = {
-        "HYPOGRAPH_MODEL": str(model),
-        "HYPOGRAPH_ALLOWED": "lab.example",
-        "HYPOGRAPH_ADMINS": "ada@lab.example",
-        "HYPOGRAPH_DASHBOARDS": "0",
-        "STREAMLIT_SECRETS_FILES": str(secrets),
-    }
-    home = folder / "home"
-    home.mkdir()
-    with serving(home, port, **settings) as server:
-        yield Place(server.address, home)
-
-
 @pytest.fixture(scope="module")
 def place(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    people = [
-        User(sub=name, claims={"name": name.title(), "email": address, "email_verified": True})
-        for name, address in (("ada", "ada@lab.example"), ("ben", "ben@lab.example"), ("eve", "eve@other.example"))
-    ]
-    with run_server_in_thread(user_claims=people) as provider:
-        at = f"http://127.0.0.1:{provider.server_port}"
-        with dashboard(tmp_path_factory.mktemp("lab"), model, free_port(), at, "a secret of the tests") as place:
-            yield place
+    with lab_of_three(tmp_path_factory.mktemp("lab"), model) as place:
+        yield place
 
 
 @pytest.fixture
@@ -88,14 +41,6 @@ def browser(chromium: Browser) -> Iterator[BrowserContext]:
     """Somebody's own."""
     with chromium.new_context(viewport={"width": 1440, "height": 1000}) as context:
         yield context
-
-
-def log_in(page: Page, place: Place, name: str) -> None:
-    page.goto(place.address)
-    page.get_by_role("button", name="Log in", exact=True).click()
-    page.get_by_placeholder("sub").fill(name)
-    page.get_by_role("button", name="Authorize").click()
-    page.wait_for_url(f"{place.address}/**")
 
 
 def log_out(page: Page) -> None:

@@ -331,3 +331,20 @@ def test_two_processes_write(folder: Path) -> None:
     ((rows,),) = connection.execute("SELECT COUNT(*) FROM Cache WHERE filename IS NOT NULL")
     connection.close()
     assert rows == len(list(folder.rglob("*.val"))) == len(graphs)
+
+
+def test_whose_use_a_graph_is(graphs: GraphCache) -> None:
+    """Small ones lie in the table, large ones in files."""
+    small, large = FakeGraph("small"), FakeGraph("large", MB)
+    for key, graph, owner in (("a", small, "ada"), ("b", large, "ada"), ("c", large, "ben"), ("d", large, None)):
+        assert graphs.put(key, graph, owner)
+    assert graphs.used() == {"ada": 100 + MB, "ben": MB}
+    assert [entry.key for entry in graphs.largest(["ada"], 9)] == ["b", "a"]
+    assert [entry.key for entry in graphs.largest(["ben", "ada"], 2)] == ["b", "c"]
+    assert graphs.largest(["d"], 9) == [] and graphs.largest([], 9) == []
+    graphs.delete("b")
+    graphs._cache.set("e", b"", tag="{spoiled")
+    graphs._cache.set("f", b"", tag='["owner"]')
+    assert graphs.used() == {"ada": 100, "ben": MB}
+    graphs.put("a", small)
+    assert graphs.used() == {"ben": MB}, "as it was kept last"

@@ -79,5 +79,5 @@ def test_records_that_are_none(cli: Cli, lab: Lab, ada: Person, monkeypatch: pyt
     assert "there is no such record" in cli.fails("verify", "--record", "none")
     circuit = lab.create(ada, About(), CircuitBody(title="c")).id
     assert "is no hypothesis" in cli.fails("verify", "--record", circuit)
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", "nonsense")
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", "nonsense")
     assert "is no database URL" in cli.fails("verify", "--record", circuit)

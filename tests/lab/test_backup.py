@@ -193,9 +193,10 @@ def test_what_an_earlier_version_wrote_is_read(
     lab.close()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # a process takes seconds; the kinds are tried above
 def test_from_the_command_line(lab: Lab, url: str, filled: dict[str, str], fresh: str, tmp_path: Path) -> None:
     def run(*words: str, database: str = url) -> "subprocess.CompletedProcess[str]":
-        environment = os.environ | {"HYPOGRAPH_DATABASE": database}
+        environment = os.environ | {"HYPOGRAPH_DATABASE_URL": database}
         command_line = [sys.executable, "-m", "lab", *words]
         return subprocess.run(command_line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 

@@ -202,7 +202,7 @@ def test_purge_erases_the_text_and_keeps_the_id_alone(lab: Lab, ada, ben, url: s
 
 def test_purge_from_the_command_line(lab: Lab, ada, url: str, monkeypatch, capsys) -> None:
     id = lab.create(ada, GRAPH, SPORTS).id
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", url)
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", url)
     for words, code, said in (
         (["--purge-record", id], 0, f"record {id}: erased"),
         (["--purge-record", "none"], 1, "there is no record none"),

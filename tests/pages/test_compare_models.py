@@ -74,9 +74,9 @@ def test_two_models_with_other_tokens(loading: Loading, other: str) -> None:
     first = service.model
     app = page(f"prompt:{PROMPT}", f"prompt:{PROMPT}", "prompt:w4", on=[on(2, other)], n="4")  # type: ignore[arg-type]
     assert "is no model of this machine that a link or a run may name" in texts(app) and app.error
-    assert service.beside_state() is None, "an address does not open folders"
+    assert service.beside_state(choice) is None, "an address does not open folders"
     typed(app, 2, other)
-    assert "when you press Compare" in texts(app) and service.beside_state() is None
+    assert "when you press Compare" in texts(app) and service.beside_state(choice) is None
     found = compared(app, service, choice)
     assert service.model is first
     assert app.query_params["on"] in (on(2, other), [on(2, other)])
@@ -132,7 +132,7 @@ def test_transcoders_beside_neurons_share_the_weights(loading: Loading, tmp_path
     assert second is not None and second.anatomy is model.anatomy and service.model is model
     assert service.model_state().features == "neurons"
     tables = [frame.value.to_csv() for frame in open_page("pages/system.py").dataframe]
-    assert any(f"{files.name} (ready)" in table for table in tables)
+    assert any(f"{files.name}," in table and "to compare" in table for table in tables)
     column = app.session_state["comparison"].columns[0]
     assert (column.prompt, column.choice) == (PROMPT, choice), "the run's baseline has the run's model"
     ids = tuple(model.token_ids(PROMPT))
@@ -160,7 +160,8 @@ def test_bad_models_are_a_line_and_nothing_is_lost(loading: Loading, other: str,
             assert "no model of this machine" in texts(hostile) and len(hostile.error) == 1, text
     for text in ("9:x:neurons", "x", "0:/etc:", "-1:/etc:neurons"):
         assert not page("prompt:w4", "prompt:w9", on=text, n="2").error, text
-    assert service.beside_state() is None
+    choice = Choice(other, "neurons")
+    assert service.beside_state(choice) is None and len(service.loaded_models()) == 1
     typed(app, 2, str(tmp_path))
     app.button(key="compare_go").click().run()
     assert "is not on this machine: give a preset" in texts(app) and sheet(app) is kept
@@ -168,21 +169,21 @@ def test_bad_models_are_a_line_and_nothing_is_lost(loading: Loading, other: str,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
         app.button(key="compare_go").click().run()
-        until(lambda: (service.beside_state() or SimpleNamespace(error=None)).error)
+        until(lambda: (service.beside_state(choice) or SimpleNamespace(error=None)).error)
     sound(app.run())
     assert "was not loaded: the weights of" in texts(app) and "GB of memory are free" in texts(app)
     loading.trouble = "the weights are torn"
     app.button(key="compare_go").click().run()
-    until(lambda: "torn" in ((service.beside_state() or SimpleNamespace(error="")).error or ""))
+    until(lambda: "torn" in ((service.beside_state(choice) or SimpleNamespace(error="")).error or ""))
     assert "was not loaded: the weights are torn" in texts(sound(app.run())) and sheet(app) is kept
     loading.trouble = None
     loading.go.clear()
     app.button(key="compare_go").click().run()
     assert "loading the model" in texts(sound(app)) or "waiting" in texts(app)
     app.button(key="compare_give_up").click().run()
-    assert "Cancelled" in texts(sound(app)) and service.beside_state() is None
+    assert "Cancelled" in texts(sound(app)) and service.beside_state(choice) is None
     loading.go.set()
-    compared(app, service, Choice(other, "neurons"))
+    compared(app, service, choice)
     assert torch.equal(service.model.record([0, 5]).logits, before)
 
 
@@ -194,7 +195,8 @@ def test_at_most_one_model_beside(loading: Loading, other: str, tmp_path: Path) 
     for at, name in enumerate((other, third), start=1):
         typed(app, at, name)
     app.button(key="compare_go").click().run()
-    assert "At most one model can be loaded beside" in texts(sound(app)) and service.beside_state() is None
+    assert "At most one model can be loaded beside" in texts(sound(app))
+    assert all(service.beside_state(Choice(name, "neurons")) is None for name in (other, third))
 
 
 @pytest.mark.default_model

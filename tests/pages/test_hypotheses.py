@@ -165,7 +165,7 @@ def test_progress_cancel_and_what_is_kept(loading: Loading) -> None:
     again(app)
     lab, viewer = lab_and_me()
     (run_,) = lab.find("run", viewer)
-    until(lambda: lab.finished([run_.id]).get(run_.id) == 3)  # two, and one that is left out
+    until(lambda: lab.finished([run_.id], run_.owner).get(run_.id) == 3)  # two, and one that is left out
     assert "3 of 8 prompts are finished and kept" in texts(again(app))
     assert "running 3 of 8" in texts(open_page(PAGE))
     shown = texts(open_page(PAGE, hypothesis=written(title="Other").id))

@@ -375,10 +375,10 @@ def test_a_neuronpedia_link_is_brought_in(loading: Loading) -> None:
 
 
 def test_without_a_database_the_app_says_so(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", "postgresql://lab:hunter2@127.0.0.1:1/none")
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", "postgresql://lab:hunter2@127.0.0.1:1/none")
     app = open_page("pages/trace.py")
     assert "Hypograph can't start: the database" in app.error[0].value and "hunter2" not in app.error[0].value
-    monkeypatch.delenv("HYPOGRAPH_DATABASE")
+    monkeypatch.delenv("HYPOGRAPH_DATABASE_URL")
     forget()
 
 

@@ -114,6 +114,19 @@ def test_a_run_is_saved_with_all_that_runs_it_again() -> None:
     assert service.model is not None
 
 
+def test_a_run_of_a_private_circuit_is_private() -> None:
+    """It holds the names of its groups."""
+    app, _service, _key, _ids = steered_page()
+    lab, viewer = get_lab(), me()
+    (circuit,) = lab.find("circuit", viewer)
+    lab.show_to(circuit.id, viewer, "private")
+    app.button(key="steer_save").click().run()
+    sound(app)
+    (record,) = lab.find("steering", viewer)
+    assert record.visibility == "private" and lab.find("steering", lab.person("local", "ben", "Ben")) == []
+    assert "for you alone" in texts(app)
+
+
 def test_text_under_edits_beside_the_text_without() -> None:
     app, service, _, ids = steered_page()
     next(s for s in app.selectbox if s.label == "Where").set_value("onward").run()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import streamlit as st
 
 import ui.session
 from service import JobState, TraceRequest
@@ -89,6 +90,21 @@ def test_trace_opens_the_graph(loading: Loading) -> None:
     assert over is not None and over.error is None
     sound(app.run())  # the panel sees that it is over, and the page goes to the graph
     until(lambda: "Attribution graph" in texts(sound(app.run())))
+
+
+def test_a_way_to_the_graph_that_was_broken_off_is_taken_again(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready()
+    app = open_page()
+    app.text_input(key="prompt").set_value("w4 w9 w5")
+    sound(app.run())
+    switch, breaks = st.switch_page, [st.stop]  # as by a click that comes meanwhile
+    monkeypatch.setattr(st, "switch_page", lambda *a, **k: breaks.pop()() if breaks else switch(*a, **k))
+    button(app, "Trace").click()
+    sound(app.run())
+    until(lambda: "Attribution graph" in texts(sound(app.run())))
+    assert not breaks
 
 
 def test_a_refusal_is_shown(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:

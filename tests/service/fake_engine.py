@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import tracer
@@ -29,10 +30,12 @@ class FakeModel:
     model_fingerprint = "m" * 64
     basis_fingerprint = "b" * 64
 
-    def __init__(self, name: str, engine: "FakeEngine") -> None:
+    def __init__(self, name: str, engine: "FakeEngine", reuse: "FakeModel | None" = None) -> None:
         self.name = name
         self.model_fingerprint = name
         self.engine = engine
+        own = SimpleNamespace(weight_bytes=engine.weights.get(name, 0))
+        self.anatomy = own if reuse is None else reuse.anatomy
         self.me = self  # as real models do, it holds on to itself: only the collector frees it
 
     def trace(self, prompt: str | None = None, *, tokens: list[int], progress: Any, **settings: Any) -> FakeGraph:
@@ -63,6 +66,7 @@ class FakeEngine:
         self.trouble: BaseException | None = None  # raised by the next trace, once
         self.load_trouble: BaseException | None = None  # raised by the next load, once
         self.graph_size = 100
+        self.weights: dict[str, int] = {}  # bytes of each model, 0 where it is not here
 
     def load(self, name: str, *, features: str, progress: Any, reuse: Any, **where: Any) -> FakeModel:
         self.loads.append(name)
@@ -74,7 +78,7 @@ class FakeEngine:
             trouble, self.load_trouble = self.load_trouble, None
             raise trouble
         progress("self-check", 1.0)
-        return FakeModel(name, self)
+        return FakeModel(name, self, reuse)
 
     def run_up_to_brake(self, progress: Any, phase: str) -> None:
         progress(phase, 0.5)

@@ -23,6 +23,10 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "IMPORT_NODES",
         "IMPORT_EDGES",
         "IMPORT_DEPTH",
+        "METRICS_PORT",
+        "LOG_PROMPTS",
+        "QUOTA_MB",
+        "MODELS_GB",
         "NEURONPEDIA",
     ]:
         monkeypatch.delenv(f"HYPOGRAPH_{name}", raising=False)
@@ -49,6 +53,11 @@ def test_defaults(tmp_path: Path) -> None:
         import_nodes=200_000,
         import_edges=2_000_000,
         import_depth=50,
+        metrics_port=None,
+        log_prompts=False,
+        quota_mb=None,
+        models_gb=None,
+        ray_address="",
         neuronpedia="https://neuronpedia.org",
         neuronpedia_key="",
     )
@@ -65,7 +74,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     values = {
         "CACHE": str(tmp_path / "elsewhere"),
         "CACHE_GB": "0.5",
-        "DATABASE": "postgresql://lab@db/lab",
+        "DATABASE_URL": "postgresql://lab@db/lab",
         "MODEL": "smollm2-135m-instruct",
         "FEATURES": "/some/folder",
         "DEVICE": "cuda:1",
@@ -79,6 +88,11 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "IMPORT_NODES": "100",
         "IMPORT_EDGES": "200",
         "IMPORT_DEPTH": "9",
+        "METRICS_PORT": "9464",
+        "LOG_PROMPTS": "1",
+        "QUOTA_MB": "500",
+        "MODELS_GB": "2.5",
+        "RAY_ADDRESS": "10.0.0.1:6379",
         "NEURONPEDIA": "http://127.0.0.1:3000/",
     }
     monkeypatch.setenv("NEURONPEDIA_API_KEY", " a-key ")
@@ -102,6 +116,11 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         100,
         200,
         9,
+        9464,
+        True,
+        500,
+        2.5,
+        "10.0.0.1:6379",
         "http://127.0.0.1:3000",
         "a-key",
     )
@@ -145,6 +164,12 @@ def test_the_cache_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, folder: s
         ("QUEUE", "many", "whole number"),
         ("IMPORT_MB", "0", "at least 1"),
         ("IMPORT_DEPTH", "-3", "at least 1"),
+        ("METRICS_PORT", "0", "a port"),
+        ("METRICS_PORT", "65536", "a port"),
+        ("METRICS_PORT", "9464/tcp", "a port"),
+        ("LOG_PROMPTS", "yes", "0, 1"),
+        ("QUOTA_MB", "0", "at least 1"),
+        ("MODELS_GB", "0", "0.01"),
         ("NEURONPEDIA", "javascript:alert(1)", "address"),
         ("NEURONPEDIA", "neuronpedia.org", "address"),
     ],

@@ -5,8 +5,8 @@ tensors, plain containers and the two classes below), its parts are measured and
 in a short list. What the two classes are for is in `circuit_tracer`.
 """
 
-import pickle
-import pickletools
+import pickle  # nosec B403  # it writes; what is read is read by the short list below
+import pickletools  # nosec B403  # takes a pickle apart without running it
 import struct
 import threading
 import zipfile

@@ -256,6 +256,11 @@ class Anatomy:
         names = ("hidden_activation", "hidden_act", "activation_function")
         self.activation: str = next(filter(None, (getattr(config, name, None) for name in names)))
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of the weights in memory, without those that stay on the disk."""
+        return sum(p.nbytes for p in self.model.parameters()) - (self.mapped.bytes if self.mapped else 0)
+
     def release(self) -> None:
         """Give back the memory of weights that stay on the disk."""
         if self.mapped is not None:

@@ -38,7 +38,7 @@ def features_are_here(model: str, features: str) -> bool:
 def check_room(name: str, store: Path, device: str, dtype: str) -> None:
     """Raises TracerError if the weights would take more than SHARE of the memory that is free where the model runs."""
     where = pick_device(device)
-    need = _bytes(name, store, DTYPES.get(dtype) or (torch.float32 if where.type == "cpu" else None))
+    need = weight_bytes(name, store, device, dtype)
     free = torch.cuda.mem_get_info(where)[0] if where.type == "cuda" else psutil.virtual_memory().available
     if need > SHARE * free:
         raise TracerError(
@@ -47,13 +47,14 @@ def check_room(name: str, store: Path, device: str, dtype: str) -> None:
         )
 
 
-def _bytes(name: str, store: Path, dtype: torch.dtype | None) -> float:
-    """Of the weights in memory; in the dtype of each file where none is given. 0 if nothing is known of them."""
+def weight_bytes(name: str, store: Path, device: str, dtype: str) -> float:
+    """Of the weights in memory, as `load` would have them there. 0 if nothing is known of them."""
+    in_memory = DTYPES.get(dtype) or (torch.float32 if pick_device(device).type == "cpu" else None)
     files = _weights(name, store)
     if not files and name in PRESETS:
         return PRESETS[name].size_gb * 1e9
     tensors = [tensor for path in files for tensor in stored_tensors(path).values()]
-    return float(sum(math.prod(tensor.shape) * (dtype or tensor.dtype).itemsize for tensor in tensors))
+    return float(sum(math.prod(tensor.shape) * (in_memory or tensor.dtype).itemsize for tensor in tensors))
 
 
 def _weights(name: str, store: Path) -> list[Path]:

@@ -218,7 +218,7 @@ def _check_family(folder: Path, name: str) -> None:
     from transformers import AutoConfig
 
     try:
-        model_type = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
+        model_type = AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type  # nosec B615  # a folder, no download
     except Exception as problem:  # transformers raises what it meets
         raise TracerError(f"{name}: its config.json can't be used; supported are {_families()}") from problem
     if model_type not in FAMILIES:
@@ -240,7 +240,7 @@ def _read(folder: Path, name: str, device: torch.device, dtype: str) -> tuple[An
     wanted = DTYPES.get(dtype) or (torch.float32 if device.type == "cpu" else "auto")
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(  # nosec B615  # a folder, no download
             folder,
             attn_implementation="eager",
             dtype=wanted,
@@ -249,7 +249,7 @@ def _read(folder: Path, name: str, device: torch.device, dtype: str) -> tuple[An
             output_loading_info=True,
             **options,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)  # nosec B615  # a folder, no download
     except Exception as problem:  # transformers raises what it meets
         if is_out_of_memory(problem):
             raise

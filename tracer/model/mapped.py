@@ -21,6 +21,7 @@ class MappedWeights:
     """The parameters of a model on the CPU that its folder holds in their own name, shape and dtype."""
 
     def __init__(self, model: nn.Module, folder: Path) -> None:
+        self.bytes = 0  # of them in all
         self._files: list[mmap.mmap] = []
         parameters = {name: p for name, p in model.named_parameters() if p.device.type == "cpu"}
         for path in sorted(folder.glob("*.safetensors")):
@@ -31,6 +32,7 @@ class MappedWeights:
                 parameter = parameters.get(name)
                 if parameter is not None and (parameter.shape, parameter.dtype) == (stored.shape, stored.dtype):
                     parameter.data = _view(memory, stored)
+                    self.bytes += parameter.nbytes
 
     def release(self) -> None:
         """Give the memory back. What is used next is read again."""

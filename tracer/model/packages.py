@@ -97,8 +97,9 @@ def _rewrite(gguf: Path, folder: Path, progress: Progress) -> None:
 
     disable_progress_bar()  # progress is reported through the callback
     progress("read", 0.0)
-    source: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf.name, dtype=torch.float32)
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name)
+    options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
+    source: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)  # nosec B615  # a folder, no download
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)  # nosec B615  # a folder, no download
     progress("read", 1.0)
     # a model read from GGUF refuses to be saved: the same class, built anew without the mark of quantisation, does not
     config = source.config.to_dict()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 import tracer
-from service import Choice, JobState, Service, TraceRequest
+from service import Choice, JobState, Service, TraceRequest, models
 from tests.helpers import saved, somebody, tiny_llama
 from tests.service.fake_engine import FakeEngine, until
 from tracer.model.here import SHARE, features_are_here, model_is_here
@@ -32,15 +33,15 @@ def loaded(service: Service, choice: Choice) -> tracer.ReplacementModel:
 
 def refused(service: Service, choice: Choice) -> str:
     service.load_beside(choice, ANN)
-    until(lambda: (view := service.beside_state()) is not None and view.error is not None)
-    view = service.beside_state()
+    until(lambda: (view := service.beside_state(choice)) is not None and view.error is not None)
+    view = service.beside_state(choice)
     assert view is not None and view.error is not None and service.beside(choice) is None
     return view.error
 
 
 def test_a_second_model_is_there_and_the_loaded_one_is_untouched(service: Service, engine: FakeEngine) -> None:
     first = service.model
-    assert service.beside_state() is None and service.beside(SECOND) is None
+    assert service.beside_state(SECOND) is None and service.beside(SECOND) is None
     second = loaded(service, SECOND)
     assert second.name == "second" and service.model is first and service.model_state().switching_to is None
     assert engine.features == [("neurons", None), ("neurons", None)]
@@ -57,7 +58,7 @@ def test_another_one_takes_its_place_and_its_memory(service: Service, engine: Fa
     assert service.beside(SECOND) is None
     until(lambda: engine.loads[-1] == "third")
     assert old() is None, "before the next one comes"
-    view = service.beside_state()
+    view = service.beside_state(THIRD)
     assert view is not None and (view.state, view.name) == ("loading", "third") and view.fraction < 1
     engine.load_brake.set()
     until(lambda: service.beside(THIRD) is not None)
@@ -68,7 +69,7 @@ def test_it_goes_when_the_loaded_model_changes(service: Service, engine: FakeEng
     engine.load_brake.clear()
     service.switch_model("third", "neurons", ANN)
     until(lambda: engine.loads[-1] == "third")
-    assert old() is None and service.beside_state() is None
+    assert old() is None and service.beside_state(SECOND) is None
     engine.load_brake.set()
 
 
@@ -109,9 +110,9 @@ def test_a_load_is_given_up(service: Service, engine: FakeEngine) -> None:
     service.load_beside(SECOND, ANN)
     until(lambda: engine.loads == ["first", "second"])
     service.give_up_beside(THIRD, ANN)
-    assert service.beside_state() is not None, "another one's"
+    assert service.beside_state(SECOND) is not None, "another one's"
     service.give_up_beside(SECOND, ANN)
-    assert service.beside_state() is None
+    assert service.beside_state(SECOND) is None
     job = service.wait(service.submit(TraceRequest(tokens=(1,)), ANN).id, 10)
     assert job is not None and job.state is JobState.DONE, "the worker is free, though the brake is on"
 
@@ -143,8 +144,9 @@ tiny = Choice(sys.argv[1], "neurons")
 ann = Person("ann", "ann", Role.ADMIN)
 service.load_beside(tiny, ann)
 until(lambda: service.beside(tiny) is not None)
-service.load_beside(Choice("slow", "neurons"), ann)
-until(lambda: service.beside_state().phase == "load")
+slow = Choice("slow", "neurons")
+service.load_beside(slow, ann)
+until(lambda: service.beside_state(slow).phase == "load")
 """
 
 
@@ -167,3 +169,94 @@ def test_what_is_on_this_machine(tmp_path: Path) -> None:
         assert not model_is_here(name, tmp_path), name
     for name in ("", "plt-16k", "org/unknown/deep@main", "org/name/../../..", "\0", "x" * 9999):
         assert not features_are_here("gemma-2-2b", name), name
+
+
+# -- a budget for several
+
+
+GB = 1_000_000_000
+
+
+@pytest.fixture
+def roomy(service: Service, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """3.5 GB for models of 1 GB each; the loaded one takes 1 GB."""
+    engine.weights = {"second": GB, "third": GB, "fourth": GB, "huge": 3 * GB}
+    assert service.model is not None
+    service.model.anatomy.weight_bytes = GB  # type: ignore[misc]
+    service.settings = replace(service.settings, models_gb=3.5)
+    monkeypatch.setattr(models, "weight_bytes", lambda name, *_where: engine.weights.get(name, 0))
+    return service
+
+
+FOURTH, HUGE = Choice("fourth", "neurons"), Choice("huge", "neurons")
+
+
+def names(service: Service) -> list[str]:
+    """The loaded one first, then as they were used, the latest first."""
+    return [one.choice.model for one in service.loaded_models()]
+
+
+def test_the_one_longest_unused_makes_room(roomy: Service, engine: FakeEngine) -> None:
+    old = weakref.ref(loaded(roomy, SECOND))
+    loaded(roomy, THIRD)
+    assert names(roomy) == ["first", "third", "second"] and len({one.bytes for one in roomy.loaded_models()}) == 1
+    assert roomy.beside(SECOND) is not None, "looked at again: now the third is the one longest unused"
+    loaded(roomy, FOURTH)
+    assert names(roomy) == ["first", "fourth", "second"] and roomy.beside_state(THIRD) is None and old() is not None
+    loaded(roomy, THIRD)
+    assert names(roomy) == ["first", "third", "fourth"] and old() is None, "and its memory is free"
+    assert engine.loads == ["first", "second", "third", "fourth", "third"]
+
+
+def test_what_is_in_use_is_not_unloaded(roomy: Service, engine: FakeEngine) -> None:
+    for choice in (SECOND, THIRD):
+        loaded(roomy, choice)
+    with roomy.in_use([SECOND]):
+        loaded(roomy, FOURTH)
+        assert names(roomy) == ["first", "fourth", "second"], "the older one is in use"
+        with roomy.in_use([FOURTH]):
+            said = refused(roomy, THIRD)
+    assert said.startswith("its weights take 1 GB, and of the 3.5 GB for models (HYPOGRAPH_MODELS_GB) 3 GB are in use")
+    assert engine.loads[-1] == "fourth", "before anything is read"
+    loaded(roomy, THIRD)
+    assert names(roomy) == ["first", "third", "fourth"] or names(roomy) == ["first", "third", "second"]
+
+
+def test_one_too_large_for_the_budget_is_refused(roomy: Service, engine: FakeEngine) -> None:
+    assert "its weights take 3 GB" in refused(roomy, HUGE) and engine.loads == ["first"]
+    assert roomy.model_state().state == "ready"
+
+
+def test_weights_that_serve_two_count_once(roomy: Service) -> None:
+    loaded(roomy, Choice("first", "a/set"))
+    loaded(roomy, SECOND)
+    loaded(roomy, THIRD)
+    assert names(roomy) == ["first", "third", "second", "first"], "four models, 3 GB"
+
+
+def test_a_switch_back_needs_no_load(roomy: Service, engine: FakeEngine) -> None:
+    first = roomy.model
+    loaded(roomy, SECOND)
+    roomy.switch_model("second", "neurons", ANN)
+    until(lambda: roomy.model_state().name == "second" and roomy.model is not None)
+    assert names(roomy) == ["second", "first"]
+    job = roomy.wait(roomy.submit(TraceRequest(tokens=(1, 2)), ANN).id, 10)
+    assert job is not None and job.state is JobState.DONE and engine.models == ["second"]
+    roomy.switch_model("first", "neurons", ANN)
+    until(lambda: roomy.model is first)
+    assert engine.loads == ["first", "second"]
+
+
+def test_a_large_one_takes_the_place_of_all(roomy: Service, engine: FakeEngine) -> None:
+    loaded(roomy, SECOND)
+    roomy.switch_model("huge", "neurons", ANN)
+    until(lambda: roomy.model_state().name == "huge" and roomy.model is not None)
+    assert names(roomy) == ["huge"]
+
+
+def test_the_old_one_serves_on_where_the_new_one_fails(roomy: Service, engine: FakeEngine) -> None:
+    first = roomy.model
+    engine.load_trouble = tracer.TracerError("the weights are torn")
+    roomy.switch_model("second", "neurons", ANN)
+    until(lambda: roomy.model_state().trouble is not None)
+    assert roomy.model is first and roomy.model_state().state == "ready" and names(roomy) == ["first"]
