@@ -47,8 +47,10 @@ run: $(RUN_READY) ## install, then start the dashboard (PORT=8501)
 test: $(DEV_READY) ## install, then run every test this machine can run (but for make soak)
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not soak" $(ARGS)
 
-soak: $(DEV_READY) ## install, then run what takes long: medians in a browser, small benchmarks, the statistics' calibration
+soak: $(DEV_READY) ## install, then run what takes long: the tests that do, 50 visitors for 5 minutes, 12 for an hour
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest -m soak $(ARGS)
+	@HF_HUB_OFFLINE=1 $(PY) benchmarks/load.py
+	@HF_HUB_OFFLINE=1 $(PY) benchmarks/load.py --soak 60
 
 lint: $(DEV_READY) ## ruff, mypy and bandit
 	@$(PY) -m ruff check .

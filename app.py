@@ -11,6 +11,7 @@ from ui.demo_bar import demo_bar
 from ui.fragments import mind_fragments
 from ui.session import APP, get_service, role
 from ui.sidebar import sidebar
+from ui.theme_once import read_theme_once
 from ui.uploads import mind_uploads
 
 # Streamlit writes white on the accent in both themes; on the dark theme's lighter accent that can't be read. Its wide
@@ -37,6 +38,7 @@ st.html(STYLE)
 st.session_state[APP] = True
 mind_fragments()
 mind_uploads()
+read_theme_once()
 own = role()
 for_admins: Literal["visible", "hidden"] = "visible" if own is Role.ADMIN else "hidden"
 page = st.navigation(

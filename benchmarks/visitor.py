@@ -130,9 +130,9 @@ class Visitor:
     # -- to the server ------------------------------------------------------------------------------------------------
 
     async def _rerun_and_rest(self, seconds: float = 60.0) -> None:
-        before = self.runs
-        await self._send()
-        await self.until(lambda: self.runs > before and not self.running, seconds)
+        before, page = self.runs, self.page
+        await self._send()  # what ran meanwhile may still say that it is on the page before
+        await self.until(lambda: self.runs > before and not self.running and self.page == page, seconds)
 
     async def _send(self, fragment: str = "", trigger: WidgetState | None = None, by_clock: bool = False) -> None:
         message = BackMsg()

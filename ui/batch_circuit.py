@@ -14,6 +14,7 @@ from ui.circuit_drawing import LEVEL, MOST_DRAWN, Arrow, Spot, draw_circuit
 from ui.export_menu import as_csv
 
 FEW, MOST = 4, MOST_DRAWN - 2
+MOST_IN_A_ROW = 6  # of one layer: the rest stands above
 MOST_ARROWS = 120  # the strongest: more can't be read
 GAP, ASIDE = 190.0, 60.0  # units between neighbours of a row; of every other row, so that edges miss nodes in between
 SHARE = st.column_config.NumberColumn(format="%.0f %%", width=60)
@@ -29,14 +30,14 @@ def circuit(service: Service, batch: Batch, sheets: Sequence[Sheet]) -> None:
         "Features", FEW, MOST, 16, key="batch_circuit_n", help="Those of most graphs, of equals the more influential."
     )
     share = second.slider(
-        "Edges of at least this share of the graphs",
+        "Presence: in this share of the graphs or more",
         0,
         100,
         50,
         step=5,
         format="%d %%",
         key="batch_circuit_share",
-        help=f"An edge is in a graph where it carries {LEAST:.0%} or more of its target's input.",
+        help=f"Of each edge. It is in a graph where it carries {LEAST:.0%} or more of its target's input.",
     )
     chosen = table.head(n).to_dict("records")
     if not chosen:
@@ -66,14 +67,16 @@ def circuit(service: Service, batch: Batch, sheets: Sequence[Sheet]) -> None:
 def _draw(found: Consensus, names: list[str], chosen: list[dict], edges: pd.DataFrame) -> int | None:
     """The number of the feature that was clicked."""
     layers = [row["layer"] for row in chosen] + [-1, max(row["layer"] for row in chosen) + 1]
-    levels = {layer: level for level, layer in enumerate(sorted(set(layers)))}
-    spots = []
-    for i, (name, layer) in enumerate(zip(names, layers, strict=True)):
-        row = [other for other, at in enumerate(layers) if at == layer]
-        x = (row.index(i) - (len(row) - 1) / 2) * GAP + (levels[layer] % 2) * ASIDE
-        there = f"{found.there[i]:,} of {found.n_graphs:,} graphs"
-        title = f"{name}: in {there}"
-        spots.append(Spot(str(i), name[:40], title, x, -LEVEL * levels[layer], several=i >= found.tokens))
+    spots, level = [], 0
+    for layer in sorted(set(layers)):
+        there = [i for i, at in enumerate(layers) if at == layer]
+        for start in range(0, len(there), MOST_IN_A_ROW):
+            row = there[start : start + MOST_IN_A_ROW]
+            for place, i in enumerate(row):
+                x = (place - (len(row) - 1) / 2) * GAP + level % 2 * ASIDE
+                title = f"{names[i]}: in {found.there[i]:,} of {found.n_graphs:,} graphs"
+                spots.append(Spot(str(i), names[i][:40], title, x, -LEVEL * level, several=i >= found.tokens))
+            level += 1
     strongest = edges.reindex(edges["mean"].abs().sort_values(ascending=False).index).head(MOST_ARROWS)
     arrows = [
         Arrow(

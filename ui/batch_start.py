@@ -63,7 +63,7 @@ def _form(service: Service, model: ReplacementModel) -> None:
             placeholder="Lionel Messi plays the sport of\nSerena Williams plays the sport of",
             help="Each ends where the model should answer.",
         )
-    nodes, seen, _ = st.columns([1.5, 2, 3], vertical_alignment="bottom")
+    nodes, seen, _ = st.columns([1.5, 2, 3])
     most = nodes.number_input(
         "Nodes",
         min_value=10,

@@ -177,6 +177,10 @@ def _jobs(service: Service, batch: Batch) -> dict[str, JobView]:
     return {job.key: job for job in reversed(service.jobs()) if job.key in keys}
 
 
+def is_fed(batch: Batch) -> bool:
+    return batch.record is not None and batch.record.id in st.session_state.get("batches_feeding", ())
+
+
 def start(record: str) -> None:
     """This tab hands in what is missing, from its next look on."""
     st.session_state.setdefault("batches_feeding", set()).add(record)

@@ -18,6 +18,8 @@ SECRETS = ("NEURONPEDIA_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HYPOGRA
 
 def start_log(settings: Settings) -> None:
     log_to_stderr(_secrets(settings), settings.log_prompts)
+    for logger in streamlit.logger._loggers.values():
+        _without_handler(logger)
     streamlit.logger.setup_formatter = _without_handler
 
 

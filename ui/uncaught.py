@@ -1,5 +1,4 @@
-"""The record does not answer, and a page asked it for something: the page says so in one line, where it would have shown
-an error of the program."""
+"""The record does not answer what a page asked it: the page says so in one line, not that the program is at fault."""
 
 import streamlit as st
 

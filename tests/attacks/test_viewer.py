@@ -22,10 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 OF_A_LOGIN = {"person"}  # writes who came; ui/session.py calls it with what the provider says
 OF_THE_OPERATOR = {"close", "purge_record", "purge_person"}  # `make purge`: no page calls them
 OF_THE_JOURNAL = {"keep_asked", "answered", "server_starts"}  # service/journal.py alone: what was let in before
+OF_THE_SERVICE = {"touch", "ids_of", "merged"}  # is it there, and who is who: no texts
 LOOKS = {"model", "model_state", "job", "jobs", "paused", "wait", "dashboards", "collects_dashboards", "beside",
-         "beside_state", "graph"}  # fmt: skip
+         "beside_state", "graph", "in_use", "loaded_models", "not_ready"}  # fmt: skip
 OF_THE_SERVER = {"start", "stop"}
-OWN = {"cancel", "interrupted", "run_again", "forget_interrupted"}  # one's own jobs; run_again submits
+OWN = {"cancel", "interrupted", "run_again", "forget_interrupted", "use_of", "largest_of"}  # run_again submits
 
 
 def public(of: type) -> set[str]:
@@ -34,7 +35,7 @@ def public(of: type) -> set[str]:
 
 def test_every_method_of_the_record_is_known() -> None:
     tried = {*WRITES, "begin_run", "keep_figures"} - {"comment"}  # which is a `create` too
-    assert public(Lab) == tried | set(READS) | OF_A_LOGIN | OF_THE_OPERATOR | OF_THE_JOURNAL
+    assert public(Lab) == tried | set(READS) | OF_A_LOGIN | OF_THE_OPERATOR | OF_THE_JOURNAL | OF_THE_SERVICE
     assert not tried & set(READS)
 
 

@@ -63,7 +63,7 @@ def dashboard(
 
 @contextmanager
 def provider_of_people() -> Iterator[str]:
-    """The address of one that knows four: Ada is an admin of `dashboard`, Ben and Mal are not, Eve is not of its lab."""
+    """Its address. Ada is an admin of `dashboard`, Ben and Mal are not, Eve is not of its lab."""
     people = [
         User(sub=sub, claims={"name": name, "email": address, "email_verified": True})
         for sub, name, address in (
@@ -86,7 +86,7 @@ def lab_of_three(folder: Path, model: Path, **more: Any) -> Iterator[Place]:
 
 def log_in(page: Page, place: Place, name: str) -> None:
     page.goto(place.address)
-    page.get_by_role("button", name="Log in", exact=True).click()
+    page.get_by_role("button", name="Log in", exact=True).click(timeout=60_000)  # perhaps the server's first page
     page.get_by_placeholder("sub").fill(name)
     page.get_by_role("button", name="Authorize").click()
     page.wait_for_url(f"{place.address}/**")

@@ -1,5 +1,5 @@
-"""A team's server, from an empty data folder: two people log in, one traces a batch, the server is killed under it, what
-was cut off is run again, and what its graphs share becomes a hypothesis that the other one reads."""
+"""A team's server, from an empty data folder: two people log in, one traces a batch, the server is killed under it,
+what was cut off is run again, and what its graphs share becomes a hypothesis that the other one reads."""
 
 import re
 import time
@@ -109,9 +109,9 @@ def goes_on(page: Page, link: str) -> None:
 def looks(page: Page, axe: str) -> None:
     idle(page)
     found = flaws(page, axe, "batch, features")
-    for view, said in (("Circuit", "presence"), ("Graphs", "replacement")):
+    for view, said in (("Circuit", "An edge: the signed share"), ("Graphs", "Unlike the others")):
         main(page).get_by_role("radio", name=view).click()
-        expect(main(page)).to_contain_text(re.compile(said, re.I))
+        expect(main(page)).to_contain_text(said)
         idle(page)
         found += flaws(page, axe, f"batch, {view}")
     page.set_viewport_size({"width": 390, "height": 844})
@@ -135,8 +135,7 @@ def makes_a_hypothesis(page: Page) -> None:
 
 def reads(page: Page, place: Place, axe: str) -> None:
     page.goto(f"{place.address}/hypotheses")
-    expect(table(page)).to_be_visible()
-    expect(main(page)).to_contain_text("Ben")
+    expect(main(page)).to_contain_text("Ben, ")
     sidebar(page).get_by_role("link", name="Privacy").click()
     expect(main(page)).to_contain_text("logged")
     idle(page)

@@ -1,4 +1,4 @@
-"""PostgreSQL stops under a real server, and comes back: pages say so, what was saved is there, and it goes on by itself."""
+"""PostgreSQL stops under a real server: pages say so, what was saved is there, and all goes on when it is back."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -2,10 +2,13 @@
 
 import shutil
 import sqlite3
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+import lab.lab as lab_clock
 import ui.session
 from service import JobState
 from tests.lab.troubled import troubled
@@ -67,3 +70,33 @@ def test_sqlite_is_locked_by_another_program(loading: Loading) -> None:
         said = texts(sound(app.run()))
     assert "locked" not in said and [label.head.body.text for label in lab.find("label", ui.session.me())] == ["kept"]
     other.close()
+
+
+@pytest.mark.parametrize("hours", [-5, 72])
+def test_the_clock_jumps(loading: Loading, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """Traces end, versions keep their order, a save is no conflict, and a cached graph stays.
+
+    The clock is moved where this code and diskcache read it: under Debian's libfaketime 0.9.10 `time.sleep` fails.
+    """
+    open_page()
+    key, lab = traced(), ui.session.get_lab()
+    node = next(id for id in ready().graph(key).ids if id.startswith("0_"))  # type: ignore[union-attr]
+    app = open_page("pages/graph.py", graph=key, select=node)
+    app.text_input(key=f"label_{node}").set_value("first")
+    sound(app.run())
+    now, read = time.time, lab_clock._now
+    monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
+    monkeypatch.setattr(lab_clock, "_now", lambda: read() + timedelta(hours=hours))
+    other = traced("w5 w6")
+    app.text_input(key=f"label_{node}").set_value("second")
+    sound(app.run())
+    assert app.text_input(key=f"label_{node}").value == "second" and "in the meantime" not in texts(app)
+    (label,) = lab.find("label", ui.session.me())
+    versions = lab.history(label.id, ui.session.me())
+    assert [version.body.text for version in versions] == ["second", "first"]
+    assert abs((versions[0].created - versions[1].created).total_seconds() / 3600 - hours) < 0.1
+    service = running()
+    service._shelf._latest.clear()
+    assert all(service.graph(graph) is not None for graph in (key, other))
+    said = texts(open_page("pages/system.py"))
+    assert "-" not in "".join(line for line in said.splitlines() if " ago" in line)

@@ -47,6 +47,7 @@ WRITES: dict[str, Callable[[Lab, Person, str], object]] = {
     "undelete": lambda lab, who, id: lab.undelete(id, who),
     "freeze": lambda lab, who, id: lab.freeze(id, who, 2),
     "people": lambda lab, who, id: lab.people(who),
+    "sizes": lambda lab, who, id: lab.sizes(who),
     "give_role": lambda lab, who, id: lab.give_role(who.id, Role.ADMIN, who),
     "merge": lambda lab, who, id: lab.merge(lab.person("local", "ben", "Ben").id, who.id, who),
 }

@@ -132,7 +132,7 @@ def test_transcoders_beside_neurons_share_the_weights(loading: Loading, tmp_path
     assert second is not None and second.anatomy is model.anatomy and service.model is model
     assert service.model_state().features == "neurons"
     tables = [frame.value.to_csv() for frame in open_page("pages/system.py").dataframe]
-    assert any(f"{files.name} (ready)" in table for table in tables)
+    assert any(f"{files.name}," in table and "to compare" in table for table in tables)
     column = app.session_state["comparison"].columns[0]
     assert (column.prompt, column.choice) == (PROMPT, choice), "the run's baseline has the run's model"
     ids = tuple(model.token_ids(PROMPT))

@@ -579,7 +579,7 @@ def test_waiting_ends(service: Service, engine: FakeEngine) -> None:
 def test_no_prompt_in_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         finish(service, service.submit(request(1, 2, prompt="my secret"), ANN))
-    assert "done" in caplog.text
+    assert "job over" in caplog.text
     assert "secret" not in caplog.text
 
 

@@ -25,8 +25,8 @@ FAR = 3.5
 FEWEST = 5
 """Graphs of which "far from the others" is asked."""
 
-ROUNDING = 1e-6
-"""Row errors below this are float32's own, and all alike."""
+ROUNDING = 1e-4
+"""Row errors below this are rounding and all alike: the engine takes such rows to add up."""
 
 _LAYER = 2**32  # a feature as one number: layer · 2³² + index
 _MADE_OF = ("model", "features", "model_fingerprint", "basis_fingerprint")

@@ -1,0 +1,96 @@
+"""kill -9 of the server while it traces; then a second server on its SQLite: both write, and each sees the other's."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import trace
+from benchmarks.visitor import Visitor, visit
+from lab import About, Lab
+from tests.faults.server import SHORT, Server, choose, label_shown, labelled, nodes
+
+LONG = " ".join(f"w{i % 50}" for i in range(200))
+AT_IT = "choosing features", "tracing direct effects"
+TIMES = 6
+
+
+@pytest.fixture(scope="module")
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Of both tests."""
+    home = tmp_path_factory.mktemp("server") / "home"
+    home.mkdir()
+    server = Server(home, model)
+    yield server
+    server.kill()
+
+
+def test_killed_while_it_traces(server: Server) -> None:
+    """What was shown as saved is there, and one click runs again what was not traced."""
+
+    async def before() -> tuple[str, str]:
+        async with visit(server.address) as tab:
+            await tab.says(" · cpu")
+            key = await trace(tab, SHORT)
+            node = nodes(tab)[0]
+            await labelled(tab, node, "kept")
+            await tab.go("")
+            runs = tab.runs
+            await tab.type("Prompt", LONG)
+            await tab.until(lambda: tab.runs > runs and not tab.running and tab.has_button("Trace"))
+            await tab.click("Trace")
+            await tab.until(lambda: any(words in tab.text() for words in AT_IT))
+            server.kill()
+            await tab.until(lambda: not tab.connected)
+            return key, node
+
+    async def after(key: str, node: str) -> None:
+        async with visit(f"{server.address}/graph?graph={key}&select={node}") as tab:
+            assert label_shown(tab) == "kept"
+            await tab.go("")
+            assert "w0 w1 w2" in tab.text() and "was not traced: the server stopped before." in tab.text()
+            await tab.says(" · cpu")
+            await tab.click("Run again")
+            await tab.until(lambda: tab.page == "graph")
+            await tab.go("")
+            assert "was not traced" not in tab.text() and tab.troubles == []
+
+    key, node = asyncio.run(before())
+    server.start()
+    asyncio.run(after(key, node))
+
+
+def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server]) -> None:
+    url = f"sqlite:///{server.home}/lab.sqlite"
+    two = serve("two", HYPOGRAPH_DATABASE=url)
+
+    async def writes(tab: Visitor, node: str, name: str) -> None:
+        for n in range(TIMES):
+            await labelled(tab, node, f"{name} {n}")
+
+    async def both() -> None:
+        async with AsyncExitStack() as stack:
+            tabs = [await stack.enter_async_context(visit(one.address)) for one in (server, two)]
+            for tab in tabs:
+                await tab.says(" · cpu")
+                await trace(tab, SHORT)
+            first, second = nodes(tabs[0])[1:3]
+            await asyncio.gather(writes(tabs[0], first, "one"), writes(tabs[1], second, "two"))
+            await choose(tabs[0], second)
+            await choose(tabs[1], first)
+            assert [label_shown(tab) for tab in tabs] == ["two 5", "one 5"]
+            for tab in tabs:
+                assert "locked" not in tab.text() and tab.troubles == []
+
+    asyncio.run(both())
+    lab = Lab(url)
+    viewer = lab.person("local", "looks", "Looks")
+    labels = [
+        [revision.body.text for revision in lab.history(r.id, viewer)] for r in lab.find("label", viewer, About())
+    ]
+    for name in ("one", "two"):
+        assert [f"{name} {n}" for n in reversed(range(TIMES))] in labels
+    lab.close()
+    assert "traceback" not in (server.stop() + two.stop()).lower()
