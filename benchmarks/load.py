@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--tracing", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--think", type=float, default=4.0, help="seconds between two clicks, in the mean")
+    parser.add_argument("--think", type=float, default=15.0, help="seconds between two clicks, in the mean")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="few visitors, for long")
     given = parser.parse_args()
     plan = Plan(given.sessions, given.tracing, 60 * given.minutes, given.think)

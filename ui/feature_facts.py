@@ -7,6 +7,9 @@ import streamlit as st
 from tracer import Graph, ReplacementModel
 from tracer.model.record import Record
 
+SHORT = 32
+"""Tokens. Twenty people read twenty graphs, most of short prompts: 32 such passes take what two long ones may."""
+
 
 def made_by(model: ReplacementModel, graph: Graph) -> bool:
     """With the same weights and the same features."""
@@ -16,11 +19,17 @@ def made_by(model: ReplacementModel, graph: Graph) -> bool:
 
 def record_of(model: ReplacementModel, ids: Sequence[int]) -> Record:
     """One forward pass, kept: over a graph's prompt, and over a text that somebody tries."""
-    return _record(_fingerprints(model), model, tuple(ids))
+    record = _of_short if len(ids) <= SHORT else _of_long
+    return record(_fingerprints(model), model, tuple(ids))
 
 
-@st.cache_resource(max_entries=2, ttl="10m", show_spinner=False)  # patterns and streams of every layer
-def _record(fingerprints: str, _model: ReplacementModel, ids: tuple[int, ...]) -> Record:
+@st.cache_resource(max_entries=32, ttl="10m", show_spinner=False)  # patterns and streams of every layer
+def _of_short(fingerprints: str, _model: ReplacementModel, ids: tuple[int, ...]) -> Record:
+    return _model.record(ids)
+
+
+@st.cache_resource(max_entries=2, ttl="10m", show_spinner=False)
+def _of_long(fingerprints: str, _model: ReplacementModel, ids: tuple[int, ...]) -> Record:
     return _model.record(ids)
 
 
