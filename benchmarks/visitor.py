@@ -228,12 +228,13 @@ class Visitor:
         """What this run has not drawn again is old."""
         if how == ForwardMsg.FINISHED_WITH_COMPILE_ERROR:
             self.troubles.append("the page's script could not be read")
-        if how != _RERUN:
-            for place, (_, run, fragment) in list(self._elements.items()):
-                if run != self._run and (not self._fragments or fragment in self._fragments):
-                    del self._elements[place]
-            self.runs += not self._fragments
-            self._forget_old_messages()
+        if how == _RERUN:
+            return  # the next one follows at once
+        for place, (_, run, fragment) in list(self._elements.items()):
+            if run != self._run and (not self._fragments or fragment in self._fragments):
+                del self._elements[place]
+        self.runs += not self._fragments
+        self._forget_old_messages()
         self.running = False
 
     def _forget_old_messages(self) -> None:

@@ -77,6 +77,11 @@ async def labelled(tab: Visitor, node: str, text: str) -> None:
     await tab.until(lambda: label_shown(tab) == text and "\nby " in tab.text() and not tab.running)
 
 
+async def shows_label(tab: Visitor, text: str) -> None:
+    """The card does, or will."""
+    await tab.until(lambda: label_shown(tab) == text)
+
+
 def label_shown(tab: Visitor) -> str:
     """In the card."""
     fields = [field for field in tab.elements("text_input") if field.label == "Label"]

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import visit
-from tests.faults.server import SHORT, Server, choose, label, label_shown, labelled, nodes
+from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, shows_label
 from tests.lab.postgres import Postgres, programs
 
 pytestmark = pytest.mark.postgresql
@@ -45,7 +45,8 @@ def test_the_database_stops(serve: Callable[..., Server], database: Postgres, se
             database.start()
             await tab.go("graph", graph=key)
             await choose(tab, node)
-            assert label_shown(tab) == "before" and AWAY not in tab.text()
+            await shows_label(tab, "before")
+            assert AWAY not in tab.text()
             await labelled(tab, other, "after")
             assert tab.troubles == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import visit
-from tests.faults.server import SHORT, Server, choose, label, label_shown, labelled, nodes
+from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, shows_label
 
 OTHER = "w5 w6 w7"
 PRIVATE = "unshare", "--mount", "--map-root-user"  # a mount that nobody else sees, gone with the process
@@ -48,7 +48,7 @@ def test_disk_full(serve: Callable[..., Server], tmp_path: Path) -> None:
             (disk / "full").unlink()
             await tab.go("graph", graph=key)
             await choose(tab, node)
-            assert label_shown(tab) == "before"
+            await shows_label(tab, "before")
             await labelled(tab, another, "after")
             await tab.go("graph", graph=in_memory)
             assert nodes(tab) and tab.troubles == []

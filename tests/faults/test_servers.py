@@ -10,7 +10,7 @@ import pytest
 from benchmarks.load import trace
 from benchmarks.visitor import Visitor, visit
 from lab import About, Lab
-from tests.faults.server import SHORT, Server, choose, label_shown, labelled, nodes
+from tests.faults.server import SHORT, Server, choose, labelled, nodes, shows_label
 
 LONG = " ".join(f"w{i % 50}" for i in range(200))
 AT_IT = "choosing features", "tracing direct effects"
@@ -48,9 +48,10 @@ def test_killed_while_it_traces(server: Server) -> None:
 
     async def after(key: str, node: str) -> None:
         async with visit(f"{server.address}/graph?graph={key}&select={node}") as tab:
-            assert label_shown(tab) == "kept"
+            await shows_label(tab, "kept")
             await tab.go("")
-            assert "w0 w1 w2" in tab.text() and "was not traced: the server stopped before." in tab.text()
+            await tab.says("was not traced: the server stopped before.")
+            assert "w0 w1 w2" in tab.text()
             await tab.says(" · cpu")
             await tab.click("Run again")
             await tab.until(lambda: tab.page == "graph")
@@ -80,7 +81,8 @@ def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server])
             await asyncio.gather(writes(tabs[0], first, "one"), writes(tabs[1], second, "two"))
             await choose(tabs[0], second)
             await choose(tabs[1], first)
-            assert [label_shown(tab) for tab in tabs] == ["two 5", "one 5"]
+            await shows_label(tabs[0], "two 5")
+            await shows_label(tabs[1], "one 5")
             for tab in tabs:
                 assert "locked" not in tab.text() and tab.troubles == []
 
