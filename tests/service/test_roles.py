@@ -29,6 +29,7 @@ FOR_EDITORS: dict[str, Callable[[Service, Person], object]] = {
 FOR_ADMINS: dict[str, Callable[[Service, Person], object]] = {
     "switch_model": lambda service, who: service.switch_model("second", "neurons", who),
     "clear_cache": lambda service, who: service.clear_cache(who),
+    "uses": lambda service, who: service.uses(who),
     "pause": lambda service, who: service.pause(True, who),
     "uses": lambda service, who: service.uses(who),
     "cancel_for_all": lambda service, who: service.cancel_for_all("a job", who),
