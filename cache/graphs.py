@@ -151,7 +151,7 @@ class GraphCache:
         """The n graphs stored last, newest first, without loading them."""
         try:
             rows = self._rows(
-                f"SELECT key, tag, store_time, {_SIZE} FROM Cache "
+                f"SELECT key, tag, store_time, {_SIZE} FROM Cache "  # nosec B608  # of constants alone
                 "WHERE raw = 1 AND TYPEOF(key) = 'text' ORDER BY store_time DESC, rowid DESC LIMIT ?",
                 n,
             )
@@ -164,7 +164,8 @@ class GraphCache:
     def used(self) -> dict[str, int]:
         """Bytes of the graphs of each owner; those without one count for nobody."""
         try:
-            rows = self._rows(f"SELECT {_OWNER}, SUM({_SIZE}) FROM Cache WHERE {_OWNED} GROUP BY 1 LIMIT ?", -1)
+            asked = f"SELECT {_OWNER}, SUM({_SIZE}) FROM Cache WHERE {_OWNED} GROUP BY 1 LIMIT ?"  # nosec B608  # of constants alone
+            rows = self._rows(asked, -1)
         except _FAILURES as error:
             self._warn("could not be counted", error)
             return {}
@@ -173,9 +174,8 @@ class GraphCache:
     def largest(self, owners: Collection[str], n: int) -> list[Entry]:
         """The n largest graphs of these owners together, the largest first."""
         try:
-            rows = self._rows(
-                f"SELECT key, tag, store_time, {_SIZE} FROM Cache WHERE {_OWNED} ORDER BY 4 DESC LIMIT ?", -1
-            )
+            asked = f"SELECT key, tag, store_time, {_SIZE} FROM Cache WHERE {_OWNED} ORDER BY 4 DESC LIMIT ?"  # nosec B608  # of constants alone
+            rows = self._rows(asked, -1)
         except _FAILURES as error:
             self._warn("could not be listed", error)
             return []

@@ -30,14 +30,14 @@ def circuit(service: Service, batch: Batch, sheets: Sequence[Sheet]) -> None:
         "Features", FEW, MOST, 16, key="batch_circuit_n", help="Those of most graphs, of equals the more influential."
     )
     share = second.slider(
-        "Edges of at least this share of the graphs",
+        "Presence: in this share of the graphs or more",
         0,
         100,
         50,
         step=5,
         format="%d %%",
         key="batch_circuit_share",
-        help=f"An edge is in a graph where it carries {LEAST:.0%} or more of its target's input.",
+        help=f"Of each edge. It is in a graph where it carries {LEAST:.0%} or more of its target's input.",
     )
     chosen = table.head(n).to_dict("records")
     if not chosen:

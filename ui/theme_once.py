@@ -14,7 +14,7 @@ _read = app_session._populate_theme_msg
 
 def read_theme_once() -> None:
     """In this process, from now on."""
-    app_session._populate_theme_msg = _tell
+    app_session._populate_theme_msg = _tell  # type: ignore[assignment]
 
 
 def _tell(message: CustomThemeConfig, section: str = "theme") -> None:

@@ -17,7 +17,7 @@ from tracer import TracerError
 from tracer.errors import first_line
 
 _PATIENCE = 10.0  # seconds until a machine answers
-RETRIES = 2  # of a prompt whose worker was lost: that may be the prompt's own doing, when it fills the memory
+_RETRIES = 2  # of a prompt whose worker was lost: that may be the prompt's own doing, when it fills the memory
 
 
 class Cluster:
@@ -64,7 +64,7 @@ class Cluster:
             num_cpus=1 if gpus else all_cpus // n,
             num_gpus=gpus,
             max_restarts=-1,
-            max_task_retries=RETRIES,
+            max_task_retries=_RETRIES,
             max_concurrency=2,  # a second thread answers how far the first is
         )
         return Actors(self._ray, [actor.remote(model, features) for _ in range(n)])
@@ -129,7 +129,7 @@ class Actors:
         except errors.RayTaskError as problem:
             raise problem.cause from None
         except (errors.RayActorError, errors.ObjectLostError, errors.OutOfMemoryError):
-            return Lost(f"its worker was lost {RETRIES + 1} times: it may need more memory than there is")
+            return Lost(f"its worker was lost, in each of {_RETRIES + 1} tries: it may need more memory than there is")
         except errors.RayError as problem:
             raise TracerError(f"the Ray cluster failed: {first_line(problem)}") from problem
 

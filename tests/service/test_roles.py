@@ -30,7 +30,6 @@ FOR_ADMINS: dict[str, Callable[[Service, Person], object]] = {
     "switch_model": lambda service, who: service.switch_model("second", "neurons", who),
     "clear_cache": lambda service, who: service.clear_cache(who),
     "pause": lambda service, who: service.pause(True, who),
-    "uses": lambda service, who: service.uses(who),
     "cancel_for_all": lambda service, who: service.cancel_for_all("a job", who),
 }
 

@@ -6,6 +6,7 @@ influential of them. Knows nothing of pruning: all nodes count.
 """
 
 from pathlib import PurePath
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,14 @@ BOTH, LEFT, RIGHT = "both", "left", "right"
 SIDES = (BOTH, LEFT, RIGHT)
 
 
-def check_comparable(left: Graph, right: Graph) -> None:
+class Made(Protocol):
+    """A graph, or what stands for one, that says what it was made of."""
+
+    @property
+    def meta(self) -> dict[str, Any]: ...
+
+
+def check_comparable(left: Made, right: Made) -> None:
     """Raises TracerError where (layer, index) does not name the same feature in both graphs.
 
     Fingerprints decide; where a graph has none, as it came from a file, the names of model and feature set.

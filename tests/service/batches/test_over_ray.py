@@ -22,7 +22,7 @@ from lab.freeze import write
 from lab.runs.bundle import read as read_bundle
 from service import JobState, Service, Settings, TraceRequest
 from service.batches.folder import read
-from service.batches.over_ray import RETRIES, Actors, Cluster
+from service.batches.over_ray import Actors, Cluster
 from service.batches.workers import Lost
 from tests.helpers import saved, somebody, tiny_llama
 from tests.lab.runs.tiny import hypothesis
@@ -148,7 +148,7 @@ def test_a_hypothesis_over_two_workers_comes_to_the_same_figures(
     monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", f"sqlite:///{tmp_path}/there.sqlite")
     over_ray = ["batch", "--hypothesis", str(draft), "--out", str(there), "--ray", "auto", "--workers", "2"]
     assert main(over_ray) == 0
-    assert capsys.readouterr().out.count("control sets did as much") == 2
+    assert capsys.readouterr().out.count("exploratory: the hypothesis was not frozen") == 2
     one, other = read_bundle(here), read_bundle(there)
     assert one.kept.prompts == other.kept.prompts and one.kept.drawn == other.kept.drawn
     assert one.run.made_with == other.run.made_with and one.found == other.found
@@ -183,7 +183,7 @@ def test_the_dashboard_traces_on_a_worker(
         ray.shutdown()
 
 
-def test_a_prompt_that_kills_its_worker_each_time_is_told_and_the_others_go_on(head: subprocess.Popen) -> None:
+def test_a_prompt_that_costs_its_worker_is_told_and_the_others_go_on(head: subprocess.Popen) -> None:
     class Mortal:
         def half(self, number: int) -> float:
             if number == 3:
@@ -194,13 +194,13 @@ def test_a_prompt_that_kills_its_worker_each_time_is_told_and_the_others_go_on(h
 
     import ray  # not before its token is there: it looks at it just once
 
-    cluster = Cluster("auto")
+    cluster = Cluster("auto")  # one try more is enough here: a start takes seconds
     try:
-        kind = ray.remote(Mortal).options(num_cpus=0, max_restarts=-1, max_task_retries=RETRIES)
+        kind = ray.remote(Mortal).options(num_cpus=0, max_restarts=-1, max_task_retries=1)
         actors = Actors(ray, [kind.remote() for _ in range(2)])
         found = dict(actors.each("half", [1, 2, 3, 4]))
         assert (found.pop(1), found.pop(2), found.pop(4)) == (0.5, 1, 2)
-        assert isinstance(found[3], Lost) and "was lost 3 times" in str(found[3])
+        assert isinstance(found[3], Lost) and "its worker was lost" in str(found[3])
         with pytest.raises(TracerError, match=r"^five is refused$"):
             actors.ask("half", 5)
         with pytest.raises(TracerError, match=r"the cluster has 2 processors and 0 GPUs; give fewer"):
