@@ -31,7 +31,6 @@ FOR_ADMINS: dict[str, Callable[[Service, Person], object]] = {
     "clear_cache": lambda service, who: service.clear_cache(who),
     "uses": lambda service, who: service.uses(who),
     "pause": lambda service, who: service.pause(True, who),
-    "uses": lambda service, who: service.uses(who),
     "cancel_for_all": lambda service, who: service.cancel_for_all("a job", who),
 }
 
