@@ -40,7 +40,6 @@ from service.trouble import explain, release_memory
 log = logging.getLogger(__name__)
 
 _FACTS_BYTES = 200_000_000  # what features say (0.5 kB each), and what Neuronpedia says of them (up to 100 kB)
-_AT_EXIT = 10.0  # seconds for the step that is under way, when the interpreter ends
 _ADVICE = {"trace": "trace fewer nodes or a shorter prompt", "run": "take shorter prompts"}
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
 
@@ -116,7 +115,7 @@ class Service(Models, Again, Graphs, Observed):
 
         A trace may come to its end; what can go on another day, a run or a build, ends at its next step.
         """
-        self.stop(_AT_EXIT)
+        self.stop(self.settings.stop_seconds)
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 

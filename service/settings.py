@@ -33,6 +33,7 @@ class Settings:
     max_tokens: int  # longest prompt that is traced
     queue: int  # most jobs that wait
     queue_person: int  # of one person
+    stop_seconds: int  # that a stop waits for the trace that runs
     import_mb: int  # of one file of another program
     import_nodes: int
     import_edges: int
@@ -80,6 +81,7 @@ class Settings:
             max_tokens=_count(environment, "HYPOGRAPH_MAX_TOKENS", 512),
             queue=_count(environment, "HYPOGRAPH_QUEUE", 32),
             queue_person=_count(environment, "HYPOGRAPH_QUEUE_PERSON", 8),
+            stop_seconds=_count(environment, "HYPOGRAPH_STOP_SECONDS", 10),
             import_mb=_count(environment, "HYPOGRAPH_IMPORT_MB", 50),
             import_nodes=_count(environment, "HYPOGRAPH_IMPORT_NODES", 200_000),
             import_edges=_count(environment, "HYPOGRAPH_IMPORT_EDGES", 2_000_000),

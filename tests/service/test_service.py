@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -536,6 +537,18 @@ def test_stop_does_not_wait_for_ever(service: Service, engine: FakeEngine) -> No
     job = running(service, 1)
     assert service.stop(0.1)
     assert see(service, job).state is JobState.CANCELLED
+
+
+def test_the_end_of_the_process_waits_as_long_as_the_settings_say(settings: Settings, engine: FakeEngine) -> None:
+    for seconds, state in ((0, JobState.CANCELLED), (5, JobState.DONE)):
+        service = Service(replace(settings, stop_seconds=seconds), load=engine.load)
+        service.start()
+        until(lambda service=service: service.model_state().state == "ready")  # type: ignore[misc]
+        engine.brake.clear()
+        job = running(service, seconds)
+        threading.Timer(0.3, engine.brake.set).start()
+        service._leave()
+        assert see(service, job).state is state
 
 
 def test_stop_gives_up_a_load(cold: Service, engine: FakeEngine) -> None:
