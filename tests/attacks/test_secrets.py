@@ -30,7 +30,7 @@ def test_a_databases_password_is_in_no_message(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setenv("HYPOGRAPH_DATABASE", address)
+    monkeypatch.setenv("HYPOGRAPH_DATABASE_URL", address)
     said = [without_password(address), repr(Settings.from_env())]
     (tmp_path / "b.zip").write_bytes(b"x")
     for attempt in (Lab, lambda url: back_up(url, tmp_path / "c.zip"), lambda url: restore(tmp_path / "b.zip", url)):
@@ -49,7 +49,7 @@ def test_an_admin_reads_none_on_any_page(ada_visits: Visitor, target: Target) ->
     with ada_visits.tab() as tab:
         for path in PAGES:
             tab.ask(path)
-        assert "HYPOGRAPH_DATABASE" in tab.said and "Privacy" in tab.said
+        assert "HYPOGRAPH_DATABASE_URL" in tab.said and "Privacy" in tab.said
         assert [secret for secret in secrets_of(target) if secret in tab.said] == []
 
 

@@ -27,7 +27,7 @@ def database() -> Iterator[Postgres]:
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(30, marks=pytest.mark.soak)])
 def test_the_database_stops(serve: Callable[..., Server], database: Postgres, seconds: float) -> None:
-    server = serve(HYPOGRAPH_DATABASE=database.url)
+    server = serve(HYPOGRAPH_DATABASE_URL=database.url)
 
     async def work() -> None:
         async with visit(server.address) as tab:

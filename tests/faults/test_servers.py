@@ -65,7 +65,7 @@ def test_killed_while_it_traces(server: Server) -> None:
 
 def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server]) -> None:
     url = f"sqlite:///{server.home}/lab.sqlite"
-    two = serve("two", HYPOGRAPH_DATABASE=url)
+    two = serve("two", HYPOGRAPH_DATABASE_URL=url)
 
     async def writes(tab: Visitor, node: str, name: str) -> None:
         for n in range(TIMES):
