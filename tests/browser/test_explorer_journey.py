@@ -156,8 +156,10 @@ def pin_label_group_undo_redo(page: Page) -> None:
     switch_on(page, "Draw the circuit, and make groups")
     group = main(page).get_by_role("textbox", name="Group 1: 2 nodes")
     expect(group).to_have_value("group 1")
+    idle(page)
     press(page, "↶")
     expect(group).to_have_count(0)
+    idle(page)  # the drawing above goes, and the buttons move
     press(page, "↷")
     expect(group).to_have_value("group 1")
 

@@ -137,6 +137,6 @@ def reads(page: Page, place: Place, axe: str) -> None:
     page.goto(f"{place.address}/hypotheses")
     expect(main(page)).to_contain_text("Ben, ")
     sidebar(page).get_by_role("link", name="Privacy").click()
-    expect(main(page)).to_contain_text("logged")
+    expect(main(page)).to_contain_text("The log of the server")
     idle(page)
     assert flaws(page, axe, "privacy") == []

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import visit
-from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, shows_label
+from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, run, shows_label
 from tests.lab.postgres import Postgres, programs
 
 pytestmark = pytest.mark.postgresql
@@ -46,9 +46,9 @@ def test_the_database_stops(serve: Callable[..., Server], database: Postgres, se
             await tab.go("graph", graph=key)
             await choose(tab, node)
             await shows_label(tab, "before")
-            assert AWAY not in tab.text()
             await labelled(tab, other, "after")
+            assert AWAY not in tab.text()
             assert tab.troubles == []
 
-    asyncio.run(work())
+    run(work())
     server.stop()  # with tracebacks of what was asked of the record

@@ -1,6 +1,5 @@
 """A full disk, under a real server: it says so, nothing is half written, and it goes on once there is room."""
 
-import asyncio
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +9,7 @@ import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import visit
-from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, shows_label
+from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, run, shows_label
 
 OTHER = "w5 w6 w7"
 PRIVATE = "unshare", "--mount", "--map-root-user"  # a mount that nobody else sees, gone with the process
@@ -53,5 +52,5 @@ def test_disk_full(serve: Callable[..., Server], tmp_path: Path) -> None:
             await tab.go("graph", graph=in_memory)
             assert nodes(tab) and tab.troubles == []
 
-    asyncio.run(work())
+    run(work())
     assert "traceback" not in server.stop().lower()

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.load import trace
 from benchmarks.visitor import Visitor, visit
 from lab import About, Lab
-from tests.faults.server import SHORT, Server, choose, labelled, nodes, shows_label
+from tests.faults.server import SHORT, Server, choose, labelled, nodes, run, shows_label
 
 LONG = " ".join(f"w{i % 50}" for i in range(200))
 AT_IT = "choosing features", "tracing direct effects"
@@ -54,13 +54,13 @@ def test_killed_while_it_traces(server: Server) -> None:
             assert "w0 w1 w2" in tab.text()
             await tab.says(" · cpu")
             await tab.click("Run again")
-            await tab.until(lambda: tab.page == "graph")
+            await tab.until(lambda: tab.page == "graph" and not tab.running)
             await tab.go("")
             assert "was not traced" not in tab.text() and tab.troubles == []
 
-    key, node = asyncio.run(before())
+    key, node = run(before())
     server.start()
-    asyncio.run(after(key, node))
+    run(after(key, node))
 
 
 def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server]) -> None:
@@ -86,7 +86,7 @@ def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server])
             for tab in tabs:
                 assert "locked" not in tab.text() and tab.troubles == []
 
-    asyncio.run(both())
+    run(both())
     lab = Lab(url)
     viewer = lab.person("local", "looks", "Looks")
     labels = [
