@@ -126,7 +126,7 @@ def own_words() -> None:
         f"You are here as **{plain(person.name)}**, {person.role}, and own {count:,} record{'s' * (count != 1)}."
         " Whoever runs this server can erase one of them, or you with all that you wrote, for good:"
     )
-    st.code(f"make purge PERSON={person.id}", language="sh")
+    st.code(f"make purge PERSON={person.id}", language=None)
 
 
 def _identity() -> str:
