@@ -11,6 +11,7 @@ click: one that fails is run once more, and the run's last line says how many we
 
 import gc
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from types import SimpleNamespace
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 _home = tempfile.TemporaryDirectory(prefix="hypograph-test-")
 os.environ["HYPOGRAPH_HOME"] = _home.name  # nobody's own graphs and records are touched
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}  # Ray reads them once, when imported
 os.environ["HYPOGRAPH_DASHBOARDS"] = "0"  # two cores: what is built beside a test would slow it down
 
 import platformdirs  # noqa: E402
