@@ -102,9 +102,11 @@ class GraphCache:
         """The graph, now the most recently used; None when it is not there or cannot be trusted."""
         try:
             data, tag = self._cache.get(key, tag=True)
-            if data is None:
-                if key in self._cache:  # a row whose file is gone
+            if data is None and key in self._cache:  # put meanwhile, or a row whose file is gone
+                data, tag = self._cache.get(key, tag=True)
+                if data is None:
                     self._cache.delete(key)
+            if data is None:
                 return None
             if type(data) is not bytes or _parse(tag).get("sha256") != hashlib.sha256(data).hexdigest():
                 raise Spoiled("its checksum is wrong")

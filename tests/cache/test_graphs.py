@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import diskcache
 import pytest
 
 import tracer
@@ -348,3 +349,18 @@ def test_whose_use_a_graph_is(graphs: GraphCache) -> None:
     assert graphs.used() == {"ada": 100, "ben": MB}
     graphs.put("a", small)
     assert graphs.used() == {"ben": MB}, "as it was kept last"
+
+
+def test_one_that_is_put_while_somebody_looks_for_it_stays(graphs: GraphCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken for a row without a file, and deleted."""
+    looks, puts = diskcache.Cache.get, [lambda: graphs.put("key", FakeGraph(1))]
+
+    def get(cache: diskcache.Cache, *words: object, **more: object) -> object:
+        found = looks(cache, *words, **more)
+        if puts:
+            puts.pop()()
+        return found
+
+    monkeypatch.setattr(diskcache.Cache, "get", get)
+    graphs.get("key")
+    assert "key" in graphs and graphs.get("key") is not None
