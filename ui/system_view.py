@@ -199,6 +199,8 @@ def settings_section(service: Service) -> None:
             "HYPOGRAPH_IMPORT_NODES": f"{settings.import_nodes:,}",
             "HYPOGRAPH_IMPORT_EDGES": f"{settings.import_edges:,}",
             "HYPOGRAPH_IMPORT_DEPTH": settings.import_depth,
+            "HYPOGRAPH_STOP_SECONDS": settings.stop_seconds,
+            "HYPOGRAPH_RAY_ADDRESS": settings.ray_address or "not set",
             "HYPOGRAPH_QUOTA_MB": _or_not(settings.quota_mb),
             "HYPOGRAPH_MODELS_GB": _or_not(settings.models_gb),
             "HYPOGRAPH_METRICS_PORT": _port(settings.metrics_port),

@@ -76,9 +76,12 @@ class Remote:
         actors, number = self._actors(choice), next(self._numbers)
         asked = actors.start("graph", number, request)
         try:
+            far = ("record", 0.0)
             while not actors.ready(asked, _LOOK):
                 look = actors.start("how_far")
-                progress(*actors.answer(look) if actors.ready(look, _LOOK) else ("record", 0.0))
+                if actors.ready(look, _LOOK) and not isinstance(heard := actors.answer(look), Lost):
+                    far = heard
+                progress(*far)
             made = actors.answer(asked)
         except BaseException:
             actors.start("stop", number)
