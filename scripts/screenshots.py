@@ -1,13 +1,8 @@
 """Take the README's pictures from the running app: `make screenshots`. Needs Chromium; traces one example."""
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import tracer  # noqa: E402
+from tests.serving import serving  # noqa: E402
 
 OUT = ROOT / "docs"
 PROMPT = "Michael Jordan plays the sport of"
@@ -28,28 +24,13 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 
 @contextmanager
 def app() -> Iterator[str]:
-    """The app on a free port with an empty home, but for the converted models; its address."""
+    """The app with an empty home, but for the converted models; its address."""
     models = tracer.home() / "models"
     models.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as home:
         Path(home, "models").symlink_to(models)
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-        server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HYPOGRAPH_HOME": home})
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
-                    break
-                except OSError:
-                    time.sleep(0.5)
-            yield address
-        finally:
-            server.terminate()
-            server.wait()
+        with serving(Path(home), HYPOGRAPH_DASHBOARDS="1") as server:
+            yield server.address
 
 
 def open_page(browser: Browser, address: str, theme: str, width: int) -> Page:

@@ -75,8 +75,7 @@ def ben(lab: Lab) -> Person:
 
 
 def pytest_configure() -> None:
-    if _is_worker():  # one of three, on two cores
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)  # of three workers on two cores; and sums of two threads differ in their last digit
 
 
 def pytest_collection_finish() -> None:
@@ -95,7 +94,7 @@ _first = pytest.StashKey[str]()
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if _is_worker() and _first not in item.config.stash:
         item.config.stash[_first] = _group(item.nodeid)
-        os.nice(0 if _group(item.nodeid) in FIRST else 10)
+        os.nice(0 if _group(item.nodeid) in FIRST else 5)
 
 
 def _is_worker() -> bool:

@@ -75,6 +75,20 @@ def tiny_llama(biased: bool = False, seed: int = 0, n_layers: int = 3) -> PreTra
     return _randomised(LlamaForCausalLM(config), seed)
 
 
+def wide_llama(n_neurons: int, n_layers: int) -> PreTrainedModel:
+    """Small, but a trace of many words takes seconds, and so do examples of its neurons (`n_neurons` a layer)."""
+    config = LlamaConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        intermediate_size=n_neurons,
+        num_hidden_layers=n_layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
 def tiny_gemma3(seed: int = 0, n_layers: int = 3) -> PreTrainedModel:
     """Post-norms, scaled embeddings, a sliding window shorter than the prompt, one KV head, tied unembedding."""
     config = Gemma3TextConfig(

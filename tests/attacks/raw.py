@@ -11,7 +11,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds
 ENDED = ForwardMsg.FINISHED_SUCCESSFULLY
 
 

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from tests.attacks.conftest import SHARED, Target, tells
 from tests.attacks.raw import Visitor
 from tests.attacks.test_outside import only_the_login
-from tests.browser.serving import free_port, serving
+from tests.serving import serving
 
 FOREIGN = (
     "https://evil.example",
@@ -49,9 +49,7 @@ def test_a_name_that_is_made_to_lead_here_is_not_the_origin_of_the_login(ada_vis
 @pytest.fixture(scope="module")
 def alone(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server without a login, whose visitor is its admin."""
-    with serving(
-        tmp_path_factory.mktemp("alone"), free_port(), HYPOGRAPH_MODEL=str(tiny_model), HYPOGRAPH_DASHBOARDS="0"
-    ) as server:
+    with serving(tmp_path_factory.mktemp("alone"), HYPOGRAPH_MODEL=str(tiny_model)) as server:
         yield server.address
 
 

@@ -6,6 +6,7 @@ Where there is no Chromium they skip; in CI that is a failure.
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.serving import ROOT, Server, Visit, free_port, new_tab, serving, serving_app, visiting
+from tests.browser.visiting import Visit, new_tab, visiting
+from tests.serving import ROOT, Server, serving
 from tracer.errors import silent
 from tracer.model.packages import converted
 from tracer.presets import PRESETS
@@ -22,9 +24,9 @@ from tracer.presets import PRESETS
 AXE = ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync --force-prefers-reduced-motion"  # what moves is drawn by the same cores
 )
-expect.set_options(timeout=30_000)  # two shared cores
+expect.set_options(timeout=60_000)  # two shared cores
 
 
 @pytest.fixture(scope="session")
@@ -40,36 +42,51 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@dataclass
+class Start:
+    """What its first visitor saw."""
+
+    page_after: float = 0.0  # seconds from the start of the process to the first page
+    model_after: float = 0.0  # and to the model
+    loading: list[str] = field(default_factory=list)  # what the sidebar said meanwhile
+
+
 @pytest.fixture(scope="session")
-def server(chromium: Browser, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def start() -> Start:
+    """Of `server`, filled by it."""
+    return Start()
+
+
+@pytest.fixture(scope="session")
+def server(chromium: Browser, store: Path, start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """On an empty home, shared by all tests of the session: a fresh browser context is a fresh visitor, but the graphs
     stay cached."""
     converted(PRESETS["gemma-3-270m"], store, silent)  # not part of what is measured
     home = tmp_path_factory.mktemp("home")
     (home / "models").symlink_to(store.resolve())
     started = time.monotonic()
-    with serving(home, free_port(), HYPOGRAPH_DASHBOARDS="0") as server:
-        _watch_loading(chromium, server, started)
+    with serving(home) as server:
+        _watch_loading(chromium, server, start, started)
         yield server
 
 
-def _watch_loading(chromium: Browser, server: Server, started: float) -> None:
+def _watch_loading(chromium: Browser, server: Server, start: Start, started: float) -> None:
     """Open the page as the first visitor, note what the sidebar says while the model loads, leave when it is there."""
     with chromium.new_context() as context:
         page = context.new_page()
         # Not the first page: a link to another one, opened first after a start, must bring the whole app too.
         page.goto(f"{server.address}/system")
         page.get_by_role("heading", name="System").wait_for(timeout=60_000)
-        server.page_after = time.monotonic() - started
+        start.page_after = time.monotonic() - started
         sidebar = page.get_by_test_id("stSidebar")
         expect(sidebar).to_contain_text("MODEL")
         while "neurons · " not in (said := sidebar.inner_text()):
-            if said not in server.loading:
-                server.loading.append(said)
+            if said not in start.loading:
+                start.loading.append(said)
             if "Try again" in said or time.monotonic() - started > 240:
                 pytest.fail(f"the model did not load: {said}")
             page.wait_for_timeout(100)
-        server.model_after = time.monotonic() - started
+        start.model_after = time.monotonic() - started
 
 
 @pytest.fixture
@@ -79,10 +96,11 @@ def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
 
 
 @pytest.fixture(scope="session")
-def canvas_address(chromium: Browser) -> Iterator[str]:
+def canvas_address(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server of the canvas's own page, which needs no model."""
-    with serving_app("canvas_app.py") as address:
-        yield address
+    home = tmp_path_factory.mktemp("canvas")
+    with serving(home, app="tests/browser/canvas_app.py", PYTHONPATH=str(ROOT)) as server:
+        yield server.address
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def counts(page: Page) -> Locator:
     return main(page).get_by_text(re.compile(r"nodes and .* edges kept"))
 
 
-def until(found: Callable[[], Any], seconds: float = 30) -> Any:
+def until(found: Callable[[], Any], seconds: float = 60) -> Any:
     """What `found` gives once it is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -10,7 +10,7 @@ from typing import Any
 from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import Page
 
-from tests.browser.serving import Server, free_port, serving
+from tests.serving import Server, free_port, serving
 
 COOKIE_SECRET = "no secret: it is of the tests alone"
 CLIENT_SECRET = "a secret of the tests"
@@ -52,12 +52,11 @@ def dashboard(
         "HYPOGRAPH_MODEL": str(model),
         "HYPOGRAPH_ALLOWED": "lab.example",
         "HYPOGRAPH_ADMINS": "ada@lab.example",
-        "HYPOGRAPH_DASHBOARDS": "0",
         "STREAMLIT_SECRETS_FILES": str(secrets),
     }
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    with serving(home, port, **settings | more) as server:
+    with serving(home, port=port, **settings | more) as server:
         yield Place(server, home)
 
 

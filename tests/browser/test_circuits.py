@@ -23,7 +23,7 @@ from tests.browser.driver import (
     trace,
     until,
 )
-from tests.browser.serving import Visit
+from tests.browser.visiting import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

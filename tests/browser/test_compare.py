@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import idle, main, press
 from tests.browser.looks import CUT, WIDE, flaws
-from tests.browser.serving import Visit
+from tests.browser.visiting import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

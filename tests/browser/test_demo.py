@@ -9,8 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import card_name, idle, main, pins, until, wait_for_graph
 from tests.browser.looks import CUT, WIDE, flaws
-from tests.browser.serving import Visit
 from tests.browser.test_steer import metric
+from tests.browser.visiting import Visit
 from ui.demo_steps import DEMOS, Demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]

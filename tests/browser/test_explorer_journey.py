@@ -39,8 +39,9 @@ from tests.browser.driver import (
     until,
 )
 from tests.browser.looks import CUT, WIDE, flaws
-from tests.browser.serving import Server, Visit, free_port, serving, visiting
+from tests.browser.visiting import Visit, visiting
 from tests.service.test_upload import StandIn, site
+from tests.serving import Server, free_port, serving
 from tracer.interchange import schema
 
 __all__ = ["site"]
@@ -62,9 +63,10 @@ class Lab:
         self.port = free_port()
         self.stack = ExitStack()
 
-    def start(self, **settings: str) -> tuple[Server, Visit]:
-        settings |= {"NEURONPEDIA_API_KEY": KEY, "HYPOGRAPH_NEURONPEDIA": self.site.address}
-        server = self.stack.enter_context(serving(self.home, self.port, **settings))
+    def start(self, dashboards: str) -> tuple[Server, Visit]:
+        settings = {"NEURONPEDIA_API_KEY": KEY, "HYPOGRAPH_NEURONPEDIA": self.site.address}
+        settings["HYPOGRAPH_DASHBOARDS"] = dashboards
+        server = self.stack.enter_context(serving(self.home, port=self.port, **settings))
         return server, self.stack.enter_context(visiting(self.chromium, server.address))
 
 
@@ -78,7 +80,7 @@ def lab(chromium: Browser, store: Path, tmp_path: Path, site: StandIn) -> Iterat
 
 
 def test_from_an_empty_folder_to_a_server_that_was_killed(lab: Lab, axe: str, tmp_path: Path) -> None:
-    server, visit = lab.start(HYPOGRAPH_DASHBOARDS="0")  # collecting them takes all the time that is left
+    server, visit = lab.start("0")  # collecting them takes all the time that is left
     page = visit()
     english = trace(page, ENGLISH, 9)
     settled(page)
@@ -100,9 +102,8 @@ def test_from_an_empty_folder_to_a_server_that_was_killed(lab: Lab, axe: str, tm
     delete_and_undo(page)
     export_the_circuit(page)
     save_once_more(page, link)
-    server.process.kill()
-    server.process.wait()
-    _, visit = lab.start()
+    server.kill()
+    _, visit = lab.start("1")
     page = visit(link)
     nothing_is_lost(page)
     what_it_fires_on(page)

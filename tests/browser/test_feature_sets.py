@@ -24,7 +24,7 @@ from tests.browser.driver import (
     until,
     wait_for_graph,
 )
-from tests.browser.serving import Visit
+from tests.browser.visiting import Visit
 from tests.helpers import transcoders
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]

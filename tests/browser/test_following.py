@@ -4,10 +4,6 @@ The end of it, examples where the line was, is tested in tests/ui/test_follow.py
 server of its own, since that of the other tests has loaded its model and collects no dashboards.
 """
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 import tracer
 from cache import GraphCache
 from tests.browser.driver import card, until
-from tests.browser.serving import ROOT, free_port, wait_for
+from tests.serving import Server, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model, pytest.mark.soak]
 
@@ -27,42 +23,24 @@ KEY, NEURON = "f" * 64, "13_1012"  # "Football, 球队, stadion"
 
 
 @pytest.fixture
-def starting(
-    chromium: Browser, gemma: tracer.ReplacementModel, store: Path, tmp_path: Path
-) -> Iterator[tuple[str, Path]]:
-    """The address of a server that nobody has visited yet, with a graph in its cache; and its log."""
+def starting(chromium: Browser, gemma: tracer.ReplacementModel, store: Path, tmp_path: Path) -> Iterator[Server]:
+    """Nobody has visited it yet; with a graph in its cache."""
     graph = gemma.trace("Fact: Michael Jordan plays the game of", max_nodes=300)
     assert GraphCache(tmp_path / "cache" / "graphs", 100_000_000).put(KEY, graph)
     (tmp_path / "models").symlink_to(store.resolve())
-    port, log = free_port(), tmp_path / "server.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HYPOGRAPH_")}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-            cwd=ROOT,
-            env=environment | {"HYPOGRAPH_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HYPOGRAPH_DASHBOARDS": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
-        yield f"http://127.0.0.1:{port}", log
-        process.terminate()
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-    assert not re.search("Traceback|terminate called", log.read_text(errors="replace"))
+    with serving(tmp_path, HYPOGRAPH_DASHBOARDS="1") as server:
+        yield server
+    assert server.process.returncode == 0 and "terminate called" not in server.said
 
 
 def read_so_far(page: Page) -> str:
     return card(page).get_by_text("of the corpus read so far").inner_text()
 
 
-def test_the_card_follows_by_itself(chromium: Browser, starting: tuple[str, Path]) -> None:
-    address, _ = starting
+def test_the_card_follows_by_itself(chromium: Browser, starting: Server) -> None:
     with chromium.new_context(viewport={"width": 1440, "height": 1000}) as context:
         page = context.new_page()
-        page.goto(f"{address}/graph?graph={KEY}&select={NEURON}_8&nodes=1")
+        page.goto(f"{starting.address}/graph?graph={KEY}&select={NEURON}_8&nodes=1")
         expect(card(page)).to_contain_text("gemma-3-270m is being loaded", timeout=60_000)
         expect(card(page)).to_contain_text("What it says", timeout=120_000)
         expect(card(page)).not_to_contain_text("is being loaded")

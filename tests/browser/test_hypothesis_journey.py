@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from lab.runs.bundle import read as read_bundle
 from tests.browser.driver import canvas_of, circuit, click_node, idle, main, pins, press, sidebar, trace, until
 from tests.browser.looks import CUT, WIDE, flaws
-from tests.browser.serving import free_port, serving, visiting
+from tests.browser.visiting import visiting
+from tests.serving import free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -53,7 +54,7 @@ def test_trace_pin_save_write_freeze_run_die_go_on_read_report(
 ) -> None:
     started, port = time.monotonic(), free_port()
     (tmp_path / "models").symlink_to(store.resolve())
-    with serving(tmp_path, port, HYPOGRAPH_DASHBOARDS="0") as server, visiting(chromium, server.address) as visit:
+    with serving(tmp_path, port=port) as server, visiting(chromium, server.address) as visit:
         page = visit()
         trace(page, PROMPT, 7)
         save_a_circuit(page)
@@ -61,9 +62,8 @@ def test_trace_pin_save_write_freeze_run_die_go_on_read_report(
         write(person)
         kept = freeze_and_run(person)
         link = page.url
-        server.process.kill()
-        server.process.wait()
-    with serving(tmp_path, port, HYPOGRAPH_DASHBOARDS="0") as server, visiting(chromium, server.address) as visit:
+        server.kill()
+    with serving(tmp_path, port=port) as server, visiting(chromium, server.address) as visit:
         page = visit(link)
         person.page = page
         go_on(person, kept)

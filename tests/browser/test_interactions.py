@@ -40,7 +40,7 @@ from tests.browser.driver import (
     trace,
     until,
 )
-from tests.browser.serving import Visit
+from tests.browser.visiting import Visit
 from tests.tracer.interchange.test_frontend_reader import small
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model, pytest.mark.soak]

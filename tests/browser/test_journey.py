@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import Start
 from tests.browser.driver import (
     FEATURE,
     SPORT,
@@ -32,7 +33,8 @@ from tests.browser.driver import (
     until,
     wait_for_graph,
 )
-from tests.browser.serving import Server, Visit, visiting
+from tests.browser.visiting import Visit, visiting
+from tests.serving import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -45,10 +47,11 @@ def say(record_property: Record, name: str, value: object) -> None:
     print(f"\n{name}: {value}")
 
 
-def test_page_is_up_before_the_model_and_shows_its_phases(server: Server, record_property: Record) -> None:
-    say(record_property, "start → page, s", round(server.page_after, 1))
-    say(record_property, "start → model, s", round(server.model_after, 1))
-    said = " ".join(server.loading)
+@pytest.mark.usefixtures("server")
+def test_page_is_up_before_the_model_and_shows_its_phases(start: Start, record_property: Record) -> None:
+    say(record_property, "start → page, s", round(start.page_after, 1))
+    say(record_property, "start → model, s", round(start.model_after, 1))
+    said = " ".join(start.loading)
     assert "gemma-3-270m" in said and "loading the model" in said
 
 

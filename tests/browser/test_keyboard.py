@@ -8,7 +8,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Page, expect
 
 from tests.browser.driver import ask, card, circuit, idle, main, pins, settled, trace, until
-from tests.browser.serving import Visit
+from tests.browser.visiting import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

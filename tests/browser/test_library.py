@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driver import SPORT, ask, canvas_of, card_name, idle, main, pick, tab, trace, until
 from tests.browser.looks import WIDE, flaws
-from tests.browser.serving import Server, Visit, visiting
+from tests.browser.visiting import Visit, visiting
+from tests.serving import Server
 from tests.tracer.interchange.test_frontend_reader import small
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]

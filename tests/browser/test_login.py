@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.driver import main, sidebar, start_trace, type_prompt
 from tests.browser.login_place import Place, dashboard, lab_of_three, log_in
-from tests.browser.serving import ROOT, free_port, wait_for
 from tests.helpers import saved, tiny_llama
+from tests.serving import ROOT, free_port, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -126,7 +126,7 @@ def test_with_a_real_provider(browser: BrowserContext, model: Path, tmp_path: Pa
     provider = subprocess.Popen([node, script, PROVIDER, str(own), redirect], stderr=subprocess.DEVNULL)
     at = f"http://127.0.0.1:{own}"
     try:
-        wait_for(f"{at}/.well-known/openid-configuration", provider)  # type: ignore[arg-type]
+        wait_for(f"{at}/.well-known/openid-configuration", provider)
         with dashboard(tmp_path, model, port, at, "a secret of the tests") as place:
             page = browser.new_page()
             page.goto(place.address)

@@ -30,7 +30,8 @@ from tests.browser.driver import (
     wait_for_graph,
 )
 from tests.browser.looks import WIDE, flaws
-from tests.browser.serving import Server, Visit, visiting
+from tests.browser.visiting import Visit, visiting
+from tests.serving import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 

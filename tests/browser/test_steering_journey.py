@@ -12,9 +12,10 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driver import idle, main, pins, press, sidebar, trace, until
-from tests.browser.serving import free_port, serving, visiting
 from tests.browser.test_demo import bar, click_through
 from tests.browser.test_steer import metric
+from tests.browser.visiting import visiting
+from tests.serving import serving
 from ui.demo_steps import DEMOS
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -28,8 +29,7 @@ def test_trace_pin_steer_save_link_text_compare_demo(
 ) -> None:
     started = time.monotonic()
     (tmp_path / "models").symlink_to(store.resolve())
-    settings = {"HYPOGRAPH_DASHBOARDS": "0"}
-    with serving(tmp_path, free_port(), **settings) as server, visiting(chromium, server.address) as visit:
+    with serving(tmp_path) as server, visiting(chromium, server.address) as visit:
         page = visit()
         trace(page, DEMO.steps[0].scene.prompt, 9)
         pin_and_steer(page, record_property)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.driver import idle, main, pick, press, sidebar, table, until
 from tests.browser.login_place import Place, dashboard, log_in, provider_of_people
 from tests.browser.looks import CUT, WIDE, flaws
-from tests.browser.serving import free_port
+from tests.serving import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
 
@@ -36,8 +36,7 @@ def test_log_in_batch_killed_run_again_shared_features_hypothesis(
             only_looks(ben)
             becomes_an_editor(ada, axe)
             link = begins_a_batch(ben, place)
-            place.server.process.kill()
-            place.server.process.wait()
+            place.server.kill()
         with dashboard(tmp_path, "gemma-3-270m", port, provider) as place:
             runs_again(ben, place)
             goes_on(ben, link)

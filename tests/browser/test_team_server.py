@@ -35,15 +35,15 @@ from tests.browser.driver import (
     type_prompt,
     until,
 )
-from tests.browser.serving import free_port, serving
 from tests.deploy.image import put_together
 from tests.deploy.site import PASSWORD, SECRET, Site, nginx
 from tests.helpers import saved, tiny_llama
 from tests.lab.conftest import postgres  # noqa: F401
+from tests.serving import free_port, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.nginx, pytest.mark.postgresql]
 
-PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "system", "people", "privacy")
+PAGES = ("", "graph", "steer", "compare", "hypotheses", "library", "batch", "system", "people", "privacy")
 
 
 @dataclass
@@ -66,15 +66,14 @@ def team(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Te
         "HYPOGRAPH_ADMINS": "ada",
         "HYPOGRAPH_USER_HEADER": "X-Hypograph-User",
         "HYPOGRAPH_PROXY_SECRET": SECRET,
-        "HYPOGRAPH_DASHBOARDS": "0",
         "STREAMLIT_SERVER_COOKIE_SECRET": "one for both: of the tests alone",
     }
     first, second = free_port(), free_port()
     with ExitStack() as stack:
         site = stack.enter_context(nginx(made(folder / "site"), (first, second), with_login=False))
         login = stack.enter_context(nginx(made(folder / "login"), (first, second), with_login=True))
-        stack.enter_context(serving(home, first, base="lab", **settings))
-        stack.enter_context(serving(home, second, base="lab", root=image, **settings))
+        stack.enter_context(serving(home, port=first, base="lab", **settings))
+        stack.enter_context(serving(home, port=second, base="lab", root=image, **settings))
         yield Team(site, login, (first, second), tickets(site, (first, second)))
 
 

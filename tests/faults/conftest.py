@@ -4,36 +4,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.faults.server import Server
-from tests.helpers import VOCAB, saved
+from tests.helpers import saved, wide_llama
+from tests.serving import Server
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small, with many neurons: a few words are traced at once, two hundred take seconds."""
-    config = LlamaConfig(
-        vocab_size=VOCAB,
-        hidden_size=64,
-        intermediate_size=3000,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-    )
-    return saved(LlamaForCausalLM(config).eval(), tmp_path_factory.mktemp("small"))
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of every server here. A few words are traced at once, two hundred take seconds."""
+    model = saved(wide_llama(n_neurons=3000, n_layers=4), tmp_path_factory.mktemp("small"))
+    return {"HYPOGRAPH_MODEL": str(model), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
-def serve(model: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts a server on a new folder of this name; all are gone at the end."""
     with ExitStack() as stack:
 
         def started(name: str = "home", **more: Any) -> Server:
             home = tmp_path / name
             home.mkdir()
-            server = Server(home, model, **more)
+            log = tmp_path / f"{name}.log"  # not on the disk that a test fills
+            server = Server(home, log=log, **settings | more)
             stack.callback(server.kill)
             return server
 

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import visit
-from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, run, shows_label
+from tests.faults.tabs import SHORT, choose, label, labelled, nodes, shows_label
 from tests.lab.postgres import Postgres, programs
+from tests.serving import Server, run
 
 pytestmark = pytest.mark.postgresql
 AWAY = "can't be read or written now"
@@ -38,7 +39,7 @@ def test_the_database_stops(serve: Callable[..., Server], database: Postgres, se
             database.stop()
             await label(tab, node, "during")
             await tab.says(AWAY)
-            for page in ("", "graph", "library", "hypotheses", "people", "compare", "privacy"):
+            for page in ("", "graph", "library", "hypotheses", "people", "compare", "privacy", "batch"):
                 await tab.go(page, **({"graph": key} if page == "graph" else {}))
                 assert AWAY in tab.text(), page
             await asyncio.sleep(seconds)

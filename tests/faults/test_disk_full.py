@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import visit
-from tests.faults.server import SHORT, Server, choose, label, labelled, nodes, run, shows_label
+from tests.faults.tabs import SHORT, choose, label, labelled, nodes, shows_label
+from tests.serving import Server, run
 
 OTHER = "w5 w6 w7"
 PRIVATE = "unshare", "--mount", "--map-root-user"  # a mount that nobody else sees, gone with the process

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
 from benchmarks.load import trace
 from benchmarks.visitor import Visitor, visit
 from lab import About, Lab
-from tests.faults.server import SHORT, Server, choose, labelled, nodes, run, shows_label
+from tests.faults.tabs import SHORT, choose, labelled, nodes, shows_label
+from tests.serving import Server, run
 
 LONG = " ".join(f"w{i % 50}" for i in range(200))
 AT_IT = "choosing features", "tracing direct effects"
@@ -18,11 +18,9 @@ TIMES = 6
 
 
 @pytest.fixture(scope="module")
-def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Of both tests."""
-    home = tmp_path_factory.mktemp("server") / "home"
-    home.mkdir()
-    server = Server(home, model)
+    server = Server(tmp_path_factory.mktemp("server"), **settings)
     yield server
     server.kill()
 
@@ -64,6 +62,8 @@ def test_killed_while_it_traces(server: Server) -> None:
 
 
 def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server]) -> None:
+    if server.process.poll() is not None:  # the test before ended in between
+        server.start()
     url = f"sqlite:///{server.home}/lab.sqlite"
     two = serve("two", HYPOGRAPH_DATABASE_URL=url)
 

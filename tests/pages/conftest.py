@@ -127,7 +127,7 @@ def button(app: AppTest, label: str) -> Any:
     return found
 
 
-def until(found: Callable[[], Any], seconds: float = 20) -> Any:
+def until(found: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if answer := found():

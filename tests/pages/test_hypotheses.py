@@ -1,11 +1,9 @@
 """The notebook and the page of one hypothesis, without a browser: on a tiny model, with a real record."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import torch
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
@@ -21,15 +19,6 @@ from ui.wizard_draft import Writing
 
 PAGE = "pages/hypotheses.py"
 FEW = {"controls": [{"seed": 5, "sets": 19}], "off_target": []}  # quicker; 8 prompts
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Quicker, with matrices as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def model() -> tracer.ReplacementModel:

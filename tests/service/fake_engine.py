@@ -91,7 +91,7 @@ class FakeEngine:
             raise trouble
 
 
-def until(condition: Any, seconds: float = 10.0) -> None:
+def until(condition: Any, seconds: float = 60.0) -> None:
     """Wait until it is true, or fail."""
     deadline = time.monotonic() + seconds
     while not condition():

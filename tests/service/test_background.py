@@ -29,7 +29,7 @@ def short_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.corpus, "contexts", rows)
 
 
-def until(found, seconds: float = 30) -> None:
+def until(found, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, "it did not come true"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import tracer
 from lab import HypothesisFile, Lab, Person
@@ -24,14 +23,6 @@ ANN, BOB = somebody("ann"), somebody("bob")
 @pytest.fixture(autouse=True)
 def graph_class() -> None:
     """Real graphs here."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Slow:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.helpers import saved, tiny_llama
 from tests.service.fake_engine import until
-from tests.service.real_server import Server, free_port
+from tests.serving import Server, free_port, visited
 
 SECRET = "s3cret-key-of-the-lab"
 
@@ -24,19 +24,20 @@ def test_health_figures_and_log_of_a_server(tmp_path: Path) -> None:
     """One port, however many tabs. Before the first page Streamlit alone speaks."""
     model, port, home = saved(tiny_llama(), tmp_path / "tiny"), free_port(), tmp_path / "home"
     home.mkdir()
-    settings = {"HYPOGRAPH_METRICS_PORT": str(port), "NEURONPEDIA_API_KEY": SECRET, "HYPOGRAPH_DASHBOARDS": "0"}
-    server = Server(home, model, **settings)
+    settings = {"HYPOGRAPH_MODEL": str(model), "HYPOGRAPH_METRICS_PORT": str(port), "NEURONPEDIA_API_KEY": SECRET}
+    server = Server(home, **settings)
     try:
+        visited(server)
         until(lambda: answer(port, "/readyz") == (200, "ready\n"), 90)
-        assert server.visited() and answer(port, "/healthz") == (200, "ok\n")
+        visited(server)
+        assert answer(port, "/healthz") == (200, "ok\n")
         figures = answer(port, "/metrics")[1].splitlines()
         assert "hypograph_model_loaded 1.0" in figures and "hypograph_jobs_waiting 0.0" in figures
     finally:
-        server.process.terminate()
-        assert server.process.wait(60) == 0
-    written = server.log.read_text()
-    events = [json.loads(line) for line in written[written.index("{") :].splitlines()]
+        written = server.stop()
+    assert server.process.returncode == 0
+    events = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
     said = [event["event"] for event in events]
     assert f"health and metrics on port {port}" in said and any(one.startswith("loaded ") for one in said)
     assert said.count("Shutting down") == 1, "uvicorn's are there too, once"
-    assert SECRET not in written + server.out.read_text()
+    assert SECRET not in written

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-import torch
 
 import tracer
 from cli.main import main
@@ -28,15 +28,6 @@ from tests.lab.runs.tiny import hypothesis
 from tests.service.batches.equal import equal
 from tests.service.fake_engine import until
 from tracer import TracerError
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As a worker has: sums of two threads differ in their last digit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +65,17 @@ def head() -> Iterator[subprocess.Popen]:
             process.wait(30)
             psutil.wait_procs(started[1:], 10)
             for left in started[1:]:
-                if left.is_running():
+                with suppress(psutil.NoSuchProcess):
                     left.kill()
 
 
 def names(head: subprocess.Popen) -> dict[str, int]:
     """What its processes call themselves, and their ids."""
-    every = psutil.Process(head.pid).children(recursive=True)
-    return {f"{' '.join(process.cmdline()[:1])} {process.pid}": process.pid for process in every}
+    found = {}
+    for process in psutil.Process(head.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            found[f"{' '.join(process.cmdline()[:1])} {process.pid}"] = process.pid
+    return found
 
 
 def workers(head: subprocess.Popen) -> list[int]:
@@ -111,6 +105,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_graphs_are_those_of_one
 
     def show(phase: str, _fraction: float) -> None:
         if phase.endswith(" prompts") and not before:
+            until(lambda: len(workers(head)) == 2)
             before.extend(workers(head))
             os.kill(before[0], signal.SIGKILL)
 
