@@ -1,4 +1,4 @@
-"""Two faults of Streamlit (1.67) with fragments that refresh themselves, while others draw.
+"""Faults of Streamlit (1.67) with fragments that refresh themselves, while others draw.
 
 A timer may go off in the browser while the server changes pages. The fragment is then run under the page before, and
 for that the browser takes off the screen all that the new page has drawn; what the new page's own fragments send next
@@ -6,6 +6,8 @@ breaks it off for good ("Bad delta path"). So what is asked for on a page that w
 
 And a run that starts before the browser was sent the end of another one makes it think that the other one was broken
 off: it leaves on the screen what that one did not draw any more, beside what it did. A run of a fragment waits.
+Where the person goes on to another page or graph meanwhile, it is not run any more: the session's next run has begun by
+then, in another thread, and would be given the address of this one.
 
 Besides: what no page caught is heard here, in whole runs and in those of fragments (`streamlit run` has no setting).
 """
@@ -17,6 +19,7 @@ from streamlit import runtime
 from streamlit.runtime.runtime_util import MESSAGE_FLUSH_INTERVAL_SECS
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner.script_runner import RerunData, ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 from ui.uncaught import said
 
@@ -35,6 +38,8 @@ def _run_in_time(runner: ScriptRunner, asked: RerunData) -> None:
         if asked.page_script_hash != runner._pages_manager.current_page_script_hash:
             return
         _wait_for_news(runner._session_id)
+        if runner._requests._state is ScriptRequestType.STOP:
+            return
     if (context := get_script_run_ctx()) is not None:
         context.on_script_error = said
     _run(runner, asked)

@@ -42,6 +42,7 @@ def one() -> None:
 def two() -> None:
     time.sleep(0.3)
     st.title("Two")
+    st.text(f"n is {st.query_params.get('n')}")
     shrinking()
 
 

@@ -1,13 +1,16 @@
 """A page that the server leads to stays on the screen, also if a fragment's timer goes off meanwhile."""
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Browser, expect
 
-from tests.browser.serving import serving_app
+from benchmarks.visitor import visit
+from tests.serving import ROOT, run, serving
 
 pytestmark = pytest.mark.browser
 
@@ -24,9 +27,23 @@ BUSY = """() => {
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
-    with serving_app("switching_app.py") as address:
-        yield address
+def address(tmp_path: Path) -> Iterator[str]:
+    with serving(tmp_path, app="tests/browser/switching_app.py", PYTHONPATH=str(ROOT)) as server:
+        yield server.address
+
+
+def test_who_goes_on_at_once_after_a_click_gets_there(address: str) -> None:
+    """Without ui/fragments.py's last look the click's run took the address back, most times."""
+
+    async def clicks_and_goes_on() -> None:
+        async with visit(f"{address}/two?n=0") as tab:
+            for n in range(1, 11):
+                await tab.click("Fewer")
+                await tab.go("two", n=str(n))
+                await asyncio.sleep(0.3)
+                assert f"n is {n}" in tab.text() and tab.query == f"n={n}"
+
+    run(clicks_and_goes_on())
 
 
 def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
