@@ -49,8 +49,8 @@ def features(batch: Batch, sheets: Sequence[Sheet]) -> None:
     shown = found.head(MOST_LISTED)
     more = f", the first {MOST_LISTED} are listed" if len(found) > MOST_LISTED else ""
     st.caption(
-        f"{len(found):,} features{more}. One that is no node of a graph was not active or not chosen there: that it"
-        " does nothing is not said."
+        f"{len(found):,} features{more}. Where one does not count it was not active, not chosen as a node, or had less"
+        " influence: that it does nothing there is not said."
     )
     if shown.empty:
         return
@@ -77,7 +77,9 @@ def features(batch: Batch, sheets: Sequence[Sheet]) -> None:
         selection_mode="multi-row",
         alt="features of the batch, those of most graphs first",
         column_config={
-            "graphs": st.column_config.NumberColumn(width=60, help=f"Of {n:,}, in how many it is a node."),
+            "graphs": st.column_config.NumberColumn(
+                width=60, help=f"Of {n:,}, in how many it is a node with that influence or more."
+            ),
             "share": PERCENT,
             "from": st.column_config.NumberColumn(
                 format="%.0f %%",
@@ -146,8 +148,7 @@ def _chosen(batch: Batch, sheets: Sequence[Sheet], chosen: pd.DataFrame) -> None
         return
     for row in chosen.head(MOST_OPENED).to_dict("records"):
         strongest_link(batch, row)
-    seen = [one.id for one in sheets]
-    kept_back = len(batch.items) - len(seen)
+    kept_back = len(batch.items) - len(sheets)
     if st.button(
         f"Make {'this feature' if len(chosen) == 1 else f'these {len(chosen)} features'} a hypothesis",
         key="batch_hypothesis",
@@ -155,9 +156,9 @@ def _chosen(batch: Batch, sheets: Sequence[Sheet], chosen: pd.DataFrame) -> None
         icon=":material/experiment:",
         help="A claim about them, with the prompts of this batch. Those they were found on are on the discovery side.",
     ):
-        begin_from(lambda model: of_features(model, batch, seen, chosen.to_dict("records")))
+        begin_from(lambda _: of_features(batch, sheets, chosen.to_dict("records")))
     st.caption(
-        f"They were found on {len(seen):,} prompts, which can't test them;"
+        f"They were found on {len(sheets):,} prompts, which can't test them;"
         + (
             f" the {kept_back:,} that were kept back can."
             if kept_back > 0

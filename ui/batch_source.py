@@ -6,6 +6,7 @@ What is computed from a graph is kept by its key, so a page's reruns read no gra
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,19 +76,23 @@ def of_folder(service: Service, name: str) -> Batch:
     found = next((folder for folder in folders(service.settings.home) if folder.path.name == name), None)
     if found is None:
         raise LabError("there is no such batch folder on this server (any more)")
-    try:
-        changed = (found.path / "results").stat().st_mtime_ns
-    except OSError:
-        changed = 0
+    changed = tuple(_changed(found.path / name) for name in ("results", "items.jsonl"))
     items, there, failed, n_more = _read(str(found.path), changed, found)
     return Batch(found.about.title, items, {"folder": name}, there, folder=found, failed=failed, n_more=n_more)
 
 
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 @st.cache_resource(max_entries=8, show_spinner="Reading the batch folder…")
 def _read(
-    path: str, changed: int, _folder: Folder
+    path: str, changed: tuple[int, ...], _folder: Folder
 ) -> tuple[tuple[BatchItem, ...], frozenset[str], dict[str, str], int]:
-    """Again whenever a result came; of one key the first prompt."""
+    """Again whenever a result or a prompt came; of one key the first prompt."""
     once = {item.key: item for item in reversed(_folder.items)}
     first = sorted(once.values(), key=lambda item: item.row)[:MOST_GRAPHS]
     outcomes = {item.key: _folder.outcome(item.key) for item in first}

@@ -4,7 +4,7 @@ They are fed by the tab that shows the batch; what is traced is kept in the cach
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -17,6 +17,7 @@ from service.batches.prompts import read_prompts
 from service.tracing import check, key_of
 from tracer import Difference, ReplacementModel, TracerError
 from tracer.errors import first_fault
+from ui.batch_feed import Feed
 from ui.batch_source import Batch
 from ui.session import me
 from ui.sidebar import plain, sentence
@@ -95,34 +96,41 @@ def progress(service: Service, batch: Batch) -> None:
     _follow(service, batch)
 
 
+def _feed_of(record: str) -> Feed:
+    feeds: dict[str, Feed] = st.session_state.setdefault("batch_feeds", {})
+    return feeds.setdefault(record, Feed())
+
+
 @st.fragment(run_every=1.0)
 def _follow(service: Service, batch: Batch) -> None:
     record = batch.record
     assert record is not None
-    feeding: set[str] = st.session_state.setdefault("batches_feeding", set())
-    forgiven: set[str] = st.session_state.setdefault("batch_forgiven", set())  # jobs that failed and are tried again
+    feed, jobs = _feed_of(record.id), _jobs(service, batch)
     there = {item.key for item in batch.items if item.key in service.cache}
-    jobs = _jobs(service, batch)
-    failed = {key: job.error or "" for key, job in jobs.items() if _failed(job) and job.id not in forgiven}
-    active = [job for job in jobs.values() if not job.over]
+    feed.take_in(jobs, there)
     missing = [item for item in batch.items if item.key not in there]
     if not missing:
-        feeding.discard(record.id)
+        feed.end()
         st.rerun()
-    left = [item for item in missing if item.key not in failed]
-    if record.id in feeding:
-        _feed(service, batch, left, jobs, active)
-        if not left:
-            feeding.discard(record.id)
-    total = len(batch.items)
-    traced, running = len(there), next((job for job in active if job.state is JobState.RUNNING), None)
-    st.progress((traced + (running.fraction if running else 0)) / total, text=f"{traced:,} of {total:,} traced")
+    left = [item for item in missing if item.key not in feed.given_up]
+    active = [job for job in jobs.values() if not job.over]
+    if feed.on and (feed.full or not left):
+        feed.end()
+    if feed.on:
+        _feed(service, batch, feed, left, jobs, active)
+    running = next((job for job in active if job.state is JobState.RUNNING), None)
+    done = len(there) + (running.fraction if running else 0)
+    st.progress(done / len(batch.items), text=f"{len(there):,} of {len(batch.items):,} traced")
     row = st.container(horizontal=True, vertical_alignment="center")
-    if record.id in feeding or active:
-        row.button("Cancel", key="batch_cancel", on_click=_stop, args=(service, record.id, active))
-        wait = next((job.position for job in active if job.position), None)
+    own = [job for job in active if me().id in job.watchers]
+    if feed.on or own:
+        row.button("Cancel", key="batch_cancel", on_click=_stop, args=(service, record.id, own))
+    if feed.on:
+        wait = next((job.position for job in own if job.position), None)
         place = "" if running or wait is None else f"The next one is number {wait} in the queue. "
         row.caption(f"{place}Keep this page open: it hands in the prompts, {AT_ONCE} at a time.", width="stretch")
+    elif active:
+        row.caption("Those that were handed in are being traced.", width="stretch")
     elif traceable := [item for item in missing if item.tokens]:
         row.button(
             f"Trace the {len(traceable):,} missing",
@@ -130,23 +138,35 @@ def _follow(service: Service, batch: Batch) -> None:
             type="primary",
             disabled=me().role is Role.VIEWER,
             help="Each as an ordinary job, in turn with those of others.",
-            on_click=_start,
-            args=(record.id, [job.id for job in jobs.values() if _failed(job)]),
+            on_click=feed.begin,
+            args=([job.id for job in jobs.values() if job.over],),
         )
-    if traced > len(batch.there):
-        row.button(f"Show all {traced:,}", key="batch_show", on_click=lambda: None, help="Take in what came meanwhile.")
+    if len(there) > len(batch.there):
+        row.button(
+            f"Show all {len(there):,}", key="batch_show", on_click=lambda: None, help="Take in what came meanwhile."
+        )
         if st.session_state.get("batch_show"):
             st.rerun()
     if lost := sum(not item.tokens for item in missing):
         st.caption(f"{lost:,} graphs were not traced for this batch and are not kept any more: they are left out.")
-    for item in [item for item in missing if item.key in failed][:5]:
-        st.caption(f"Not traced: “{plain(item.prompt[:60])}”: {plain(failed[item.key])}")
+    if feed.full:
+        st.warning(
+            f"What was traced is not kept: the cache of this server ({service.settings.cache_gb:.3g} GB) or its disk is"
+            " full. So the rest was not traced: trace smaller graphs or fewer prompts, or raise HYPOGRAPH_CACHE_GB."
+        )
+    for item in [item for item in missing if item.key in feed.given_up][:5]:
+        st.caption(f"Not traced: “{plain(item.prompt[:60])}”: {plain(feed.given_up[item.key])}")
     if refused := st.session_state.pop("batch_refused", None):
         st.error(sentence(refused))
 
 
 def _feed(
-    service: Service, batch: Batch, left: Sequence[BatchItem], jobs: dict[str, JobView], active: Sequence[JobView]
+    service: Service,
+    batch: Batch,
+    feed: Feed,
+    left: Sequence[BatchItem],
+    jobs: Mapping[str, JobView],
+    active: Sequence[JobView],
 ) -> None:
     """Hand in the next ones, as far as there is room."""
     assert batch.record is not None
@@ -160,15 +180,11 @@ def _feed(
             job = service.submit(request, me())
         except Refused as refusal:
             if not active:  # else there is no room now: again in a second
-                st.session_state["batches_feeding"].discard(batch.record.id)
+                feed.end()
                 st.session_state["batch_refused"] = str(refusal)
             return
+        feed.handed[item.key] = job.id
         st.session_state.setdefault("quiet_jobs", set()).add(job.id)
-
-
-def _failed(job: JobView) -> bool:
-    """Or an admin cancelled it."""
-    return job.state is JobState.FAILED or (job.state is JobState.CANCELLED and job.error is not None)
 
 
 def _jobs(service: Service, batch: Batch) -> dict[str, JobView]:
@@ -178,20 +194,15 @@ def _jobs(service: Service, batch: Batch) -> dict[str, JobView]:
 
 
 def is_fed(batch: Batch) -> bool:
-    return batch.record is not None and batch.record.id in st.session_state.get("batches_feeding", ())
+    return batch.record is not None and _feed_of(batch.record.id).on
 
 
 def start(record: str) -> None:
     """This tab hands in what is missing, from its next look on."""
-    st.session_state.setdefault("batches_feeding", set()).add(record)
+    _feed_of(record).begin()
 
 
-def _start(record: str, failed: Sequence[str]) -> None:
-    st.session_state["batch_forgiven"].update(failed)
-    start(record)
-
-
-def _stop(service: Service, record: str, active: Sequence[JobView]) -> None:
-    st.session_state["batches_feeding"].discard(record)
-    for job in active:
+def _stop(service: Service, record: str, own: Sequence[JobView]) -> None:
+    _feed_of(record).end()
+    for job in own:
         service.cancel(job.id, me())

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab import BatchBody, LabError, Record, Role
+from lab import BatchBody, LabError, Record, Role, Unreachable
 from service import Service
 from tracer import TracerError
 from ui.batch_circuit import circuit
@@ -24,20 +24,22 @@ HALF = (
 
 
 def batch_page(service: Service) -> None:
+    st.title("Batch")
     try:
         batch = opened(service)
-        if batch is not None:
-            st.title("Batch")
-            _open(service, batch)
-            return
+    except Unreachable:
+        raise  # the link is good: ui/uncaught.py says what is the matter
     except (LabError, TracerError) as problem:
         st.query_params.clear()
-        st.title("Batch")
         st.error(sentence(problem))
+        batch = None
+    if batch is None:
         batch_start(service)
-        return
-    st.title("Batch")
-    batch_start(service)
+    else:
+        try:
+            _open(service, batch)
+        except TracerError as problem:
+            st.error(sentence(problem))
 
 
 def _open(service: Service, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,20 @@ import pandas as pd
 import pytest
 
 import ui.session
-from lab import BatchBody, Record, Role
+from lab import About, BatchBody, BatchItem, Record, Role
 from service import TraceRequest
 from service.batches import folder
 from tests.helpers import somebody
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
+from tracer import Graph
 from tracer.graph.aggregate import recurring, sheet
+from ui.batch_trace import asked_in_file, items_of, request_of
 
 PROMPTS = ["w4 w9 w2", "w7 w9 w2", "w4 w9 w5", "w8 w9 w2 w5", "w4 w3 w2", "w6 w9 w2"]
 
 
 def saved_batch(prompts: list[str] = PROMPTS, families: list[str] | None = None, **more: Any) -> str:
     """A batch of traced graphs; its id."""
-    from lab import About, BatchItem
-
     keys = [traced(prompt, max_nodes=60) for prompt in prompts]
     kinds = families or [None] * len(keys)  # type: ignore[list-item]
     items = [BatchItem(key=k, prompt=p, family=f) for k, p, f in zip(keys, prompts, kinds, strict=True)]
@@ -225,8 +226,6 @@ def test_prompts_that_can_not_be_traced_are_one_line(loading: Loading, lines: st
 
 
 def test_a_file_of_prompts_gives_targets_and_families(loading: Loading) -> None:
-    from ui.batch_trace import asked_in_file, items_of, request_of
-
     model = ready().model
     assert model is not None
     lines = [
@@ -243,11 +242,106 @@ def test_a_file_of_prompts_gives_targets_and_families(loading: Loading) -> None:
 
 
 def test_links_that_lead_nowhere_are_one_line(loading: Loading) -> None:
-    key = traced(PROMPTS[0], max_nodes=60)
+    ready()
     for query in ({"batch": "<b>0</b>"}, {"batch": "unsaved"}, {"folder": "/etc"}):
         app = open_page("pages/batch.py", **query)
         assert len(app.error) == 1 and "\n" not in app.error[0].value
-    foreign = running().graph(key)
-    assert foreign is not None
-    foreign.meta["model_fingerprint"] = "other"
-    running().keep_graph("f" * 64, foreign, somebody("me"))
+
+
+def of_another_model(prompts: list[str]) -> list[str]:
+    """Graphs, as of a model that is not loaded; their keys."""
+    keys = []
+    for number, prompt in enumerate(prompts):
+        kept = running().graph(traced(prompt, max_nodes=60))
+        assert kept is not None
+        graph = Graph.from_bytes(kept.to_bytes())
+        graph.meta |= {"model": "other", "model_fingerprint": "o" * 64}
+        keys.append(f"{number:x}" * 64)
+        running().keep_graph(keys[-1], graph, somebody("me"))
+    return keys
+
+
+def test_graphs_of_another_model_are_left_out_or_are_what_the_hypothesis_is_about(loading: Loading) -> None:
+    keys = of_another_model(PROMPTS[:3])
+    items = [BatchItem(key=key, prompt=prompt) for key, prompt in zip(keys, PROMPTS, strict=False)]
+    own = [BatchItem(key=traced(prompt, max_nodes=60), prompt=prompt) for prompt in PROMPTS[:2]]
+    lab, me = ui.session.get_lab(), ui.session.me()
+    both = lab.create(me, About(), BatchBody(title="Both", items=(*items, *own)), "lab").id
+    app = open_page("pages/batch.py", batch=both)
+    assert "3 graphs · other" in texts(app)
+    assert "2 of its graphs are left out" in texts(app) and "it is of another model or feature set" in texts(app)
+    other = lab.create(me, About(), BatchBody(title="Other", items=tuple(items)), "lab").id
+    app = select(all_of_them(open_page("pages/batch.py", batch=other)), "batch_features_", [0])
+    app.button(key="batch_hypothesis").click()
+    sound(app.run())
+    writing = app.session_state["wizards"][app.session_state["wizard_now"]]
+    assert (writing.model, writing.model_fingerprint) == ("other", "o" * 64)
+    assert "in which the numbers of features mean something else" in texts(app)
+
+
+def begun(app: Any) -> Record[BatchBody]:
+    app.text_area(key="batch_lines").set_value("\n".join(PROMPTS))
+    app.number_input(key="batch_nodes").set_value(60)
+    sound(app.run())
+    app.button(key="batch_trace").click()
+    sound(app.run())
+    (record,) = ui.session.get_lab().find("batch", ui.session.me())
+    return record
+
+
+def n_jobs(record: Record[BatchBody]) -> int:
+    return len([job for job in running().jobs() if job.key in {item.key for item in record.head.body.items}])
+
+
+def looked(app: Any, found: Callable[[], Any]) -> str:
+    """The page is run until that is true, and then some times more; what it says."""
+
+    def again() -> Any:
+        sound(app.run())
+        return found()
+
+    until(again)
+    for _ in range(5):
+        sound(app.run())
+    return texts(app)
+
+
+def test_what_is_cancelled_in_the_sidebar_stays_so_until_it_is_asked_for_again(loading: Loading) -> None:
+    service, me = ready(), ui.session.me()
+    service.pause(True, me)
+    app = open_page("pages/batch.py")
+    record = begun(app)
+    service.cancel(next(job for job in service.jobs() if job.position == 2).id, me)
+    service.pause(False, me)
+    keys = {item.key for item in record.head.body.items}
+    said = looked(app, lambda: len([key for key in keys if key in service.cache]) == 5)
+    assert f"Not traced: “{PROMPTS[1]}”: cancelled" in said and n_jobs(record) == 6
+    app.button(key="batch_go").click()
+    looked(app, lambda: all(key in service.cache for key in keys))
+    assert n_jobs(record) == 7
+
+
+def test_a_batch_that_the_cache_can_not_hold_ends_and_says_so(loading: Loading) -> None:
+    service = ready()
+    service.cache.size_limit = 1
+    app = open_page("pages/batch.py")
+    record = begun(app)
+    said = looked(app, lambda: [job for job in service.jobs() if job.over])
+    assert "What was traced is not kept" in said and "could not be kept" in said
+    until(lambda: all(job.over for job in service.jobs()))
+    looked(app, lambda: True)
+    assert n_jobs(record) <= 3  # what was handed in at once
+
+
+def test_who_looks_at_a_batch_that_another_traces_is_not_told_to_keep_the_page_open(loading: Loading) -> None:
+    service, me = ready(), ui.session.me()
+    service.pause(True, me)
+    record = begun(open_page("pages/batch.py"))
+    other = ui.session.get_lab().person("test", "other", "Other")
+    service.submit(request_of(record.head.body.items[0], 60), other)
+    for job in service.jobs():
+        service.cancel(job.id, me)
+    app = open_page("pages/batch.py", batch=record.id)
+    assert "are being traced" in texts(app) and "Keep this page open" not in texts(app)
+    assert not [b for b in app.button if b.key in ("batch_cancel", "batch_go")]
+    service.pause(False, me)
