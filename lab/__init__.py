@@ -16,7 +16,7 @@ from lab.bodies import (
     SteeredRow,
     SteeringBody,
 )
-from lab.errors import Conflict, LabDatabaseError, LabError, NotAllowed, NotFound, NotYours
+from lab.errors import Conflict, LabDatabaseError, LabError, NotAllowed, NotFound, NotYours, Unreachable
 from lab.freeze import Checked, Freeze, HypothesisFile, exploratory, fault, read_file
 from lab.hypothesis import HypothesisBody
 from lab.lab import Lab
@@ -63,6 +63,7 @@ __all__ = [
     "SteeringBody",
     "Template",
     "TokenPlace",
+    "Unreachable",
     "exploratory",
     "fault",
     "misfits",

@@ -125,8 +125,12 @@ def _write_rows(connection: Connection, table: Table, out: IO[bytes]) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """All times are UTC; SQLite forgets that."""
-    return value.replace(tzinfo=value.tzinfo or UTC).isoformat() if isinstance(value, datetime) else value
+    return _utc(value).isoformat() if isinstance(value, datetime) else value
+
+
+def _utc(value: datetime) -> datetime:
+    """All times in the record are: SQLite forgets that, and PostgreSQL tells them in the zone of its session."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 # -- into a database --------------------------------------------------------------------------------------------------
@@ -187,4 +191,4 @@ def _batches(archive: zipfile.ZipFile, table: Table) -> Iterator[list[dict[str, 
 
 
 def _time(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)
+    return None if value is None else _utc(datetime.fromisoformat(value))

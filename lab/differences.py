@@ -27,7 +27,8 @@ def differences(before: HypothesisBody, after: HypothesisBody) -> list[Differenc
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _leaves(inner, f"{path} › {name}" if path else name)
+            said = name if path.endswith("› slots") else name.replace("_", " ")  # people name slots
+            yield from _leaves(inner, f"{path} › {said}" if path else said)
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         for name, item in zip(_names(value), value, strict=True):
             yield from _leaves(item, f"{path} › {name}")

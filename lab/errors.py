@@ -14,6 +14,10 @@ class LabDatabaseError(Exception):
     """The database can't be used. The message is one line that says what to do."""
 
 
+class Unreachable(LabError):
+    """The database does not answer now; it may soon."""
+
+
 class NotFound(LabError):
     """No such record, or one that this person may not see."""
 

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 from sqlalchemy import Subquery, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from lab.asked import Asking
 from lab.batch import BatchBody
 from lab.bodies import CircuitBody, CommentBody, LabelBody, SteeringBody
 from lab.database import forget_pages, open_database
-from lab.errors import Conflict, LabError, NotFound, NotYours
+from lab.errors import Conflict, LabError, NotFound, NotYours, Unreachable
 from lab.freeze import version_file
 from lab.freezing import Freezing, read_freeze
 from lab.hypothesis import HypothesisBody
@@ -233,9 +234,9 @@ class Lab(People, Freezing, KeepingRuns, Asking, Sizes):
         try:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        except OperationalError as problem:
-            why = str(problem.orig).partition("\n")[0]
-            raise LabError(f"the record can't be read or written now, and nothing was changed: {why}") from problem
+        except (OperationalError, PoolTimeout) as problem:
+            why = str(getattr(problem, "orig", problem)).partition("\n")[0]
+            raise Unreachable(f"the record can't be read or written now, and nothing was changed: {why}") from problem
 
     def _row(self, session: Session, id: str, viewer: Person) -> RecordRow:
         row = session.scalar(select(RecordRow).where(RecordRow.id == id, seen_by(viewer)))

@@ -85,6 +85,7 @@ class People(ABC):
     def give_role(self, id: str, role: Role, admin: Person) -> None:
         """Raises NotAllowed for anybody but an admin, LabError where no admin would be left, NotFound."""
         with self._session() as session:
+            _hold_admins(session)
             allowed(session, admin, Role.ADMIN)
             row = self._there(session, id)
             row.role = role
@@ -100,6 +101,7 @@ class People(ABC):
         if id == into:
             raise LabError("that is one person already: choose two")
         with self._session() as session:
+            _hold_admins(session)
             allowed(session, admin, Role.ADMIN)
             gone, _ = self._there(session, id), self._there(session, into)
             both = select(AskedRow.id).where(AskedRow.person_id == into)  # wait for one thing
@@ -146,8 +148,15 @@ def allowed(session: Session, who: Person, needed: Role = Role.EDITOR) -> None:
     Role(row.role).check(needed)
 
 
+_IS_ADMIN = (PersonRow.role == Role.ADMIN) & PersonRow.merged_into.is_(None) & (PersonRow.issuer != _PURGED)
+
+
+def _hold_admins(session: Session) -> None:
+    """Until the end of the transaction nobody else changes who is one: two could give up their own role at once."""
+    session.execute(select(PersonRow.id).where(_IS_ADMIN).order_by(PersonRow.id).with_for_update()).all()
+
+
 def _check_admins(session: Session) -> None:
     """Raises LabError, which undoes what was done."""
-    admins = (PersonRow.role == Role.ADMIN) & PersonRow.merged_into.is_(None) & (PersonRow.issuer != _PURGED)
-    if not session.scalar(select(func.count()).where(admins)):
+    if not session.scalar(select(func.count()).where(_IS_ADMIN)):
         raise LabError("then nobody would be an admin: make somebody else one first")

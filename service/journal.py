@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from lab import Lab, LabError, Person
+from lab import Lab, Person, Unreachable
 from service.jobs import Job, TraceRequest
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Journal:
                 write = self._left[0]
             try:
                 write()
-            except LabError as problem:
+            except Unreachable as problem:
                 if not silent:
                     log.warning("the journal waits for the record: %s", problem)
                 silent = True
@@ -113,6 +113,8 @@ class Journal:
                         return
                     self._changed.wait(_AGAIN)
                 continue
+            except Exception:  # of one whose person was erased meanwhile, say: what comes after it is written down
+                log.exception("the journal could not write one thing down")
             silent = False
             self._left.popleft()
 

@@ -21,6 +21,10 @@ def people() -> None:
         st.error(sentence(problem))
         st.stop()
     st.caption(" · ".join(f"**{role}** {means}" for role, means in MEANS.items()))
+    st.caption(
+        "Who stands in HYPOGRAPH_ADMINS becomes an admin again with each page they open; who is taken out of it stays"
+        " one until that is changed here."
+    )
     for one in known:
         _row(one)
     _merging(known)
@@ -32,7 +36,7 @@ def _row(one: Known) -> None:
         you = " (you)" if one.person.id == me().id else ""
         records = "no records" if one.records == 0 else f"{one.records:,} record{'s' * (one.records > 1)}"
         name.markdown(f"**{plain(one.person.name)}**{you}")
-        name.text(f"{'; '.join(one.logins)} · since {one.created:%Y-%m-%d} · {records}")  # Markdown makes links of them
+        name.text(f"{'; '.join(one.logins)} · since {one.created.astimezone():%d %b %Y} · {records}")  # Markdown makes links of them
         key = f"role_{one.person.id}_{one.person.role}"  # what somebody else gave meanwhile is shown
         role.selectbox(
             f"Role of {plain(one.person.name)}",

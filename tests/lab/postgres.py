@@ -41,6 +41,7 @@ class Postgres:
 
     def start(self) -> None:
         words = ["-D", self._data, "-p", str(self._port), "-k", str(self._folder), "-h", "127.0.0.1", "-F"]
+        words += ["-c", "timezone=Europe/Berlin"]  # as most are not in UTC
         self.process = subprocess.Popen(
             [*self._as_user, str(self._programs / "postgres"), *words],
             stdout=subprocess.DEVNULL,
@@ -48,7 +49,7 @@ class Postgres:
             cwd=self._folder,
         )
         engine = create_engine(self.url.replace("postgresql://", "postgresql+psycopg://"))
-        for _ in range(100):
+        for _ in range(600):
             try:
                 with engine.connect():
                     break

@@ -4,8 +4,10 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -26,6 +28,7 @@ from lab import (
     NotYours,
     Person,
     SteeredRow,
+    Unreachable,
 )
 from lab.__main__ import main as purge
 from lab.runs.bodies import version_hash
@@ -270,6 +273,17 @@ def test_a_database_that_cant_be_used_is_one_line(url: str, message: str) -> Non
     with pytest.raises(LabDatabaseError, match=message) as caught:
         Lab(url)
     assert "\n" not in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+def test_a_record_whose_connections_are_all_in_use_says_so(lab: Lab, ada) -> None:
+    pool: Any = lab._engine.pool
+    pool._timeout = 0.01
+    with ExitStack() as stack:
+        for _ in range(pool.size() + pool._max_overflow):
+            stack.enter_context(lab._engine.connect())
+        with pytest.raises(Unreachable, match="can't be read or written now"):
+            lab.find("label", ada)
+    assert lab.find("label", ada) == []
 
 
 def test_a_full_disk_is_one_line_and_nothing_has_changed(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 """Who is who, what each may do, and that it is checked where it is done."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from lab import (
     About,
@@ -16,7 +21,9 @@ from lab import (
     NotFound,
     Person,
     Role,
+    people,
 )
+from lab.schema import PersonRow
 from tests.lab.hypotheses import ready
 
 ABOUT = About(graph="g", node="1_2_3")
@@ -93,6 +100,29 @@ def test_somebody_must_be_an_admin(lab: Lab, admin: Person, ada: Person) -> None
         lab.merge(admin.id, ada.id, admin)
     lab.give_role(ada.id, Role.ADMIN, admin)
     lab.give_role(admin.id, Role.VIEWER, admin)
+
+
+def test_two_admins_who_leave_at_once_are_not_both_the_last(
+    lab: Lab, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = lab.person("local", "other", "Other", Role.ADMIN)
+    both, check = threading.Barrier(2), people._check_admins
+
+    def checked_together(session: Session) -> None:
+        with suppress(threading.BrokenBarrierError):  # the other one waits before this
+            both.wait(0.5)
+        check(session)
+
+    monkeypatch.setattr(people, "_check_admins", checked_together)
+
+    def leaves(one: Person) -> None:
+        with suppress(LabError):
+            lab.give_role(one.id, Role.VIEWER, one)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(leaves, (admin, other)))
+    with lab._session() as session:
+        assert session.scalar(select(func.count()).where(PersonRow.role == Role.ADMIN)) == 1
 
 
 def test_merging_takes_all_along(lab: Lab, admin: Person, ben: Person) -> None:

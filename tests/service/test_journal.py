@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import func, select
 
-from lab import Lab, LabError, Person, Role
+from lab import Lab, Person, Role, Unreachable
 from lab.schema import AskedRow
 from service import JobState, Refused, Service, Settings, TraceRequest
 from tests.service.fake_engine import FakeEngine, until
@@ -75,6 +75,17 @@ def test_what_waits_and_runs_is_cut_off_and_run_again(
         assert second.interrupted(ada) == [left]
 
 
+def test_what_can_not_be_written_down_holds_up_nothing_else(
+    server: Service, engine: FakeEngine, lab: Lab, ada: Person
+) -> None:
+    """Somebody was erased between their click and the journal's turn."""
+    engine.brake.clear()
+    server.submit(TraceRequest((1,)), Person("erased", "Nobody", Role.EDITOR))
+    server.submit(TraceRequest((2,)), ada)
+    until(lambda: written(lab) == 1)
+    engine.brake.set()
+
+
 def test_what_is_over_leaves_nothing(server: Service, engine: FakeEngine, lab: Lab, ada: Person) -> None:
     for tokens in ((1,), (2,)):
         server.wait(server.submit(TraceRequest(tokens), ada).id, 10)
@@ -98,7 +109,7 @@ def test_a_record_that_does_not_answer_holds_nothing_up(
 
     def silent(*args: str) -> None:
         if gone:
-            raise LabError("the record can't be written now")
+            raise Unreachable("the record can't be written now")
         keep(*args)
 
     monkeypatch.setattr(lab, "keep_asked", silent)
