@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.browser.serving import ROOT
+from tests.serving import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 

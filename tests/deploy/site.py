@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.serving import ROOT, free_port
+from tests.serving import ROOT, free_port
 
 SITE = ROOT / "deploy" / "nginx.conf"
 SECRET = "no secret: it is of the tests alone"
@@ -100,7 +100,8 @@ def nginx(folder: Path, replicas: tuple[int, int], with_login: bool) -> Iterator
     )
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/pid; {as_root} events {{}}\n"
-        f"http {{ include /etc/nginx/mime.types; access_log off; {kept}\n include {folder}/site.conf; }}\n"
+        f"http {{ include /etc/nginx/mime.types; access_log {folder}/access.log; {kept}\n"
+        f"include {folder}/site.conf; }}\n"
     )
     log = folder / "stderr.log"
     with log.open("wb") as file:
@@ -116,7 +117,7 @@ def nginx(folder: Path, replicas: tuple[int, int], with_login: bool) -> Iterator
 
 
 def _wait(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(100):
+    for _ in range(1200):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

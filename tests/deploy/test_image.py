@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.browser.serving import ROOT
 from tests.deploy.image import DOCKERFILE, copied, instructions
+from tests.deploy.site import SITE
+from tests.serving import ROOT
 
 IGNORED = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
 
@@ -89,11 +90,15 @@ def test_compose_hangs_together() -> None:
             source = volume.partition(":")[0]
             assert source in file["volumes"] or source == "./tls" or (ROOT / "deploy" / source).exists(), volume
         assert set(service.get("depends_on", {})) <= set(services)
-        assert set(service.get("secrets", [])) <= set(file["secrets"])
+        assert {one["source"] for one in service.get("secrets", [])} <= set(file["secrets"])
     app = services["app"]
     assert (ROOT / "deploy" / app["build"]["context"] / app["build"]["dockerfile"]).samefile(DOCKERFILE)
     assert app["network_mode"] == "service:web" and "ports" not in app  # nobody else reaches it
     assert "ports" not in services["db"]
+    (login,) = app["secrets"]
+    assert app["environment"]["STREAMLIT_SECRETS_FILES"] == f"/run/secrets/{login['target']}"
+    assert login["target"].endswith(".toml")  # else Streamlit says that there are none, and nobody can log in
+    assert all(log in services["web"]["command"][-1] for log in re.findall(r"hypograph[-\w]*\.log", SITE.read_text()))
     assert services["db"]["environment"]["POSTGRES_PASSWORD"].startswith("${")
     assert {name for name in re.findall(r"\$\{(\w+)", given)} == {
         "HYPOGRAPH_ADMINS",

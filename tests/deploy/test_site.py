@@ -155,7 +155,11 @@ def test_a_person_stays_on_one_replica(behind: Behind) -> None:
 
 
 def test_the_log_has_no_question(behind: Behind) -> None:
-    behind.site.ask("/lab/compare?column=a+prompt+of+somebody")
+    asked = "/lab/compare?column=a+prompt+of+somebody"
+    with closing(HTTPConnection("localhost", behind.site.plain_port, timeout=20)) as connection:
+        connection.request("GET", asked)
+        assert connection.getresponse().status == 301
+    behind.site.ask(asked)
     until(lambda: "/lab/compare" in behind.site.log.read_text())  # it is written after the answer
     logs = [path for path in behind.site.log.parent.iterdir() if path.suffix == ".log"]
     assert not [path for path in logs if "somebody" in path.read_text()]

@@ -11,7 +11,7 @@ import pytest
 from lab.database import connect
 from service.access import Access
 from service.settings import Settings
-from tests.browser.serving import ROOT
+from tests.serving import ROOT
 
 DEPLOY = ROOT / "deploy"
 pytestmark = pytest.mark.nginx
