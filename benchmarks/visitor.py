@@ -19,6 +19,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+PATIENCE = 120.0  # seconds
 Found = TypeVar("Found")
 Place = tuple[int, ...]  # of an element on the page
 
@@ -70,7 +71,7 @@ class Visitor:
     def has_button(self, label: str) -> bool:
         return any(button.label == label and not button.disabled for button in self.elements("button"))
 
-    async def until(self, found: Callable[[], Found], seconds: float = 60.0) -> Found:
+    async def until(self, found: Callable[[], Found], seconds: float = PATIENCE) -> Found:
         """What `found` gives once it is true. Raises AssertionError with what the page says instead."""
         try:
             async with asyncio.timeout(seconds):
@@ -84,7 +85,7 @@ class Visitor:
         except TimeoutError:
             raise AssertionError(f"not within {seconds} s; the page says: {self.text()[:2000]}") from None
 
-    async def says(self, text: str, seconds: float = 60.0) -> None:
+    async def says(self, text: str, seconds: float = PATIENCE) -> None:
         await self.until(lambda: text in self.text(), seconds)
 
     # -- what a person does -------------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class Visitor:
 
     # -- to the server ------------------------------------------------------------------------------------------------
 
-    async def _rerun_and_rest(self, seconds: float = 60.0) -> None:
+    async def _rerun_and_rest(self, seconds: float = PATIENCE) -> None:
         before, page = self.runs, self.page
         await self._send()  # what ran meanwhile may still say that it is on the page before
         await self.until(lambda: self.runs > before and not self.running and self.page == page, seconds)
