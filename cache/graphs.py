@@ -182,8 +182,8 @@ class GraphCache:
             self._warn("could not be listed", error)
             return []
         parsed = ((key, _parse(tag), stored, size) for key, tag, stored, size in rows)
-        own = (Entry(key, tag["meta"], stored, size) for key, tag, stored, size in parsed if tag.get("owner") in owners)
-        return list(islice(own, n))
+        own = ((key, tag.get("meta"), stored, size) for key, tag, stored, size in parsed if tag.get("owner") in owners)
+        return list(islice((Entry(key, meta, at, size) for key, meta, at, size in own if isinstance(meta, dict)), n))
 
     def feature_nodes(self, key: str) -> "FeatureNodes | None":
         """The feature nodes of a graph without its matrix; it does not become more recently used. None as in `get`."""

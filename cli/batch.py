@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.ray is None and (arguments.workers, arguments.gpus_per_worker) != (None, None):
         arguments.parser.error("--workers and --gpus-per-worker need --ray")
     if arguments.hypothesis is not None:
+        if any(getattr(arguments, name) != arguments.parser.get_default(name) for name in common.TRACE_OPTIONS):
+            arguments.parser.error("--hypothesis takes no settings of a trace: its file says what is run")
         _run_hypothesis(arguments)
         return
     check_settings(arguments.max_logits, arguments.logit_mass, arguments.max_nodes)

@@ -21,6 +21,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", help="feature basis (default: neurons)")
 
 
+TRACE_OPTIONS = "max_logits", "logit_mass", "max_nodes"
+
+
 def add_trace_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-logits", type=int, default=10, help="most targets, where none is named (default 10)")
     parser.add_argument("--logit-mass", type=float, default=0.95, help="probability they reach together (default 0.95)")

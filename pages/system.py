@@ -25,7 +25,7 @@ with left:
     model_switch(service)
     loaded_section(service)
     queue_section(service)
-    machine()
+    machine(service)
     cache_section(service)
     disk_section(service)
 with right:

@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import tracer
 from lab.database import default_url
 from tracer.interchange import Limits
+
+Default = TypeVar("Default", float, int, None)
 
 
 class SettingsError(Exception):
@@ -88,10 +91,8 @@ class Settings:
             import_depth=_count(environment, "HYPOGRAPH_IMPORT_DEPTH", 50),
             metrics_port=_port(environment, "HYPOGRAPH_METRICS_PORT"),
             log_prompts=_choice(environment, "HYPOGRAPH_LOG_PROMPTS", ("0", "1")) == "1",
-            quota_mb=_count(environment, "HYPOGRAPH_QUOTA_MB", 1) if environment.get("HYPOGRAPH_QUOTA_MB") else None,
-            models_gb=_gigabytes(environment, "HYPOGRAPH_MODELS_GB", 1)
-            if environment.get("HYPOGRAPH_MODELS_GB")
-            else None,
+            quota_mb=_count(environment, "HYPOGRAPH_QUOTA_MB", None),
+            models_gb=_gigabytes(environment, "HYPOGRAPH_MODELS_GB", None),
             ray_address=environment.get("HYPOGRAPH_RAY_ADDRESS", "").strip(),
             neuronpedia=_address(environment, "HYPOGRAPH_NEURONPEDIA", "https://neuronpedia.org"),
             neuronpedia_key=environment.get("NEURONPEDIA_API_KEY", "").strip(),
@@ -103,7 +104,7 @@ def local_user() -> str:
     return os.environ.get("HYPOGRAPH_USER") or getpass.getuser()
 
 
-def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> float:
+def _gigabytes(environment: Mapping[str, str], name: str, default: Default) -> float | Default:
     text = environment.get(name)
     if not text:
         return default
@@ -116,7 +117,7 @@ def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> flo
     return value
 
 
-def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+def _count(environment: Mapping[str, str], name: str, default: Default) -> int | Default:
     text = environment.get(name)
     if not text:
         return default

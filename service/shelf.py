@@ -17,7 +17,7 @@ _IN_MEMORY = 4  # graphs; each may take some tens of MB
 class Shelf:
     def __init__(self, cache: GraphCache) -> None:
         self._cache = cache
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._latest: OrderedDict[str, tuple[tracer.Graph, bool]] = OrderedDict()  # key → graph, is it on disk too
         self._in_use: WeakValueDictionary[str, tracer.Graph] = WeakValueDictionary()  # of those that are on disk too
 
@@ -35,7 +35,7 @@ class Shelf:
             if graph is not None and on_disk and key not in self._cache:  # deleted, perhaps by another process
                 self._drop(key)
                 return None
-        return None if graph is None else self._keep(key, graph, on_disk)
+            return None if graph is None else self._keep(key, graph, on_disk)
 
     def put(self, key: str, graph: tracer.Graph, owner: str | None = None) -> bool:
         """False if the graph is in memory only. `owner`: as `GraphCache.put` takes it."""

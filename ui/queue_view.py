@@ -21,13 +21,14 @@ def queue_section(service: Service) -> None:
 
 @st.fragment(run_every=2.0)
 def _queue(service: Service) -> None:
+    held = service.paused
     st.toggle(
         "Hold the queue",
-        service.paused,
-        key=f"hold_{service.paused}",
+        held,
+        key=f"hold_{held}",
         help="What runs goes on to its end; nothing more starts until you let it go.",
         on_change=tell,
-        args=(lambda: service.pause(not service.paused, me()),),
+        args=(lambda: service.pause(not held, me()),),
     )
     jobs = [job for job in service.jobs() if not job.over]
     if not jobs:

@@ -107,7 +107,7 @@ def model_switch(service: Service) -> None:
             st.toast("The switch is under way; the sidebar shows how far it is.")
 
 
-def machine() -> None:
+def machine(service: Service) -> None:
     st.subheader("Machine")
     memory = psutil.virtual_memory()
     own = psutil.Process().memory_info().rss
@@ -117,10 +117,18 @@ def machine() -> None:
             "cores": f"{psutil.cpu_count()}, {torch.get_num_threads()} used by the engine",
             "memory": f"{memory.available / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB",
             "this process": f"{own / 1e9:.2f} GB",
-            "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+            "GPU": _gpu(service),
         },
         "the machine",
     )
+
+
+def _gpu(service: Service) -> str:
+    """The one that the model is on; before that, the first."""
+    if not torch.cuda.is_available():
+        return "none"
+    model = service.model
+    return torch.cuda.get_device_name(model.device if model and model.device.type == "cuda" else None)
 
 
 def cache_section(service: Service) -> None:

@@ -139,6 +139,7 @@ def test_usage(cli: Cli, prompts: Path, tmp_path: Path) -> None:
     cli.usage("batch", prompts)
     cli.usage("batch", prompts, "--out", tmp_path, "--workers", 2)
     cli.usage("batch", prompts, "--out", tmp_path, "--ray", "local", "--gpus-per-worker", 1.5)
+    cli.usage("batch", "--hypothesis", tmp_path / "h.yaml", "--out", tmp_path, "--max-nodes", 30)
     assert "a folder of something else" in cli.fails("batch", prompts, "--out", tmp_path)
 
 
