@@ -36,7 +36,8 @@ def _row(one: Known) -> None:
         you = " (you)" if one.person.id == me().id else ""
         records = "no records" if one.records == 0 else f"{one.records:,} record{'s' * (one.records > 1)}"
         name.markdown(f"**{plain(one.person.name)}**{you}")
-        name.text(f"{'; '.join(one.logins)} · since {one.created.astimezone():%d %b %Y} · {records}")  # Markdown makes links of them
+        since = f"{one.created.astimezone():%d %b %Y}"
+        name.text(f"{'; '.join(one.logins)} · since {since} · {records}")  # Markdown makes links of them
         key = f"role_{one.person.id}_{one.person.role}"  # what somebody else gave meanwhile is shown
         role.selectbox(
             f"Role of {plain(one.person.name)}",
