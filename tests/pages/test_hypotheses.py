@@ -217,7 +217,7 @@ def test_versions_are_compared_and_opened(loading: Loading) -> None:
     app = open_page(PAGE, hypothesis=record.id)
     assert "Edit the draft" in labels(app)
     (table,) = [frame.value for frame in app.dataframe if "field" in frame.value]
-    assert table["field"].tolist() == ["title", "smallest_effect"] and table["version 2"].tolist() == ["Larger", "0.5"]
+    assert table["field"].tolist() == ["title", "smallest effect"] and table["version 2"].tolist() == ["Larger", "0.5"]
     button(app, "Version 1").click()
     again(app)
     assert "Version 1 of 2" in texts(app) and "Write the next version" in labels(app)
