@@ -50,7 +50,7 @@ def features(batch: Batch, sheets: Sequence[Sheet]) -> None:
     more = f", the first {MOST_LISTED} are listed" if len(found) > MOST_LISTED else ""
     st.caption(
         f"{len(found):,} features{more}. Where one does not count it was not active, not chosen as a node, or had less"
-        " influence: that it does nothing there is not said."
+        " influence; it may still have an effect there."
     )
     if shown.empty:
         return

@@ -15,6 +15,7 @@ class Feed:
     given_up: dict[str, str] = field(default_factory=dict)  # why a graph is not asked for again, by key
     forgiven: set[str] = field(default_factory=set)  # jobs that failed, and whose prompts are tried again
     full: bool = False  # what was traced is not kept
+    refused: str = ""  # why nothing more was taken
 
     def take_in(self, jobs: Mapping[str, JobView], there: set[str]) -> None:
         """`jobs`: the latest of each key. `there`: keys of the graphs that are kept, found after `jobs`."""
@@ -34,7 +35,7 @@ class Feed:
 
     def begin(self, failed: Collection[str] = ()) -> None:
         """`failed`: jobs that are tried again."""
-        self.on, self.full = True, False
+        self.on, self.full, self.refused = True, False, ""
         self.handed.clear()
         self.given_up.clear()
         self.forgiven.update(failed)

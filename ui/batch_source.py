@@ -60,7 +60,10 @@ def of_record(service: Service, id: str) -> Batch:
     if record.kind != "batch":
         raise LabError("this link leads to something that is no batch: open one from the list")
     if record.deleted is not None:
-        raise LabError("this batch was deleted: its owner can bring it back from the list")
+        if record.owner.id != me().id:
+            raise LabError("this batch was deleted: its owner can bring it back by this link")
+        st.session_state["deleted_batch"] = record.id, record.head.body.title
+        raise LabError("this batch was deleted: Undo, in the list below, brings it back")
     body = record.head.body
     return Batch(body.title, body.items, {"batch": id}, _kept(service, body), record)
 

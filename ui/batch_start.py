@@ -83,13 +83,16 @@ def _form(service: Service, model: ReplacementModel) -> None:
         required=True,
         help="This list of prompts. Their graphs are in the Library, as all graphs are.",
     )
+    if visibility == "private":
+        st.caption("The list alone is yours: each graph, with its prompt, is in the Library for all.")
     viewer = me().role is Role.VIEWER
+    if viewer:
+        st.caption("Your role here is viewer: it may look, not trace.")
     if st.button(
         "Trace them all",
         key="batch_trace",
         type="primary",
-        disabled=viewer or not (text or file),
-        help="Your role here is viewer: it may look, not trace." if viewer else None,
+        disabled=viewer,  # else enabled, also while something is typed that the server has not seen
     ):
         try:
             asked = asked_in_lines(text or "") if file is None else asked_in_file(file.getvalue(), file.name)
@@ -102,6 +105,8 @@ def _form(service: Service, model: ReplacementModel) -> None:
             items = items_of(asked, model, service.settings.max_tokens, most)
             body = made(" ".join(items[0].prompt.split())[:80], items, most)
             address = begin(body, visibility or "lab")
+            if again := max(len(asked), sum(bool(line.strip()) for line in (text or "").split("\n"))) - len(body.items):
+                st.toast(f"{again:,} prompts were there twice: each is traced once.")
         except (LabError, TracerError) as problem:
             st.error(sentence(problem))
             return
@@ -128,7 +133,7 @@ def _saved() -> None:
     table = pd.DataFrame(
         {
             "title": [record.head.body.title for record in records],
-            "graphs": [len(record.head.body.items) for record in records],
+            "prompts": [len(record.head.body.items) for record in records],
             "by": [record.owner.name for record in records],
             "made": [record.created.astimezone().replace(tzinfo=None) for record in records],
         }

@@ -19,7 +19,7 @@ from tracer import Difference, ReplacementModel, TracerError
 from tracer.errors import first_fault
 from ui.batch_feed import Feed
 from ui.batch_source import Batch
-from ui.session import me
+from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 
 AT_ONCE = 3  # jobs of a batch that wait or run
@@ -43,7 +43,7 @@ def asked_in_file(data: bytes, name: str) -> list[Asked]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"prompts{suffix}")
         path.write_bytes(data)
-        return read_prompts(path)
+        return read_prompts(path, name)
 
 
 def items_of(
@@ -116,6 +116,9 @@ def _follow(service: Service, batch: Batch) -> None:
     active = [job for job in jobs.values() if not job.over]
     if feed.on and (feed.full or not left):
         feed.end()
+    if feed.on and get_lab().get(record.id, me()).deleted is not None:  # in another tab
+        _stop(service, record.id, [job for job in active if feed.handed.get(job.key) == job.id])
+        st.rerun()
     if feed.on:
         _feed(service, batch, feed, left, jobs, active)
     running = next((job for job in active if job.state is JobState.RUNNING), None)
@@ -128,9 +131,10 @@ def _follow(service: Service, batch: Batch) -> None:
     if feed.on:
         wait = next((job.position for job in own if job.position), None)
         place = "" if running or wait is None else f"The next one is number {wait} in the queue. "
+        place += "An admin holds the queue. " if service.paused else ""
         row.caption(f"{place}Keep this page open: it hands in the prompts, {AT_ONCE} at a time.", width="stretch")
     elif active:
-        row.caption("Those that were handed in are being traced.", width="stretch")
+        row.caption("Those that were handed in are being traced; the others are not handed in yet.", width="stretch")
     elif traceable := [item for item in missing if item.tokens]:
         row.button(
             f"Trace the {len(traceable):,} missing",
@@ -156,8 +160,8 @@ def _follow(service: Service, batch: Batch) -> None:
         )
     for item in [item for item in missing if item.key in feed.given_up][:5]:
         st.caption(f"Not traced: “{plain(item.prompt[:60])}”: {plain(feed.given_up[item.key])}")
-    if refused := st.session_state.pop("batch_refused", None):
-        st.error(sentence(refused))
+    if feed.refused:
+        st.error(sentence(feed.refused))
 
 
 def _feed(
@@ -181,7 +185,7 @@ def _feed(
         except Refused as refusal:
             if not active:  # else there is no room now: again in a second
                 feed.end()
-                st.session_state["batch_refused"] = str(refusal)
+                feed.refused = str(refusal)
             return
         feed.handed[item.key] = job.id
         st.session_state.setdefault("quiet_jobs", set()).add(job.id)
@@ -191,10 +195,6 @@ def _jobs(service: Service, batch: Batch) -> dict[str, JobView]:
     """The latest of each graph."""
     keys = {item.key for item in batch.items}
     return {job.key: job for job in reversed(service.jobs()) if job.key in keys}
-
-
-def is_fed(batch: Batch) -> bool:
-    return batch.record is not None and _feed_of(batch.record.id).on
 
 
 def start(record: str) -> None:

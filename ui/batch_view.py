@@ -10,7 +10,7 @@ from ui.batch_features import features
 from ui.batch_graphs import graphs
 from ui.batch_source import Batch, looked_at, opened, sheets_of
 from ui.batch_start import batch_start
-from ui.batch_trace import is_fed, progress
+from ui.batch_trace import progress
 from ui.session import get_lab, me
 from ui.sidebar import plain, sentence
 from ui.told import tell, told
@@ -49,8 +49,8 @@ def _open(service: Service, batch: Batch) -> None:
     with st.container():
         _left_out(batch, why)
     if not sheets:
-        if not batch.keys and not is_fed(batch):
-            st.info("None of its graphs is kept yet: trace its prompts." if batch.record else "It has no graphs yet.")
+        if not batch.keys and batch.record is None:
+            st.info("It has no graphs yet.")
         return
     made_of = sheets[0].meta
     bar = st.container(horizontal=True, vertical_alignment="center", gap="medium")
@@ -69,7 +69,7 @@ def _open(service: Service, batch: Batch) -> None:
     seen = [one for one in sheets if one.id in kept]
     with st.container():
         st.caption(
-            f"{len(seen):,} graphs{f' of {len(sheets):,}' if half else ''} ·"
+            f"{len(seen):,} graph{'s' * (len(seen) != 1)}{f' of {len(sheets):,}' if half else ''} ·"
             f" {plain(str(made_of['model']))}, {plain(str(made_of['features']))}"
         )
     if not seen:

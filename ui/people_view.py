@@ -10,7 +10,7 @@ from ui.told import told
 MEANS = {
     Role.VIEWER: "reads what the lab shares; can try edits, but neither trace, save nor run",
     Role.EDITOR: "writes into the record and asks the model",
-    Role.ADMIN: "gives roles, merges persons, changes the model for everybody, clears the cache",
+    Role.ADMIN: "gives roles, merges persons, changes the model for everybody, clears the cache, holds the queue",
 }
 
 

@@ -263,4 +263,5 @@ def _settings(model: ReplacementModel, ids: list[int]) -> tuple[int, dict]:
 def _estimate(service: Service, model: ReplacementModel, n_tokens: int, max_nodes: int | str) -> str:
     waiting = sum(1 for job in service.jobs() if not job.over)
     queue = f", {waiting} ahead in the queue" if waiting else ""
+    queue += "; an admin holds the queue" if service.paused else ""
     return f"about {round(seconds_of_trace(service.cache, model, n_tokens, max_nodes))} s{queue}"

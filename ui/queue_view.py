@@ -46,7 +46,7 @@ def _row(service: Service, job: JobView, names: dict[str, str]) -> None:
         who = " and ".join(plain(names.get(id, "somebody")) for id in job.watchers)
         size = f" of {job.n_tokens:,} tokens" if job.kind == "trace" else ""
         said.markdown(f"**{who}**: {KINDS[job.kind]}{size}")
-        said.caption(f"{_state(job)} · asked for {max(0, round(time.time() - job.created)):,} s ago")
+        said.caption(f"{_state(job)} · asked {max(0, round(time.time() - job.created)):,} s ago")
         stop.button(
             "Cancel",
             key=f"stop_{job.id}",

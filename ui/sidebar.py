@@ -65,7 +65,7 @@ def _status(service: Service, page: str) -> None:
         st.caption("JOBS")
     for job in reversed(active):
         job_progress(service, job, where="sidebar")
-    _announce(jobs)
+    _announce(jobs, page)
     page_title(_tab_title(page, active))
 
 
@@ -116,8 +116,8 @@ def _known() -> dict[str, JobState]:
     return st.session_state.setdefault("known_jobs", {})
 
 
-def _announce(jobs: list[JobView]) -> None:
-    """Say once in this tab that a job it has seen running is over."""
+def _announce(jobs: list[JobView], page: str) -> None:
+    """Say once in this tab that a job it has seen running is over, and lead to its graph."""
     known = _known()
     quiet: set[str] = st.session_state.get("quiet_jobs", set())  # of a batch, which shows its progress itself
     for job in jobs:
@@ -138,8 +138,17 @@ def _announce(jobs: list[JobView]) -> None:
             known[job.id] = job.state
     for job in (job for job in jobs if job.kind == "trace" and job.id not in quiet):
         if job.state is JobState.DONE and job.id in known and st.session_state.get("opened_graph") != job.key:
-            st.page_link("pages/graph.py", label=f"Open: {plain(job.summary)}", query_params={"graph": job.key})
+            _lead_to(job, page)
             break
+
+
+def _lead_to(job: JobView, page: str) -> None:
+    label = f"Open: {plain(job.summary)}"
+    if page != "Graph":
+        st.page_link("pages/graph.py", label=label, query_params={"graph": job.key})
+    elif st.button(label, key=f"open_{job.id}", type="tertiary"):  # by a link to itself a page keeps the old address
+        st.query_params.from_dict({"graph": job.key})
+        st.rerun()
 
 
 def _tab_title(page: str, active: list[JobView]) -> str:

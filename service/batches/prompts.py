@@ -18,22 +18,24 @@ from tracer.interchange.files import reading
 COLUMNS = tuple(Asked.model_fields)
 
 
-def read_prompts(path: Path) -> list[Asked]:
+def read_prompts(path: Path, name: str = "") -> list[Asked]:
     """In the order of the file; at least one. In CSV a number is a token's id and `tokens` is like `1,5,7`.
 
-    Raises TracerError and LabError, in one line, for a file that can't be read or makes no sense.
+    `name`: what people call it. Raises TracerError and LabError, in one line, for a file that can't be read or makes no
+    sense.
     """
     if path.suffix not in (".csv", ".jsonl"):
         raise TracerError(f"{path.name} is neither .csv nor .jsonl: give prompts in one of the two")
+    name = name or path.name
     with reading(path, LONGEST_TABLE) as file:
         text = text_of(file.read(), LONGEST_TABLE, "split it")
     found: list[Asked] = []
     for where, given in _csv_rows(text) if path.suffix == ".csv" else _json_lines(text):
         if len(found) == MOST_ITEMS:
-            raise TracerError(f"{path.name} has more than {MOST_ITEMS:,} prompts: split it")
-        found.append(_asked(f"{path.name}, {where}", given))
+            raise TracerError(f"{name} has more than {MOST_ITEMS:,} prompts: split it")
+        found.append(_asked(f"{name}, {where}", given))
     if not found:
-        raise TracerError(f"{path.name} holds no prompt: give at least one")
+        raise TracerError(f"{name} holds no prompt: give at least one")
     return found
 
 

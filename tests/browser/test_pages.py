@@ -20,6 +20,7 @@ from tests.browser.driver import (
     clear_nodes,
     click_node,
     expect_card,
+    idle,
     main,
     prompt_field,
     sidebar,
@@ -145,6 +146,14 @@ def test_done_on_another_page_and_a_hostile_prompt_is_text_everywhere(visit: Vis
     assert "/graph" not in page.url, "its graph does not open a second time"
     assert page.evaluate("window.__pwned") is None
     assert page.locator("img[src=x]").count() == 0
+    trace(page, words(3, first="cow"), 4)
+    other = page.url
+    idle(page)
+    sidebar(page).get_by_role("button", name=f"Open: {HOSTILE}").click()
+    expect(page).not_to_have_url(other)
+    expect(chips(page, "Prompt")).to_contain_text(["onerror"])
+    page.go_back()
+    expect(page).to_have_url(other)
 
 
 def test_too_long_a_prompt_is_refused_before_it_queues(visit: Visit) -> None:

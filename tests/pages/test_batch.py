@@ -11,12 +11,13 @@ import pytest
 
 import ui.session
 from lab import About, BatchBody, BatchItem, Record, Role
-from service import TraceRequest
+from service import Refused, TraceRequest
 from service.batches import folder
 from tests.helpers import somebody
 from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
 from tracer import Graph
 from tracer.graph.aggregate import recurring, sheet
+from ui.batch_source import of_record
 from ui.batch_trace import asked_in_file, items_of, request_of
 
 PROMPTS = ["w4 w9 w2", "w7 w9 w2", "w4 w9 w5", "w8 w9 w2 w5", "w4 w3 w2", "w6 w9 w2"]
@@ -164,7 +165,7 @@ def test_a_viewer_looks_but_does_not_trace(loading: Loading, monkeypatch: pytest
         monkeypatch.setattr(f"ui.{module}.me", lambda: viewer)
     app = open_page("pages/batch.py")
     assert app.button(key="batch_trace").disabled
-    assert frame(app, "graphs")["title"].tolist() == ["Six"]  # not the private one
+    assert frame(app, "prompts")["title"].tolist() == ["Six"]  # not the private one
     app = all_of_them(open_page("pages/batch.py", batch=id))
     assert not frame(app, "strongest on").empty
     assert not [b for b in app.button if b.key in ("batch_go", "batch_delete")]
@@ -345,3 +346,39 @@ def test_who_looks_at_a_batch_that_another_traces_is_not_told_to_keep_the_page_o
     assert "are being traced" in texts(app) and "Keep this page open" not in texts(app)
     assert not [b for b in app.button if b.key in ("batch_cancel", "batch_go")]
     service.pause(False, me)
+
+
+def test_a_refusal_stays_on_the_page(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = ready()
+
+    def refuses(*_: Any) -> None:
+        raise Refused("your graphs fill your share of the disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "submit", refuses)
+        app = open_page("pages/batch.py")
+        begun(app)
+        assert "Your graphs fill your share of the disk" in looked(app, lambda: True)
+    app.button(key="batch_go").click()
+    assert "fill your share" not in looked(app, lambda: len(service.cache) == len(PROMPTS))
+
+
+def test_a_batch_that_is_deleted_in_another_tab_is_not_traced_on_and_its_link_brings_it_back(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, lab, me = ready(), ui.session.get_lab(), ui.session.me()
+    service.pause(True, me)
+    app = open_page("pages/batch.py")
+    record = begun(app)
+    batch = of_record(service, record.id)
+    lab.delete(record.id, me)
+    with monkeypatch.context() as patched:
+        patched.setattr("ui.batch_view.opened", lambda _: batch)  # the fragment alone runs, with what it had
+        sound(app.run())
+    assert n_jobs(record) == 3 and all(job.over for job in service.jobs())
+    service.pause(False, me)
+    assert "brings it back" in texts(sound(app.run()))
+    app = open_page("pages/batch.py", batch=record.id)
+    app.button(key="undo_batch").click()
+    sound(app.run())
+    assert lab.get(record.id, me).deleted is None

@@ -4,7 +4,7 @@ import pytest
 
 from service import Service
 from tests.helpers import somebody
-from tests.pages.conftest import Loading, open_page, ready, running, sound, texts, traced, until
+from tests.pages.conftest import Loading, button, open_page, ready, running, sound, texts, traced, until
 from ui.graph_payload import graph_view
 
 
@@ -55,6 +55,20 @@ def test_thresholds_prune_again(loading: Loading) -> None:
     sound(app.run())
     after = [c.value for c in app.caption if "edges kept" in c.value]
     assert len(before) == len(after) == 1 and before != after
+
+
+def test_the_sidebar_leads_from_a_graph_to_another_and_the_address_follows(loading: Loading) -> None:
+    """By a button: the browser keeps the address where a page is linked from itself."""
+    ready()
+    first, second = traced(), traced("w5 w6 w7")
+    app = open_page("pages/graph.py", graph=first, select="0_1_1", nodes="0.7")
+    (job,) = [job for job in running().jobs() if job.key == second]
+    app.session_state["known_jobs"] = {job.id: job.state}
+    sound(app.run())
+    button(app, "Open: w5 w6 w7").click()
+    sound(app.run())
+    assert app.query_params["graph"] in (second, [second]) and "select" not in app.query_params
+    assert app.session_state["opened_graph"] == second
 
 
 def test_scores_of_what_pruning_keeps_stand_beside_the_whole_graphs(loading: Loading) -> None:

@@ -230,3 +230,18 @@ def test_what_a_crash_cut_off_is_run_again_by_one_click(loading: Loading) -> Non
     until(lambda: all(job.over for job in running().jobs()))
     assert [job.state for job in running().jobs()] == [JobState.DONE]
     assert lab.cut_off(ui.session.me()) == [] and "not traced" not in texts(sound(app.run()))
+
+
+def test_what_was_cut_off_and_traced_since_is_not_offered_again(loading: Loading) -> None:
+    open_page()
+    service, lab = ready(), ui.session.get_lab()
+    service.pause(True, ui.session.me())
+    service.submit(TraceRequest(tuple(service.model.token_ids("w4 w9 w5")), prompt="w4 w9 w5"), ui.session.me())
+    until(lambda: service._journal is not None and not service._journal._left)
+    service.stop(1)
+    forget()
+    open_page()
+    ready()
+    traced("w4 w9 w5")
+    assert "was not traced" not in texts(open_page())
+    assert lab.cut_off(ui.session.me()) == []
