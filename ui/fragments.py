@@ -9,6 +9,9 @@ off: it leaves on the screen what that one did not draw any more, beside what it
 Where the person goes on to another page or graph meanwhile, it is not run any more: the session's next run has begun by
 then, in another thread, and would be given the address of this one.
 
+And what a run draws last, with its end, is dropped where the session begins another one before its event loop has heard
+of it, as a timer makes it do on a server that has much to do: the page stays half drawn. So a run waits for that.
+
 Besides: what no page caught is heard here, in whole runs and in those of fragments (`streamlit run` has no setting).
 """
 
@@ -16,6 +19,7 @@ import time
 from threading import Event
 
 from streamlit import runtime
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.runtime_util import MESSAGE_FLUSH_INTERVAL_SECS
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner.script_runner import RerunData, ScriptRunner
@@ -23,7 +27,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestTy
 
 from ui.uncaught import said
 
-PATIENCE = 1.0  # seconds at most: a browser that has gone is sent nothing
+PATIENCE = 15.0  # seconds at most, on a server that has much to do; whose browser has gone has no active session
 
 _run = ScriptRunner._run_script
 
@@ -43,15 +47,28 @@ def _run_in_time(runner: ScriptRunner, asked: RerunData) -> None:
     if (context := get_script_run_ctx()) is not None:
         context.on_script_error = said
     _run(runner, asked)
+    if (session := _session(runner._session_id)) is not None:
+        _wait_for_loop(session)
+
+
+def _session(id: str) -> AppSession | None:
+    """None where no browser is connected to it."""
+    info = runtime.get_instance()._session_mgr.get_active_session_info(id) if runtime.exists() else None
+    return None if info is None else info.session
+
+
+def _wait_for_loop(session: AppSession) -> None:
+    """Until the session's event loop has done what waits there now."""
+    heard = Event()
+    session._event_loop.call_soon_threadsafe(heard.set)
+    heard.wait(PATIENCE)
 
 
 def _wait_for_news(session_id: str) -> None:
     """Until what was said in this session before is sent: its event loop puts it into a queue, and empties that."""
-    info = runtime.get_instance()._session_mgr.get_active_session_info(session_id) if runtime.exists() else None
-    if info is None:
+    if (session := _session(session_id)) is None:
         return
-    end, heard = time.monotonic() + PATIENCE, Event()
-    info.session._event_loop.call_soon_threadsafe(heard.set)  # after all that waits there
-    heard.wait(PATIENCE)
-    while not info.session._browser_queue.is_empty() and time.monotonic() < end:
+    end = time.monotonic() + PATIENCE
+    _wait_for_loop(session)
+    while not session._browser_queue.is_empty() and time.monotonic() < end:
         time.sleep(MESSAGE_FLUSH_INTERVAL_SECS)
