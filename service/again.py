@@ -3,13 +3,16 @@
 from abc import ABC, abstractmethod
 
 import tracer
+from cache import GraphCache
 from lab import Person
 from service.jobs import Job, JobState, JobView, Refused, TraceRequest
 from service.journal import Interrupted, Journal
 from service.slot import ModelSlot
+from service.tracing import key_of
 
 
 class Again(ABC):
+    cache: GraphCache
     _journal: Journal | None  # None: nothing is written down
     _slot: ModelSlot
     _stopping: bool
@@ -22,8 +25,17 @@ class Again(ABC):
     def submit(self, request: TraceRequest, by: Person) -> JobView: ...
 
     def interrupted(self, by: Person) -> list[Interrupted]:
-        """Of this person, the oldest first. Raises LabError."""
-        return [] if self._journal is None else self._journal.interrupted(by)
+        """Of this person, the oldest first; what was traced since, by a batch say, is forgotten. Raises LabError."""
+        if self._journal is None:
+            return []
+        left, model = self._journal.interrupted(by), self.model
+        if model is None:
+            return left
+        of_it = [one for one in left if one.asked.fingerprint == model.model_fingerprint]
+        traced = [one for one in of_it if key_of(one.asked.request, model) in self.cache]
+        for one in traced:
+            self._journal.forget(one.id, by)
+        return [one for one in left if one not in traced]
 
     def run_again(self, job_id: str, by: Person) -> JobView:
         """Raises Refused, LabError."""

@@ -52,8 +52,9 @@ def _run_in_time(runner: ScriptRunner, asked: RerunData) -> None:
 
 
 def _session(id: str) -> AppSession | None:
-    """None where no browser is connected to it."""
-    info = runtime.get_instance()._session_mgr.get_active_session_info(id) if runtime.exists() else None
+    """None where no browser is connected to it, as in AppTest, whose runtime has no sessions."""
+    sessions = getattr(runtime.get_instance(), "_session_mgr", None) if runtime.exists() else None
+    info = None if sessions is None else sessions.get_active_session_info(id)
     return None if info is None else info.session
 
 

@@ -9,7 +9,6 @@ import streamlit as st
 
 from lab import LabError
 from service import JobState, JobView, Refused, Service, TraceRequest
-from service.tracing import key_of
 from ui.session import me
 from ui.sidebar import job_progress, plain, sentence
 from ui.told import tell
@@ -43,11 +42,7 @@ def cut_off(service: Service) -> None:
     except LabError as problem:
         st.warning(sentence(problem))
         return
-    model = service.model
     for one in left:
-        if model is not None and key_of(one.asked.request, model) in service.cache:  # traced since, by a batch say
-            tell(lambda id=one.id: service.forget_interrupted(id, me()))  # type: ignore[misc]
-            continue
         with st.container(border=True, key=f"cut_off_{one.id}"):
             said, again, away = st.columns([4, 1.3, 1], vertical_alignment="center")
             title = " ".join(one.asked.request.title.split())[:80]
@@ -57,10 +52,6 @@ def cut_off(service: Service) -> None:
             away.button(
                 "Remove", key=f"away_{one.id}", on_click=lambda f=forget: tell(lambda: f(me())), width="stretch"
             )
-
-
-def _forget(service: Service, job_id: str) -> None:
-    service.forget_interrupted(job_id, me())
 
 
 def _again(service: Service, job_id: str) -> None:

@@ -46,6 +46,16 @@ def test_who_goes_on_at_once_after_a_click_gets_there(address: str) -> None:
     run(clicks_and_goes_on())
 
 
+def test_what_a_run_draws_last_is_seen_where_the_server_has_much_to_do(address: str) -> None:
+    """Without ui/fragments.py the last line, and that the run is over, never came."""
+
+    async def opens() -> None:
+        async with visit(f"{address}/three") as tab:
+            assert "the last line" in tab.text() and not tab.running
+
+    run(opens())
+
+
 def test_a_page_that_the_server_leads_to_stays(chromium: Browser, address: str) -> None:
     """Without ui/fragments.py it was gone for good each time."""
     with chromium.new_context() as context:

@@ -6,6 +6,7 @@ import pytest
 import streamlit as st
 
 import ui.session
+from lab import Lab
 from service import JobState, TraceRequest
 from tests.helpers import somebody
 from tests.pages.conftest import Loading, button, forget, open_page, ready, running, sound, texts, traced, until
@@ -213,14 +214,20 @@ def test_several_lines_keep_the_prompt(loading: Loading) -> None:
     assert "4 tokens" in texts(sound(app.run()))
 
 
-def test_what_a_crash_cut_off_is_run_again_by_one_click(loading: Loading) -> None:
+def cut_off(prompt: str) -> Lab:
+    """A trace waits, and the server stops as after a crash."""
     open_page()
     service, lab = ready(), ui.session.get_lab()
     service.pause(True, ui.session.me())
-    service.submit(TraceRequest(tuple(service.model.token_ids("w4 w9 w5")), prompt="w4 *w9* w5"), ui.session.me())
+    service.submit(TraceRequest(tuple(service.model.token_ids("w4 w9 w5")), prompt=prompt), ui.session.me())
     until(lambda: service._journal is not None and not service._journal._left)
-    service.stop(1)  # as a crash leaves the record
+    service.stop(1)
     forget()
+    return lab
+
+
+def test_what_a_crash_cut_off_is_run_again_by_one_click(loading: Loading) -> None:
+    lab = cut_off("w4 *w9* w5")
     app = open_page()
     ready()
     app.run()
@@ -233,13 +240,7 @@ def test_what_a_crash_cut_off_is_run_again_by_one_click(loading: Loading) -> Non
 
 
 def test_what_was_cut_off_and_traced_since_is_not_offered_again(loading: Loading) -> None:
-    open_page()
-    service, lab = ready(), ui.session.get_lab()
-    service.pause(True, ui.session.me())
-    service.submit(TraceRequest(tuple(service.model.token_ids("w4 w9 w5")), prompt="w4 w9 w5"), ui.session.me())
-    until(lambda: service._journal is not None and not service._journal._left)
-    service.stop(1)
-    forget()
+    lab = cut_off("w4 w9 w5")
     open_page()
     ready()
     traced("w4 w9 w5")

@@ -51,19 +51,22 @@ def test_what_waits_and_runs_is_cut_off_and_run_again(
         running = first.submit(TraceRequest((1,), prompt="one"), ada)
         until(lambda: first.jobs()[0].state is JobState.RUNNING)
         first.submit(TraceRequest((2,), prompt="two"), ada)
+        first.submit(TraceRequest((4,), prompt="four"), ada)
         first.submit(TraceRequest((1,), prompt="one"), ben)  # joins
         first.submit(TraceRequest((3,)), ben)
         first.cancel(first.jobs()[0].id, ben)
-        until(lambda: written(lab) == 3)
+        until(lambda: written(lab) == 4)
         assert first.stop(0.1)  # the running one is given up too
     assert running.state is not JobState.DONE
     engine.brake.set()
     with serving(settings, engine, lab) as second:
-        until(lambda: len(second.interrupted(ada)) == 2)
-        assert [one.asked.request.prompt for one in second.interrupted(ada)] == ["one", "two"]
+        until(lambda: len(second.interrupted(ada)) == 3)
+        assert [one.asked.request.prompt for one in second.interrupted(ada)] == ["one", "two", "four"]
         (theirs,) = second.interrupted(ben)
         assert second.wait(second.run_again(theirs.id, ben).id, 10).state is JobState.DONE  # type: ignore[union-attr]
-        assert second.interrupted(ben) == [] and len(second.interrupted(ada)) == 2
+        assert second.interrupted(ben) == []
+        assert [one.asked.request.prompt for one in second.interrupted(ada)] == ["two", "four"], "one is traced since"
+        assert len(lab.cut_off(ada)) == 2
         with pytest.raises(Refused, match="run again already"):
             second.run_again(theirs.id, ben)
         second.forget_interrupted(second.interrupted(ada)[0].id, ada)
@@ -72,7 +75,8 @@ def test_what_waits_and_runs_is_cut_off_and_run_again(
         until(lambda: second.model_state().name == "second" and second.model is not None)
         with pytest.raises(Refused, match="it was asked of first: load that model first"):
             second.run_again(left.id, ada)
-        assert second.interrupted(ada) == [left]
+        second.wait(second.submit(left.asked.request, ada).id, 10)
+        assert second.interrupted(ada) == [left], "what the other model traced is not it"
 
 
 def test_what_can_not_be_written_down_holds_up_nothing_else(
