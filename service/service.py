@@ -36,12 +36,14 @@ from service.slot import Choice, ModelSlot
 from service.telling import Telling
 from service.tracing import check, key_of
 from service.trouble import explain, release_memory
+from tracer.memory import give_back
 
 log = logging.getLogger(__name__)
 
 _FACTS_BYTES = 200_000_000  # what features say (0.5 kB each), and what Neuronpedia says of them (up to 100 kB)
 _ADVICE = {"trace": "trace fewer nodes or a shorter prompt", "run": "take shorter prompts"}
 _PATIENCE = 3.0  # seconds that a cancelled job may take to end
+_IDLE = 30.0  # seconds without a job, until freed memory goes back to the system: pages leave gaps in it
 
 
 class Service(Models, Again, Graphs, Observed):
@@ -238,7 +240,8 @@ class Service(Models, Again, Graphs, Observed):
                     return partial(self._load_beside, beside)
                 if self._background.wanted(self._slot.model):
                     return self._build_dashboards
-                self._changed.wait()
+                if not self._changed.wait(_IDLE):
+                    return give_back
         return None
 
     def _build_dashboards(self) -> None:

@@ -2,11 +2,10 @@
 
 import gc
 import logging
-import sys
 
 import tracer
 from lab import LabDatabaseError, LabError
-from tracer.memory import is_out_of_memory
+from tracer.memory import give_back, is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,4 @@ def spare_long_lived() -> None:
 def release_memory() -> None:
     """Give back what nothing refers to any more, the accelerator's share too."""
     gc.unfreeze()
-    gc.collect()
-    torch = sys.modules.get("torch")  # not imported for this: without the engine's torch there is nothing to release
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    give_back()

@@ -6,8 +6,10 @@ tensors of work that failed would stay where there was no room for them, and the
 raised when the other is gone.
 """
 
+import ctypes
 import gc
 import inspect
+import sys
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -36,10 +38,13 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 
 def give_back() -> None:
-    """Let others have what nothing refers to any more."""
+    """Let others have what nothing refers to any more, and what the C library keeps for later, where it can be told."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 def in_memory(work: Callable[P, T]) -> Callable[P, T]:

@@ -1,11 +1,13 @@
 """What is spared from garbage collection while a model is used is given back with it."""
 
 import gc
+import threading
 import weakref
 
 import pytest
 
-from service import trouble
+from service import Service, Settings, service, trouble
+from tests.service.fake_engine import FakeEngine
 
 
 class Model:
@@ -28,3 +30,18 @@ def test_what_was_spared_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
         assert old() is None
     finally:
         gc.freeze()
+
+
+def test_an_idle_server_gives_back_what_was_freed(
+    settings: Settings, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = threading.Event()
+    monkeypatch.setattr(service, "_IDLE", 0.05)
+    monkeypatch.setattr(service, "give_back", given.set)
+    idle = Service(settings, engine.load)
+    assert not given.wait(0.2), "nothing has started"
+    idle.start()
+    assert given.wait(10)
+    given.clear()
+    assert given.wait(10), "again and again"
+    assert idle.stop(5)

@@ -1,8 +1,10 @@
 """When memory runs out: one line, and everything given back even while the exception is kept."""
 
+import sys
 import weakref
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from tests.helpers import PROMPT, REPEATED, replacement, saved, tiny_llama
 from tracer import Edit, TracerError
 from tracer.attribution.sweep import Sweep
 from tracer.errors import OutOfMemory
-from tracer.memory import is_out_of_memory
+from tracer.memory import give_back, is_out_of_memory
 from tracer.replacement import ReplacementModel
 from tracer.steering.run import Batch
 
@@ -79,3 +81,13 @@ def test_what_counts_as_out_of_memory() -> None:
     assert all(is_out_of_memory(RuntimeError(text)) for text in said)
     assert is_out_of_memory(MemoryError()) and is_out_of_memory(torch.OutOfMemoryError(FULL))
     assert not is_out_of_memory(RuntimeError("shapes differ")) and not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    resident = psutil.Process().memory_info
+    held = [b"\1" * 60_000 for _ in range(4_000)]
+    last, full = held[-1], resident().rss  # which lies above them: without being told, the C library keeps them all
+    del held
+    give_back()
+    assert len(last) and full - resident().rss > 150e6

@@ -18,7 +18,7 @@ from tracer.features.per_layer import PerLayerBasis
 from tracer.home import home
 from tracer.memory import give_back, is_out_of_memory, or_cpu
 from tracer.model.anatomy import FAMILIES, Anatomy
-from tracer.model.mapped import MappedWeights, give_back_freed
+from tracer.model.mapped import MappedWeights
 from tracer.model.packages import converted, converted_folder
 from tracer.model.prefix import PLAIN
 from tracer.presets import DEFAULT_MODEL, PRESETS, Preset
@@ -86,7 +86,7 @@ def _load(
     replacement = ReplacementModel(anatomy, basis, tokenizer, name, fingerprint, prefix)
     progress("load", 1.0)
     replacement.self_check(progress)
-    give_back_freed()
+    give_back()
     return replacement
 
 

@@ -4,10 +4,8 @@ The system's cache keeps what it has room for, so that using them again seldom r
 changed while it is mapped.
 """
 
-import ctypes
 import math
 import mmap
-import sys
 import warnings
 from pathlib import Path
 
@@ -38,13 +36,6 @@ class MappedWeights:
         """Give the memory back. What is used next is read again."""
         for memory in self._files:
             memory.madvise(mmap.MADV_DONTNEED)
-
-
-def give_back_freed() -> None:
-    """Memory that was freed, and that the C library keeps for later, goes back to the system; where it can do so."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc's
-    if trim is not None:
-        trim(0)
 
 
 def _view(memory: mmap.mmap, stored: StoredTensor) -> Tensor:
