@@ -92,12 +92,18 @@ def _run(prepared: Prepared, workers: Workers, out: Path) -> None:
             _tell(failed, item.row, prepared.refused[item.key])
     n = len({item.key for item in folder.items})
     there, traced = n - len(prepared.left) - len(prepared.refused), 0
+
+    def show() -> None:
+        over = there + traced + len(failed)
+        common.show(f"{over:,} of {n:,} prompts", over / n)
+
     try:
+        show()
         for finished in run_prompts(prepared, workers):
             if finished.error is not None:
                 _tell(failed, finished.item.row, finished.error)
             traced += finished.error is None
-            common.show(f"{there + traced + len(failed):,} of {n:,} prompts", (there + traced + len(failed)) / n)
+            show()
     except BaseException:
         common.clear()
         print(f"tracer: {there + traced:,} of {n:,} graphs are kept: the same command goes on", file=sys.stderr)

@@ -61,8 +61,8 @@ def features(batch: Batch, sheets: Sequence[Sheet]) -> None:
                 "label": shown["label"],
                 "graphs": shown["graphs"],
                 "share": 100 * shown["share"],
-                "from": 100 * shown["low"],
-                "to": 100 * shown["high"],
+                "at least": 100 * shown["low"],
+                "at most": 100 * shown["high"],
                 "influence": 100 * shown["influence_mean"],
                 "median": 100 * shown["influence_median"],
                 "activation": shown["activation_mean"],
@@ -81,12 +81,12 @@ def features(batch: Batch, sheets: Sequence[Sheet]) -> None:
                 width=60, help=f"Of {n:,}, in how many it is a node with that influence or more."
             ),
             "share": PERCENT,
-            "from": st.column_config.NumberColumn(
+            "at least": st.column_config.NumberColumn(
                 format="%.0f %%",
-                width=55,
+                width=70,
                 help="The 95 % interval of the share, exact (Clopper–Pearson), if these prompts were drawn at random.",
             ),
-            "to": PERCENT,
+            "at most": PERCENT,
             "influence": INFLUENCE,
             "median": INFLUENCE,
             "activation": ACTIVATION,

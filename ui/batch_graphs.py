@@ -9,6 +9,7 @@ import streamlit as st
 from tracer.graph.aggregate import FAR, FEWEST, Sheet
 from ui.batch_source import Batch, graphs_of
 from ui.export_menu import as_csv
+from ui.graph_canvas import pretty_token
 from ui.graph_diff import BY_KEYBOARD
 from ui.sidebar import plain
 
@@ -50,7 +51,7 @@ def graphs(batch: Batch, sheets: Sequence[Sheet]) -> None:
             _link(chosen, " ".join(batch.item(chosen).prompt.split()))
         else:
             st.caption("Click a point to open its graph.")
-    _all(table, reasons)
+    _all(table, reasons, [", ".join(pretty_token(token) for token in one.targets[:3]) for one in sheets])
 
 
 def _link(key: str, prompt: str) -> None:
@@ -96,11 +97,11 @@ def _scatter(table: pd.DataFrame, reasons: dict) -> str | None:
     return key if key in set(points["id"]) else None
 
 
-def _all(table: pd.DataFrame, reasons: dict) -> None:
+def _all(table: pd.DataFrame, reasons: dict, targets: list[str]) -> None:
     shown = pd.DataFrame(
         {
             "prompt": table["prompt"],
-            "targets": table["targets"],
+            "targets": targets,
             "tokens": table["tokens"],
             "features": table["features"],
             "replacement": table["replacement"],

@@ -10,6 +10,7 @@ from ui.palette import palette
 
 MOST_DRAWN = 100  # nodes; streamlit-agraph gets slow beyond
 LEVEL = 90.0  # units between rows
+MOST_FIGURES = 16  # arrows with their share beside them, the strongest: more lie on each other
 HEIGHTS = 420, 760  # pixels of the drawing, by its rows
 
 
@@ -28,12 +29,14 @@ class Arrow:
     source: str
     target: str
     share: float  # of the target's input, signed
-    title: str
+    title: str  # where the pointer rests on it, after its share
 
 
 def draw_circuit(spots: Sequence[Spot], arrows: Sequence[Arrow]) -> str | None:
     """The id of the spot that was clicked."""
     ours = palette()
+    strongest = sorted((abs(arrow.share) for arrow in arrows), reverse=True)[:MOST_FIGURES]
+    least = strongest[-1] if strongest else 0.0
     nodes = [
         Node(
             id=spot.id,
@@ -54,13 +57,13 @@ def draw_circuit(spots: Sequence[Spot], arrows: Sequence[Arrow]) -> str | None:
             color=ours.positive if arrow.share > 0 else ours.negative,
             width=float(1 + 12 * abs(arrow.share)),
             dashes=bool(arrow.share < 0),
-            label=f"{arrow.share:+.0%}",
+            label=f"{arrow.share:+.0%}" if abs(arrow.share) >= least else "",
             font={"size": 16, "color": ours.text, "strokeColor": ours.ground, "strokeWidth": 4},
-            title=arrow.title,
+            title=f"{arrow.share:+.1%}: {arrow.title}",
         )
         for arrow in arrows
     ]
     height = int(np.clip(LEVEL * len({spot.y for spot in spots}), *HEIGHTS))
-    config = Config(width="100%", height=height, directed=True, physics=False, hierarchical=False)
+    config = Config(width="100%", height=height, directed=True, physics=False, hierarchical=False, groups={})
     found = agraph(nodes=nodes, edges=edges, config=config)
     return found if isinstance(found, str) and found in {spot.id for spot in spots} else None

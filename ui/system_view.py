@@ -26,14 +26,15 @@ from ui.told import told
 PACKAGES = ("streamlit", "torch", "transformers", "scipy", "pandas", "altair", "diskcache", "safetensors", "gguf")
 
 
-def _facts(facts: Mapping[str, object], label: str) -> None:
+def _facts(facts: Mapping[str, object], label: str, width: int = 75) -> None:
+    """`width`: pixels of the names."""
     table = pd.DataFrame({"what": list(facts), "value": [str(v) for v in facts.values()]})
     st.dataframe(
         table,
         hide_index=True,
         height="content",
         alt=label,
-        column_config={"what": st.column_config.TextColumn(width="small")},
+        column_config={"what": st.column_config.TextColumn(width=width)},
     )
 
 
@@ -217,6 +218,7 @@ def settings_section(service: Service) -> None:
             "NEURONPEDIA_API_KEY": "set" if settings.neuronpedia_key else "not set",
         },
         "settings",
+        width=205,
     )
 
 

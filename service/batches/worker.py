@@ -34,7 +34,8 @@ class Traced:
 
 class Worker:
     def __init__(self, model: str, features: str, progress: tracer.Progress = silent) -> None:
-        """`model`, `features`: as for `tracer.load`; device, folders and limits are those of its own machine."""
+        """`model`, `features`: as for `tracer.load`; device, folders and limits are those of its own machine.
+        `progress`: of loading the model; of a batch, who has it done tells that."""
         self._names = model, features
         self._progress = progress
         self._at_work: Steps | None = None
@@ -75,10 +76,8 @@ class Worker:
         """Never fails for the prompt's sake. Raises TracerError where the model can't be loaded."""
         model, begun = self.model, time.perf_counter()
         try:
-            graph = trace(self._request(item, item.tokens or (), settings), model, self._progress)
+            graph = trace(self._request(item, item.tokens or (), settings), model, silent)
             made, told = graph.to_bytes(), summary(graph)
-        except tracer.Cancelled:
-            raise
         except Exception as problem:
             return Traced(time.perf_counter() - begun, error=_why(problem))
         return Traced(time.perf_counter() - begun, made, told)

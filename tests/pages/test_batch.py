@@ -83,7 +83,7 @@ def test_recurring_features_are_those_of_the_engine(loading: Loading) -> None:
     assert shown["graphs"].tolist() == expected["graphs"].head(500).tolist()
     first = expected.iloc[0]
     assert shown["feature"][0] == f"L{first['layer']} · {first['feature']}"
-    assert shown["from"][0] == pytest.approx(100 * first["low"]) and shown["to"][0] == pytest.approx(100)
+    assert shown["at least"][0] == pytest.approx(100 * first["low"]) and shown["at most"][0] == pytest.approx(100)
     assert shown["influence"][0] == pytest.approx(100 * first["influence_mean"])
     app.text_input(key="batch_search").set_value(f"{first['layer']}/{first['feature']}")
     sound(app.run())
