@@ -1,9 +1,7 @@
 """Many prompts at once: from a template with slots, from pasted lines, from a CSV file. Each fault names its line."""
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from math import prod
 from string import Formatter
@@ -12,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from lab.bodies import Part
+from lab.csv_rows import csv_rows
 from lab.errors import LabError
 from lab.prompts import MOST_PROMPTS, MOST_SLOTS, Prompt, PromptText, SlotName
 from lab.utf8 import text_of
@@ -99,14 +98,7 @@ def read_csv(content: bytes) -> tuple[Prompt, ...]:
     """Prompts from a CSV file with a header: prompt, and if wanted family, target, competitor, and `slot:NAME` with the
     text of a slot. Empty cells are none; spaces belong to a cell. Raises LabError, naming the line.
     """
-    text = text_of(content, MOST_CSV_BYTES, "split it")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(header)
-        return _each_once(_csv_rows(reader, header))
-    except csv.Error as problem:
-        raise LabError(f"line {reader.line_num} is no CSV ({problem}): check its quotes and commas") from problem
+    return _each_once(_csv_prompts(text_of(content, MOST_CSV_BYTES, "split it")))
 
 
 def _check_header(header: list[str]) -> None:
@@ -119,17 +111,8 @@ def _check_header(header: list[str]) -> None:
             raise LabError(f"line 1 has the column {name!r} twice: leave one out")
 
 
-def _csv_rows(reader: Any, header: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
-    line = reader.line_num + 1
-    for cells in reader:
-        where, line = f"line {line}", reader.line_num + 1
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise LabError(
-                f"{where} has {len(cells)} cells where the header has {len(header)}: check its quotes and commas"
-            )
-        row = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+def _csv_prompts(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, row in csv_rows(text, _check_header):
         if "prompt" not in row:
             raise LabError(f"{where} has no prompt: fill its cell, or leave the line out")
         slots = {name.removeprefix(SLOT_COLUMN): row.pop(name) for name in list(row) if name.startswith(SLOT_COLUMN)}

@@ -1,7 +1,5 @@
 """The prompts of a batch, from somebody's file: CSV with a header, or JSON lines. Each fault names its line."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lab.csv_rows import csv_rows
 from lab.utf8 import text_of
 from service.batches.folder import LONGEST_TABLE, MOST_ITEMS, Asked
 from tracer import TracerError
@@ -58,24 +57,14 @@ def _json_lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        strange = [name for name in header if name not in COLUMNS]
-        if strange or len(set(header)) < len(header) or not {"prompt", "tokens"} & set(header):
-            raise TracerError(f"line 1 must name columns, each once, among {', '.join(COLUMNS)}; prompt or tokens too")
-        line = reader.line_num + 1
-        for cells in reader:
-            where, line = f"line {line}", reader.line_num + 1
-            if not any(cells):
-                continue
-            if len(cells) != len(header):
-                raise TracerError(
-                    f"{where} has {len(cells)} cells where the header has {len(header)}: check its commas"
-                )
-            yield where, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True) if cell}
-    except csv.Error as problem:
-        raise TracerError(f"line {reader.line_num} is no CSV ({problem}): check its quotes and commas") from problem
+    for where, row in csv_rows(text, _check_header):
+        yield where, {name: _cell(name, cell) for name, cell in row.items()}
+
+
+def _check_header(header: list[str]) -> None:
+    strange = [name for name in header if name not in COLUMNS]
+    if strange or len(set(header)) < len(header) or not {"prompt", "tokens"} & set(header):
+        raise TracerError(f"line 1 must name columns, each once, among {', '.join(COLUMNS)}; prompt or tokens too")
 
 
 def _cell(name: str, cell: str) -> Any:
