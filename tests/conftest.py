@@ -137,12 +137,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Schedu
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests measured (`record_property`), at the end of the run."""
+    """What tests measured (`record_property`), at the end of the run; and why some were run twice."""
     measured = [pair for report in terminalreporter.getreports("passed") for pair in report.user_properties]
     if measured:
         terminalreporter.section("measured")
     for name, value in measured:
         terminalreporter.write_line(f"{name}: {value}")
+    again = terminalreporter.getreports("rerun")
+    if again:
+        terminalreporter.section("run twice")
+    for report in again:
+        terminalreporter.write_line(f"{report.nodeid}: {report.longreprtext[-1500:]}")
 
 
 def in_ci() -> bool:
