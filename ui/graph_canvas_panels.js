@@ -128,14 +128,14 @@ class PathPanel {
   }
 }
 
-function keysDialog(onClose) {
+/** When it closes, what had the focus before has it again, at once: an event would come later, and take it from a field. */
+function keysDialog() {
   const dialog = make("dialog", "keys", { "aria-labelledby": "keys-title", "data-testid": "graph-keys" });
   const list = make("dl", "");
   for (const [key, what] of KEYS) list.append(make("dt", "", {}, key), make("dd", "", {}, what));
   const close = make("button", "button", { type: "button" }, "Close");
   close.addEventListener("click", () => dialog.close());
   dialog.append(make("div", "heading", { id: "keys-title" }, "Keys of the graph"), list, close);
-  dialog.addEventListener("close", onClose);
   keepKeys(dialog, () => dialog.close());
   return dialog;
 }

@@ -6,7 +6,7 @@ class CanvasTools {
     this.root = make("div", "tools", { role: "group", "aria-label": "Tools of the graph" });
     this.filterPanel = new FilterPanel(view);
     this.pathPanel = new PathPanel(view);
-    this.keys = keysDialog(() => view.canvas.focus());
+    this.keys = keysDialog();
     this.buildSearch();
     this.links = this.choice("Edges of the selected nodes", LINK_TYPES, (value) => view.setFilter({ links: value }));
     this.strongest = this.choice("How many edges", STRONGEST.map((n) => [n, n ? `${n} strongest` : "all edges"]),
