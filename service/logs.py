@@ -17,10 +17,13 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 _MAIL = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+")
 _PASSWORD = re.compile(r"(?<=://)[^\s/:@]*:\S*@")  # of a URL, whatever characters it has
 _SHORT = 6  # characters: what is shorter is no secret, and would black out words
+_OURS = ("cache", "lab", "service", "tracer", "ui")
+_ADDRESSES = ("uvicorn.access", "uvicorn.error")  # visitors', and of pages: with prompts in them, and codes of a login
 
 
 def log_to_stderr(secrets: Iterable[str], prompts: bool) -> None:
-    """From now on, all that anybody logs. `secrets` are shown nowhere; `prompts`: texts of people may be written."""
+    """From now on, what we log; of others their warnings, and of requests nothing: an address may hold what somebody
+    typed. `secrets` are shown nowhere; `prompts`: texts of people may be written."""
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if handler.get_name() == __name__]:
         root.removeHandler(handler)
@@ -31,7 +34,11 @@ def log_to_stderr(secrets: Iterable[str], prompts: bool) -> None:
     handler.set_name(__name__)
     handler.setFormatter(json_lines(secrets, prompts))
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
+    for name in _ADDRESSES:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 

@@ -5,10 +5,10 @@ every method but `wait` and `stop` returns at once. Who changes something must h
 Streamlit.
 """
 
-import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
 
@@ -26,6 +26,7 @@ from service.graphs import Graphs
 from service.hypotheses import begun, expected, run_hypothesis
 from service.jobs import Job, JobState, JobView, Refused, RunRequest, TraceRequest
 from service.journal import Journal
+from service.leaving import first_at_exit
 from service.metrics import Metrics
 from service.models import Models
 from service.observed import Observed
@@ -90,11 +91,12 @@ class Service(Models, Again, Graphs, Observed):
                 if self._lab is not None:
                     self._journal = Journal(self._lab, self.settings.home)
                 self._spawn()
-                atexit.register(self._leave)
+                _running.add(self)
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Let the running job finish, for at most `timeout` seconds; drop the queued ones. True if the worker ended."""
-        atexit.unregister(self._leave)
+        _running.discard(self)
+        log.info("stopping")
         with self._changed:
             self._stopping = True
             self._board.drop_queue("the server stopped before this ran: run it again")
@@ -355,3 +357,14 @@ class Service(Models, Again, Graphs, Observed):
         self._board.add(job)
         self._changed.notify_all()
         return self._board.view(job)
+
+
+_running: "weakref.WeakSet[Service]" = weakref.WeakSet()
+
+
+def _leave() -> None:
+    for service in list(_running):
+        service._leave()
+
+
+first_at_exit(_leave)

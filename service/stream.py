@@ -4,12 +4,12 @@ For what a page shows as it comes. A page that ran it itself could not hear its 
 break into a run. The engine's passes take turns with all others.
 """
 
-import atexit
 import threading
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from service.leaving import first_at_exit
 from service.trouble import explain
 from tracer import Cancelled, Progress
 
@@ -69,7 +69,6 @@ class Stream(Generic[T]):
 _live: "weakref.WeakSet[Stream]" = weakref.WeakSet()
 
 
-@atexit.register
 def _leave() -> None:
     """torch's C++ aborts a process whose thread is cut off."""
     streams = list(_live)
@@ -77,3 +76,6 @@ def _leave() -> None:
         stream.cancel()
     for stream in streams:
         stream.wait(_AT_EXIT)
+
+
+first_at_exit(_leave)

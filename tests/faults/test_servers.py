@@ -1,8 +1,11 @@
-"""kill -9 of the server while it traces; then a second server on its SQLite: both write, and each sees the other's."""
+"""kill -9 and a stop of the server while it traces. A second server on its SQLite: both write, and see the other's."""
 
 import asyncio
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,9 @@ from benchmarks.load import trace
 from benchmarks.visitor import Visitor, visit
 from lab import About, Lab
 from tests.faults.tabs import SHORT, choose, labelled, nodes, shows_label
-from tests.serving import Server, run
+from tests.helpers import saved, wide_llama
+from tests.service.fake_engine import until
+from tests.serving import Server, free_port, run
 
 LONG = " ".join(f"w{i % 50}" for i in range(200))
 AT_IT = "choosing features", "tracing direct effects"
@@ -25,6 +30,16 @@ def server(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     server.kill()
 
 
+async def begins(tab: Visitor, prompt: str, *phases: str) -> None:
+    """A trace, until it is in one of these."""
+    await tab.go("")
+    runs = tab.runs
+    await tab.type("Prompt", prompt)
+    await tab.until(lambda: tab.runs > runs and not tab.running and tab.has_button("Trace"))
+    await tab.click("Trace")
+    await tab.until(lambda: any(words in tab.text() for words in phases))
+
+
 def test_killed_while_it_traces(server: Server) -> None:
     """What was shown as saved is there, and one click runs again what was not traced."""
 
@@ -34,12 +49,7 @@ def test_killed_while_it_traces(server: Server) -> None:
             key = await trace(tab, SHORT)
             node = nodes(tab)[0]
             await labelled(tab, node, "kept")
-            await tab.go("")
-            runs = tab.runs
-            await tab.type("Prompt", LONG)
-            await tab.until(lambda: tab.runs > runs and not tab.running and tab.has_button("Trace"))
-            await tab.click("Trace")
-            await tab.until(lambda: any(words in tab.text() for words in AT_IT))
+            await begins(tab, LONG, *AT_IT)
             server.kill()
             await tab.until(lambda: not tab.connected)
             return key, node
@@ -59,6 +69,41 @@ def test_killed_while_it_traces(server: Server) -> None:
     key, node = run(before())
     server.start()
     run(after(key, node))
+
+
+def says_that_it_stops(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10).close()
+    except urllib.error.HTTPError as refusal:
+        return (refusal.code, refusal.read()) == (503, b"stopping\n")
+    return False
+
+
+def test_stopped_in_the_middle_of_a_sweep(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """It is waited for as long as the settings say, and `/readyz` says so; what that cuts off is offered again.
+    `atexit` would come when the sweep's threads have done it all."""
+    port, model = (
+        free_port(),
+        saved(wide_llama(n_neurons=1000, n_layers=64), tmp_path / "deep"),
+    )  # a sweep of ten seconds
+    one = serve("one", HYPOGRAPH_MODEL=str(model), HYPOGRAPH_STOP_SECONDS="1", HYPOGRAPH_METRICS_PORT=str(port))
+
+    async def before() -> None:
+        async with visit(one.address) as tab:
+            await tab.says(" · cpu")
+            await begins(tab, LONG, "tracing direct effects")
+            one.process.terminate()
+            await tab.until(lambda: not tab.connected)
+
+    async def after() -> None:
+        async with visit(one.address) as tab:
+            await tab.says("was not traced: the server stopped before.")
+
+    run(before())
+    until(lambda: says_that_it_stops(port))
+    assert one.process.wait(60) == 0
+    one.start()
+    run(after())
 
 
 def test_two_servers_on_one_sqlite(server: Server, serve: Callable[..., Server]) -> None:

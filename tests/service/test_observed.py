@@ -30,6 +30,7 @@ def test_health_figures_and_log_of_a_server(tmp_path: Path) -> None:
         visited(server)
         until(lambda: answer(port, "/readyz") == (200, "ready\n"), 90)
         visited(server)
+        assert urllib.request.urlopen(f"{server.address}/compare?column=canary&code=canary", timeout=30).status == 200
         assert answer(port, "/healthz") == (200, "ok\n")
         figures = answer(port, "/metrics")[1].splitlines()
         assert "hypograph_model_loaded 1.0" in figures and "hypograph_jobs_waiting 0.0" in figures
@@ -39,5 +40,6 @@ def test_health_figures_and_log_of_a_server(tmp_path: Path) -> None:
     events = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
     said = [event["event"] for event in events]
     assert f"health and metrics on port {port}" in said and any(one.startswith("loaded ") for one in said)
-    assert said.count("Shutting down") == 1, "uvicorn's are there too, once"
+    assert said.count("stopping") == 1
     assert SECRET not in written
+    assert "canary" not in written and "127.0.0.1:" not in "".join(said), "no address of a page, nor of a visitor"
