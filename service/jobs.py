@@ -69,6 +69,12 @@ class RunRequest:
         return self.file.hypothesis.title
 
 
+def summary_of(request: TraceRequest | RunRequest) -> str:
+    """The start of its title, on one line."""
+    title = " ".join(request.title.split())
+    return title if len(title) <= 80 else title[:79] + "…"
+
+
 @dataclass(frozen=True)
 class JobView:
     """A job at one moment."""
@@ -129,13 +135,12 @@ class Job:
         self.state, self.error, self.finished = state, error, time.time()
 
     def view(self, position: int | None = None, wait: float | None = None) -> JobView:
-        title = " ".join(self.request.title.split())
         fraction = self.tracker.fraction if self.tracker else 0.0
         return JobView(
             id=self.id,
             kind=self.request.kind,
             key=self.key,
-            summary=title if len(title) <= 80 else title[:79] + "…",
+            summary=summary_of(self.request),
             n_tokens=len(self.request.tokens) if isinstance(self.request, TraceRequest) else 0,
             state=self.state,
             cached=self.cached,

@@ -9,6 +9,7 @@ import streamlit as st
 
 from lab import LabError
 from service import JobState, JobView, Refused, Service, TraceRequest
+from service.jobs import summary_of
 from ui.session import me
 from ui.sidebar import job_progress, plain, sentence
 from ui.told import tell
@@ -45,8 +46,7 @@ def cut_off(service: Service) -> None:
     for one in left:
         with st.container(border=True, key=f"cut_off_{one.id}"):
             said, again, away = st.columns([4, 1.3, 1], vertical_alignment="center")
-            title = " ".join(one.asked.request.title.split())[:80]
-            said.markdown(f"**{plain(title)}** was not traced: the server stopped before.")
+            said.markdown(f"**{plain(summary_of(one.asked.request))}** was not traced: the server stopped before.")
             again.button("Run again", key=f"again_{one.id}", on_click=_again, args=(service, one.id), width="stretch")
             forget = partial(service.forget_interrupted, one.id)
             away.button(

@@ -126,7 +126,8 @@ def own_words() -> None:
         f"You are here as **{plain(person.name)}**, {person.role}, and own {count:,} record{'s' * (count != 1)}."
         " Whoever runs this server can erase one of them, or you with all that you wrote, for good:"
     )
-    st.code(f"make purge PERSON={person.id}", language=None)
+    st.code(f"make purge PERSON={person.id}", language=None, wrap_lines=True)
+    st.caption("On a server that is set up as deploy/GUIDE.md says, the command that stands there.")
 
 
 def _identity() -> str:

@@ -229,7 +229,7 @@ def _or_not(value: float | None) -> str:
 def _port(port: int | None) -> str:
     if port is None:
         return "not set"
-    return f"{port}, but {MONITOR.problem}" if MONITOR.problem else f"{port}: /healthz, /readyz, /metrics on {HOST}"
+    return f"{port}, but {MONITOR.problem}" if MONITOR.problem else f"{port} on {HOST}"
 
 
 def licences() -> None:

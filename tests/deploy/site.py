@@ -80,6 +80,9 @@ def written(folder: Path, port: int, plain_port: int, replicas: tuple[int, int],
         "/var/log/nginx/": f"{folder}/",
         "/etc/nginx/hypograph.htpasswd": f"{folder}/htpasswd",
     }
+    text = text.replace("listen [::]:443 ", f"listen [::1]:{port} ").replace(
+        "listen [::]:80 ", f"listen [::1]:{plain_port} "
+    )
     for shipped, here in changes.items():
         assert with_login or "htpasswd" in shipped or shipped in text, shipped
         text = text.replace(shipped, here)

@@ -38,7 +38,9 @@ def listening() -> Iterator[tuple[int, list[Message]]]:
             reached.append(self.headers)
             self.send_response(200)
             self.send_header("Set-Cookie", "_streamlit_xsrf=1; Path=/")
+            self.send_header("Content-Type", "text/javascript" if self.path.endswith(".js") else "application/json")
             self.end_headers()
+            self.wfile.write(b" " * 1000)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -81,6 +83,9 @@ def test_what_is_refused(behind: Behind) -> None:
         "/_stcore//metrics",
         "_stcore/%6detrics",
         "x/../_stcore/metrics",
+        "healthz",
+        "readyz",
+        "metrics",
     ):
         assert site.ask("/lab/" + path).status == 404, path
     assert site.ask("/_stcore/metrics").status == 404
@@ -101,6 +106,13 @@ def test_headers_of_every_answer(behind: Behind) -> None:
         assert headers["Referrer-Policy"] == "same-origin"
         assert headers["Strict-Transport-Security"] == "max-age=31536000"
         assert headers["Server"] == "nginx"  # no version
+
+
+def test_scripts_are_compressed(behind: Behind) -> None:
+    """What may hold somebody's text is not: its size would tell of it."""
+    asked = {"Accept-Encoding": "gzip"}
+    assert behind.site.ask("/lab/static/index.js", headers=asked).headers["Content-Encoding"] == "gzip"
+    assert behind.site.ask("/lab/media/figures.json", headers=asked).headers["Content-Encoding"] is None
 
 
 def test_the_policy_knows_the_scripts_inside_the_installed_pages() -> None:
