@@ -197,9 +197,7 @@ async def _watch(process: psutil.Process, seen: Seen, begin: float) -> None:
 
 
 def at_rest(memory: Memory, plan: Plan) -> Memory:
-    """Means of the last twenty seconds before people come back; where they never leave, all there is."""
-    if math.isinf(plan.shift):
-        return memory
+    """Means of the last twenty seconds before people come back."""
     cycle, found = plan.shift + plan.rest, []
     for end in np.arange(cycle, memory[-1][0] + 1, cycle):
         late = [one for one in memory if end - 20 <= one[0] < end]
@@ -227,12 +225,13 @@ def report(seen: Seen, plan: Plan) -> bool:
             table(name, len(times), *(f"{np.quantile(times, share):.2f}" for share in (0.5, 0.95, 1)))
     print(f"errors: {len(seen.troubles)}; jobs asked for: {seen.asked}, not answered: {seen.asked - len(seen.traced)}")
     rss = [resident for _, resident, _ in seen.memory]
-    print(f"memory: {rss[0]:.0f} MB at the start, {rss[-1]:.0f} at the end, {max(rss):.0f} at most;", end=" ")
-    rests = at_rest(seen.memory, plan)
-    growth, error = slope(rests)
-    print(f"its own grew by {growth:+.1f} MB an hour (standard error {error:.1f}) over the last two thirds")
-    if rests is not seen.memory:
-        print("its own when nobody was there, MB:", *(f"{own:.0f}" for _, _, own in rests))
+    print(f"memory: {rss[0]:.0f} MB at the start, {rss[-1]:.0f} at the end, {max(rss):.0f} at most")
+    growth = 0.0
+    if not math.isinf(plan.shift):
+        rests = at_rest(seen.memory, plan)
+        growth, error = slope(rests)
+        print("the server's own when nobody was there, MB:", *(f"{own:.0f}" for _, _, own in rests))
+        print(f"that grew by {growth:+.1f} MB an hour (standard error {error:.1f}) over the last two thirds")
     print(f"the server took {seen.cpu / seen.memory[-1][0]:.2f} of a core")
     for trouble in seen.troubles[:10]:
         print("  ", trouble[:1000])
