@@ -11,6 +11,7 @@ from cli.test import carry_out, record
 from lab import read_file
 from lab.runs.run import begin_with, go_on
 from service import Settings
+from service.batches.folder import Item
 from service.batches.folder import Settings as TraceSettings
 from service.batches.hypothesis import Spread
 from service.batches.over_ray import Cluster
@@ -86,10 +87,10 @@ def _run_hypothesis(arguments: argparse.Namespace) -> None:
 
 
 def _run(prepared: Prepared, workers: Workers, out: Path) -> None:
-    folder, failed = prepared.folder, dict[int, str]()
+    folder, failed = prepared.folder, dict[str, tuple[int, str]]()
     for item in folder.items:
         if item.key in prepared.refused:
-            _tell(failed, item.row, prepared.refused[item.key])
+            _tell(failed, item, prepared.refused[item.key])
     n = len({item.key for item in folder.items})
     there, traced = n - len(prepared.left) - len(prepared.refused), 0
 
@@ -101,7 +102,7 @@ def _run(prepared: Prepared, workers: Workers, out: Path) -> None:
         show()
         for finished in run_prompts(prepared, workers):
             if finished.error is not None:
-                _tell(failed, finished.item.row, finished.error)
+                _tell(failed, finished.item, finished.error)
             traced += finished.error is None
             show()
     except BaseException:
@@ -110,19 +111,22 @@ def _run(prepared: Prepared, workers: Workers, out: Path) -> None:
         raise
     common.clear()
     if failed:
-        row = min(failed)
+        row, error = min(failed.values())
         raise TracerError(
-            f"{len(failed):,} of {n:,} prompts failed, row {row} first ({failed[row]}); {there + traced:,} graphs are"
+            f"{len(failed):,} of {n:,} prompts failed, row {row} first ({error}); {there + traced:,} graphs are"
             f" in {out}; the same command tries them again"
         )
     print(f"{n:,} graphs in {out}: {traced:,} traced now, {there:,} were there")
 
 
-def _tell(failed: dict[int, str], row: int, error: str) -> None:
-    failed[row] = error
+def _tell(failed: dict[str, tuple[int, str]], item: Item, error: str) -> None:
+    """Once, where a prompt stands in several rows."""
+    if item.key in failed:
+        return
+    failed[item.key] = item.row, error
     if len(failed) <= _SHOWN:
         common.clear()
-        print(f"row {row}: {error}", file=sys.stderr)
+        print(f"row {item.row}: {error}", file=sys.stderr)
 
 
 def _gpus(text: str) -> float:

@@ -29,13 +29,11 @@ class Again(ABC):
         if self._journal is None:
             return []
         left, model = self._journal.interrupted(by), self.model
-        if model is None:
-            return left
-        of_it = [one for one in left if one.asked.fingerprint == model.model_fingerprint]
-        traced = [one for one in of_it if key_of(one.asked.request, model) in self.cache]
-        for one in traced:
-            self._journal.forget(one.id, by)
-        return [one for one in left if one not in traced]
+        of_it = [one for one in left if model is not None and self._is_of(model, one)]
+        traced = {one.id for one in of_it if model is not None and key_of(one.asked.request, model) in self.cache}
+        for id in traced:
+            self._journal.forget(id, by)
+        return [one for one in left if one.id not in traced]
 
     def run_again(self, job_id: str, by: Person) -> JobView:
         """Raises Refused, LabError."""
@@ -43,11 +41,17 @@ class Again(ABC):
         if one is None:
             raise Refused("it was run again already, or taken away")
         model = self.model
-        if model is None or model.model_fingerprint != one.asked.fingerprint:
-            raise Refused(f"it was asked of {one.asked.model}: load that model first, then run it again")
+        if model is None or not self._is_of(model, one):
+            asked = one.asked
+            raise Refused(f"it was asked of {asked.model} with {asked.features}: load that first, then run it again")
         job = self.submit(one.asked.request, by)
         self.forget_interrupted(job_id, by)
         return job
+
+    def _is_of(self, model: tracer.ReplacementModel, one: Interrupted) -> bool:
+        """Was it asked of this model, which is loaded, with the features that it has now?"""
+        loaded = self._slot.loaded
+        return (one.asked.fingerprint, one.asked.features) == (model.model_fingerprint, loaded and loaded.features)
 
     def forget_interrupted(self, job_id: str, by: Person) -> None:
         """Raises LabError."""

@@ -22,8 +22,8 @@ _ADDRESSES = ("uvicorn.access", "uvicorn.error")  # visitors', and of pages: wit
 
 
 def log_to_stderr(secrets: Iterable[str], prompts: bool) -> None:
-    """From now on, what we log; of others their warnings, and of requests nothing: an address may hold what somebody
-    typed. `secrets` are shown nowhere; `prompts`: texts of people may be written."""
+    """From now on, what we and Streamlit log; of others their warnings, and of requests nothing: an address may hold
+    what somebody typed. `secrets` are shown nowhere; `prompts`: texts of people may be written."""
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if handler.get_name() == __name__]:
         root.removeHandler(handler)
@@ -71,6 +71,8 @@ def json_lines(secrets: Iterable[str], prompts: bool) -> logging.Formatter:
 
 def _failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Of the error and of those that led to it: type and places, the innermost call last."""
+    if event.get("logger") == "asyncio":  # it writes errors and arguments into the event itself
+        event["event"] = re.split(r"[\n(<]", event["event"], maxsplit=1)[0]
     event.pop("message", None)  # the event once more, where another handler has written it before
     about = event.pop("exc_info", None)
     error = about[1] if isinstance(about, tuple) else about
@@ -85,7 +87,10 @@ def _failure_with_text(logger: WrappedLogger, method: str, event: EventDict) -> 
     error = about[1] if isinstance(about, tuple) else about
     if isinstance(error, BaseException):
         event["said"] = str(error)
-    return _failure(logger, method, event)
+    whole = event["event"]
+    event = _failure(logger, method, event)
+    event["event"] = whole
+    return event
 
 
 def _places(error: BaseException | None) -> list[str]:

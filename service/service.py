@@ -8,7 +8,6 @@ Streamlit.
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from functools import partial
 
@@ -26,7 +25,7 @@ from service.graphs import Graphs
 from service.hypotheses import begun, expected, run_hypothesis
 from service.jobs import Job, JobState, JobView, Refused, RunRequest, TraceRequest
 from service.journal import Journal
-from service.leaving import first_at_exit
+from service.leaving import comes, gone
 from service.metrics import Metrics
 from service.models import Models
 from service.observed import Observed
@@ -37,7 +36,7 @@ from service.slot import Choice, ModelSlot
 from service.telling import Telling
 from service.tracing import check, key_of
 from service.trouble import explain, release_memory
-from tracer.memory import give_back
+from tracer.memory import trim
 
 log = logging.getLogger(__name__)
 
@@ -91,17 +90,13 @@ class Service(Models, Again, Graphs, Observed):
                 if self._lab is not None:
                     self._journal = Journal(self._lab, self.settings.home)
                 self._spawn()
-                _running.add(self)
+                comes(self)
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Let the running job finish, for at most `timeout` seconds; drop the queued ones. True if the worker ended."""
-        _running.discard(self)
-        log.info("stopping")
-        with self._changed:
-            self._stopping = True
-            self._board.drop_queue("the server stopped before this ran: run it again")
-            self._changed.notify_all()
-            worker = self._worker
+        gone(self)
+        self.told_to_leave()
+        worker = self._worker
         if worker is None:
             return True
         worker.join(timeout)
@@ -114,11 +109,17 @@ class Service(Models, Again, Graphs, Observed):
             self._journal.close()
         return not worker.is_alive()
 
-    def _leave(self) -> None:
-        """The interpreter ends: so must the worker first, or torch's C++ aborts the process when its thread is cut off.
+    def told_to_leave(self) -> None:
+        """A trace may come to its end; what can go on another day, a run or a build, ends at its next step."""
+        with self._changed:
+            if not self._stopping:
+                log.info("stopping")
+            self._stopping = True
+            self._board.drop_queue("the server stopped before this ran: run it again")
+            self._changed.notify_all()
 
-        A trace may come to its end; what can go on another day, a run or a build, ends at its next step.
-        """
+    def leave(self) -> None:
+        """The process ends."""
         self.stop(self.settings.stop_seconds)
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ class Service(Models, Again, Graphs, Observed):
                 if self._background.wanted(self._slot.model):
                     return self._build_dashboards
                 if not self._changed.wait(_IDLE):
-                    return give_back
+                    return trim
         return None
 
     def _build_dashboards(self) -> None:
@@ -357,14 +358,3 @@ class Service(Models, Again, Graphs, Observed):
         self._board.add(job)
         self._changed.notify_all()
         return self._board.view(job)
-
-
-_running: "weakref.WeakSet[Service]" = weakref.WeakSet()
-
-
-def _leave() -> None:
-    for service in list(_running):
-        service._leave()
-
-
-first_at_exit(_leave)

@@ -5,11 +5,10 @@ break into a run. The engine's passes take turns with all others.
 """
 
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from service.leaving import first_at_exit
+from service.leaving import comes
 from service.trouble import explain
 from tracer import Cancelled, Progress
 
@@ -29,7 +28,7 @@ class Stream(Generic[T]):
         self.error: str | None = None
         self.cancelled = False  # it was stopped before its end
         self._work, self._advice = work, advice
-        _live.add(self)
+        comes(self)
         threading.Thread(target=self._run, name="hypograph-stream", daemon=True).start()
 
     @property
@@ -48,6 +47,12 @@ class Stream(Generic[T]):
         """True if it is over by then."""
         return self._ended.wait(seconds)
 
+    def told_to_leave(self) -> None:
+        self.cancel()
+
+    def leave(self) -> None:
+        self.wait(_AT_EXIT)
+
     def _run(self) -> None:
         try:
             for result in self._work(self._told):
@@ -64,18 +69,3 @@ class Stream(Generic[T]):
         if self._stop.is_set():
             raise Cancelled
         self.phase, self.fraction = phase, fraction
-
-
-_live: "weakref.WeakSet[Stream]" = weakref.WeakSet()
-
-
-def _leave() -> None:
-    """torch's C++ aborts a process whose thread is cut off."""
-    streams = list(_live)
-    for stream in streams:
-        stream.cancel()
-    for stream in streams:
-        stream.wait(_AT_EXIT)
-
-
-first_at_exit(_leave)

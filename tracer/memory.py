@@ -38,13 +38,18 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 
 def give_back() -> None:
-    """Let others have what nothing refers to any more, and what the C library keeps for later, where it can be told."""
+    """Let others have what nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc's
-    if trim is not None:
-        trim(0)
+    trim()
+
+
+def trim() -> None:
+    """Memory that was freed, and that the C library keeps for later, goes back to the system; where it can be told."""
+    told = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc's
+    if told is not None:
+        told(0)
 
 
 def in_memory(work: Callable[P, T]) -> Callable[P, T]:

@@ -20,9 +20,14 @@ def _settings() -> Settings:
 
 
 @st.cache_resource(show_spinner=False)
+def _log() -> None:
+    """Before anybody is let in: until then uvicorn writes visitors' addresses."""
+    start_log(_settings())
+
+
+@st.cache_resource(show_spinner=False)
 def _service() -> Service:
     settings = _settings()
-    start_log(settings)
     service = Service(settings, lab=_lab())
     service.start()
     if settings.metrics_port is not None:
@@ -39,8 +44,9 @@ def get_service() -> Service:
     """The service, started with the server's first page. Stops the page with one line if it can't be, and with the
     login where nobody is known who may be here."""
     _through_app()
-    admitted()
     try:
+        _log()
+        admitted()
         return _service()
     except (CacheError, LabDatabaseError, SettingsError) as problem:
         st.error(f"Hypograph can't start: {problem}.")

@@ -73,7 +73,7 @@ def test_what_waits_and_runs_is_cut_off_and_run_again(
         (left,) = second.interrupted(ada)
         second.switch_model("second", "neurons", Person(ada.id, "Ada", Role.ADMIN))
         until(lambda: second.model_state().name == "second" and second.model is not None)
-        with pytest.raises(Refused, match="it was asked of first: load that model first"):
+        with pytest.raises(Refused, match="it was asked of first with neurons: load that first"):
             second.run_again(left.id, ada)
         second.wait(second.submit(left.asked.request, ada).id, 10)
         assert second.interrupted(ada) == [left], "what the other model traced is not it"

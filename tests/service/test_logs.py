@@ -54,11 +54,12 @@ def ask(*tokens: int) -> TraceRequest:
 def test_what_happens_to_jobs(service: Service, engine: FakeEngine, log: Log) -> None:
     engine.brake.clear()
     job = service.submit(ask(1, 2), ANN)
+    until(lambda: log.lines("job started"))
     service.submit(ask(1, 2), BOB)
     engine.brake.set()
     assert service.wait(job.id, 10)
     service.submit(ask(1, 2), BOB)
-    asked, joined, started, over, found = log.lines("job ")
+    asked, started, joined, over, found = log.lines("job ")
     assert {line["job"] for line in (asked, joined, started, over)} == {job.id} and found["job"] != job.id
     assert (asked["person"], joined["person"], found["person"]) == ("ann", "bob", "bob")
     assert over["persons"] == ["ann", "bob"] and over["outcome"] == "done" and over["seconds"] >= 0
@@ -115,3 +116,13 @@ def test_lines_stay_lines(log: Log) -> None:
     logging.getLogger("x").warning('a\n{"event": "job over"}\x1b[31m')
     assert [line["event"] for line in log.lines()] == ['a\n{"event": "job over"}\x1b[31m']
     assert log.stream.getvalue().count("\n") == 1 and "\x1b" not in log.stream.getvalue()
+
+
+def test_asyncio_tells_no_error_of_a_task(log: Log) -> None:
+    """It writes whole tasks, with what their errors say and what a callback was called with."""
+    logging.getLogger("asyncio").error(f"Task exception was never retrieved\nfuture: <Task ValueError({CANARY!r})>")
+    logging.getLogger("asyncio").error(f"Exception in callback tell({CANARY!r}) at app.py:1")
+    assert [line["event"] for line in log.lines()] == [
+        "Task exception was never retrieved",
+        "Exception in callback tell",
+    ]

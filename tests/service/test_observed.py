@@ -43,3 +43,4 @@ def test_health_figures_and_log_of_a_server(tmp_path: Path) -> None:
     assert said.count("stopping") == 1
     assert SECRET not in written
     assert "canary" not in written and "127.0.0.1:" not in "".join(said), "no address of a page, nor of a visitor"
+    assert written.count("[accepted]") == 1, "but of the first tab: before its first run nothing is ours"

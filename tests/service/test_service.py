@@ -547,7 +547,7 @@ def test_the_end_of_the_process_waits_as_long_as_the_settings_say(settings: Sett
         engine.brake.clear()
         job = running(service, seconds)
         threading.Timer(0.3, engine.brake.set).start()
-        service._leave()
+        service.leave()
         assert see(service, job).state is state
 
 
