@@ -21,7 +21,7 @@ def _settings() -> Settings:
 
 @st.cache_resource(show_spinner=False)
 def _log() -> None:
-    """Before anybody is let in: until then uvicorn writes visitors' addresses."""
+    """Before anybody is let in: what goes wrong at the login is written as all else is."""
     start_log(_settings())
 
 

@@ -42,5 +42,4 @@ def test_health_figures_and_log_of_a_server(tmp_path: Path) -> None:
     assert f"health and metrics on port {port}" in said and any(one.startswith("loaded ") for one in said)
     assert said.count("stopping") == 1
     assert SECRET not in written
-    assert "canary" not in written and "127.0.0.1:" not in "".join(said), "no address of a page, nor of a visitor"
-    assert written.count("[accepted]") == 1, "but of the first tab: before its first run nothing is ours"
+    assert "canary" not in written and "[accepted]" not in written, "no address of a page, nor of a visitor"
