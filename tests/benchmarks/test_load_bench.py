@@ -32,4 +32,3 @@ def test_memory_counts_when_nobody_is_there() -> None:
     assert [plan.open_for(now) > 0 for now in (0, 99, 101, 179, 181, 281)] == [True, True, False, False, True, False]
     memory = [(float(now), 0.0, 500.0 if now % 180 < 160 else 100.0 + now // 180) for now in range(0, 721, 2)]
     assert [own for _, _, own in at_rest(memory, plan)] == [100, 101, 102, 103]
-    assert at_rest(memory, Plan(12, 2, 720, 1.0)) is memory
