@@ -25,7 +25,7 @@ OF_THE_JOURNAL = {"keep_asked", "answered", "server_starts"}  # service/journal.
 OF_THE_SERVICE = {"touch", "ids_of", "merged"}  # is it there, and who is who: no texts
 LOOKS = {"model", "model_state", "job", "jobs", "paused", "wait", "dashboards", "collects_dashboards", "beside",
          "beside_state", "graph", "in_use", "loaded_models", "not_ready"}  # fmt: skip
-OF_THE_SERVER = {"start", "stop"}
+OF_THE_SERVER = {"start", "stop", "told_to_leave", "leave"}
 OWN = {"cancel", "interrupted", "run_again", "forget_interrupted", "use_of", "largest_of"}  # run_again submits
 
 
