@@ -28,9 +28,10 @@ class Again(ABC):
         """Of this person, the oldest first; what was traced since, by a batch say, is forgotten. Raises LabError."""
         if self._journal is None:
             return []
-        left, model = self._journal.interrupted(by), self.model
-        of_it = [one for one in left if model is not None and self._is_of(model, one)]
-        traced = {one.id for one in of_it if model is not None and key_of(one.asked.request, model) in self.cache}
+        left = self._journal.interrupted(by)
+        traced = {
+            one.id for one in left if (model := self._asked_of(one)) and key_of(one.asked.request, model) in self.cache
+        }
         for id in traced:
             self._journal.forget(id, by)
         return [one for one in left if one.id not in traced]
@@ -40,18 +41,20 @@ class Again(ABC):
         one = next((one for one in self.interrupted(by) if one.id == job_id), None)
         if one is None:
             raise Refused("it was run again already, or taken away")
-        model = self.model
-        if model is None or not self._is_of(model, one):
+        if self._asked_of(one) is None:
             asked = one.asked
             raise Refused(f"it was asked of {asked.model} with {asked.features}: load that first, then run it again")
         job = self.submit(one.asked.request, by)
         self.forget_interrupted(job_id, by)
         return job
 
-    def _is_of(self, model: tracer.ReplacementModel, one: Interrupted) -> bool:
-        """Was it asked of this model, which is loaded, with the features that it has now?"""
-        loaded = self._slot.loaded
-        return (one.asked.fingerprint, one.asked.features) == (model.model_fingerprint, loaded and loaded.features)
+    def _asked_of(self, one: Interrupted) -> tracer.ReplacementModel | None:
+        """The loaded model, if it was asked of that with the features that it has now."""
+        model, loaded = self.model, self._slot.loaded
+        if model is None or loaded is None:
+            return None
+        now = model.model_fingerprint, loaded.features
+        return model if (one.asked.fingerprint, one.asked.features) == now else None
 
     def forget_interrupted(self, job_id: str, by: Person) -> None:
         """Raises LabError."""

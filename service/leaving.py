@@ -16,7 +16,7 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 
-class Worker(Protocol):
+class AtWork(Protocol):
     def told_to_leave(self) -> None:
         """Returns at once; work ends at its next step, or when what is under way is done."""
 
@@ -24,28 +24,28 @@ class Worker(Protocol):
         """Waits until its thread has ended."""
 
 
-_here: weakref.WeakSet[Worker] = weakref.WeakSet()
+_here: weakref.WeakSet[AtWork] = weakref.WeakSet()
 _ends = threading.Event()
 
 
-def comes(worker: Worker) -> None:
+def comes(one: AtWork) -> None:
     """Somebody who will be told; at once, if all are leaving already."""
-    _here.add(worker)
+    _here.add(one)
     if _ends.is_set():
-        worker.told_to_leave()
+        one.told_to_leave()
 
 
-def gone(worker: Worker) -> None:
-    _here.discard(worker)
+def gone(one: AtWork) -> None:
+    _here.discard(one)
 
 
 def _leave() -> None:
     _ends.set()
-    workers = list(_here)
-    for worker in workers:
-        _heard(worker.told_to_leave)
-    for worker in workers:
-        _heard(worker.leave)
+    here = list(_here)
+    for one in here:
+        _heard(one.told_to_leave)
+    for one in here:
+        _heard(one.leave)
 
 
 def _heard(what: Callable[[], None]) -> None:

@@ -62,7 +62,7 @@ def json_lines(secrets: Iterable[str], prompts: bool) -> logging.Formatter:
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _failure_with_text if prompts else _failure,
+            *([_failure_with_text] if prompts else [_of_asyncio, _failure]),
             _hiding(secrets),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
@@ -71,8 +71,6 @@ def json_lines(secrets: Iterable[str], prompts: bool) -> logging.Formatter:
 
 def _failure(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Of the error and of those that led to it: type and places, the innermost call last."""
-    if event.get("logger") == "asyncio":  # it writes errors and arguments into the event itself
-        event["event"] = re.split(r"[\n(<]", event["event"], maxsplit=1)[0]
     event.pop("message", None)  # the event once more, where another handler has written it before
     about = event.pop("exc_info", None)
     error = about[1] if isinstance(about, tuple) else about
@@ -87,9 +85,13 @@ def _failure_with_text(logger: WrappedLogger, method: str, event: EventDict) -> 
     error = about[1] if isinstance(about, tuple) else about
     if isinstance(error, BaseException):
         event["said"] = str(error)
-    whole = event["event"]
-    event = _failure(logger, method, event)
-    event["event"] = whole
+    return _failure(logger, method, event)
+
+
+def _of_asyncio(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """It writes what errors say, and arguments, into the event itself."""
+    if event.get("logger") == "asyncio":
+        event["event"] = re.split(r"[\n(<]", event["event"], maxsplit=1)[0]
     return event
 
 

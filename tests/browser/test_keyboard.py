@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import ask, card, circuit, idle, main, pins, settled, trace, until
+from tests.browser.driver import ask, canvas_of, card, circuit, idle, main, pins, settled, trace, until
 from tests.browser.visiting import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.default_model]
@@ -19,6 +19,13 @@ FOCUS = """() => {
     if (e.tagName === 'BODY' || e.tagName === 'MAIN') return '';
     const named = e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText || '';
     return `${e.tagName} ${e.dataset.testid ?? ''} ${named}`;
+}"""
+
+TYPES_AT_ONCE = """(keys) => {
+    const root = keys.getRootNode();
+    keys.close();
+    root.querySelector("input[type=search]").focus();
+    return new Promise((seen) => setTimeout(() => seen(root.activeElement.type), 200));
 }"""
 
 
@@ -63,7 +70,10 @@ def select_pin_and_group_on_the_canvas(page: Page) -> None:
 
 def tools_of_the_canvas(page: Page) -> None:
     press(page, "?")
-    expect(page.get_by_test_id("graph-keys")).to_be_visible()
+    keys = page.get_by_test_id("graph-keys")
+    expect(keys).to_be_visible()
+    assert keys.evaluate(TYPES_AT_ONCE) == "search", "what closes takes no focus later"
+    canvas_of(page).press("?")
     press(page, "Escape", "/")
     page.keyboard.type("baloncesto")
     press(page, "Enter", "Escape")

@@ -55,6 +55,7 @@ def test_a_prompt_that_fails_takes_no_other_with_it(
         {"prompt": "w1", "target": "w1 w2"},
         {"prompt": "w5 " * 600},
         {"prompt": "w3 w2", "condition": "last"},
+        {"prompt": "w1", "target": "w1 w2"},  # the third once more: it counts once
     ]
     prompts.write_text("\n".join(map(json.dumps, rows)))
     command = ["batch", str(prompts), "--out", str(out), "--max-nodes", "10"]
@@ -64,7 +65,14 @@ def test_a_prompt_that_fails_takes_no_other_with_it(
     assert [line[:6] for line in told.splitlines()[:-1]] == ["row 1:", "row 3:", "row 4:"]
     batch = read(out)
     outcomes = [batch.outcome(item.key) for item in batch.items]
-    assert [outcome and outcome.status for outcome in outcomes] == ["failed", "done", "failed", "failed", "done"]
+    assert [outcome and outcome.status for outcome in outcomes] == [
+        "failed",
+        "done",
+        "failed",
+        "failed",
+        "done",
+        "failed",
+    ]
     assert "HYPOGRAPH_MAX_TOKENS" in str(outcomes[3] and outcomes[3].error)
     monkeypatch.setenv("HYPOGRAPH_MAX_TOKENS", "5")
     before = times(out)

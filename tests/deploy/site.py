@@ -70,9 +70,13 @@ def written(folder: Path, port: int, plain_port: int, replicas: tuple[int, int],
     text = SITE.read_text()
     if with_login:
         text = text.replace("#login ", "").replace("THE SECRET", SECRET)
+    six = Path("/proc/net/if_inet6")  # empty, or not there, on a machine without
+    also = "[::1]" if six.is_file() and six.read_text() else "127.0.0.2"
     changes = {
         "listen 443 ": f"listen 127.0.0.1:{port} ",
         "listen 80 ": f"listen 127.0.0.1:{plain_port} ",
+        "listen [::]:443 ": f"listen {also}:{port} ",
+        "listen [::]:80 ": f"listen {also}:{plain_port} ",
         "server 127.0.0.1:8501;": f"server 127.0.0.1:{replicas[0]};",
         "# server 127.0.0.1:8502;": f"server 127.0.0.1:{replicas[1]};",
         "hypograph.lab.example": "localhost",
@@ -80,9 +84,6 @@ def written(folder: Path, port: int, plain_port: int, replicas: tuple[int, int],
         "/var/log/nginx/": f"{folder}/",
         "/etc/nginx/hypograph.htpasswd": f"{folder}/htpasswd",
     }
-    text = text.replace("listen [::]:443 ", f"listen [::1]:{port} ").replace(
-        "listen [::]:80 ", f"listen [::1]:{plain_port} "
-    )
     for shipped, here in changes.items():
         assert with_login or "htpasswd" in shipped or shipped in text, shipped
         text = text.replace(shipped, here)

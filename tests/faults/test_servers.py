@@ -84,10 +84,8 @@ def says_that_it_stops(port: int) -> bool:
 def test_stopped_in_the_middle_of_a_sweep(serve: Callable[..., Server], tmp_path: Path) -> None:
     """It is waited for as long as the settings say, and `/readyz` says so; what that cuts off is offered again.
     `atexit` would come when the sweep's threads have done it all."""
-    port, model = (
-        free_port(),
-        saved(wide_llama(n_neurons=1000, n_layers=64), tmp_path / "deep"),
-    )  # a sweep of ten seconds
+    port = free_port()
+    model = saved(wide_llama(n_neurons=1000, n_layers=64), tmp_path / "deep")  # a sweep of ten seconds
     one = serve("one", HYPOGRAPH_MODEL=str(model), HYPOGRAPH_STOP_SECONDS="3", HYPOGRAPH_METRICS_PORT=str(port))
 
     async def before() -> None:

@@ -71,6 +71,10 @@ def test_what_waits_and_runs_is_cut_off_and_run_again(
             second.run_again(theirs.id, ben)
         second.forget_interrupted(second.interrupted(ada)[0].id, ada)
         (left,) = second.interrupted(ada)
+        second.switch_model("first", "another set", Person(ada.id, "Ada", Role.ADMIN))
+        until(lambda: second.model_state().features == "another set" and second.model is not None)
+        with pytest.raises(Refused, match="it was asked of first with neurons: load that first"):
+            second.run_again(left.id, ada)
         second.switch_model("second", "neurons", Person(ada.id, "Ada", Role.ADMIN))
         until(lambda: second.model_state().name == "second" and second.model is not None)
         with pytest.raises(Refused, match="it was asked of first with neurons: load that first"):

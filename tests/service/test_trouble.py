@@ -1,4 +1,5 @@
-"""What is spared from garbage collection while a model is used is given back with it."""
+"""What is spared from garbage collection while a model is used is given back with it; what is freed, by an idle
+server."""
 
 import gc
 import threading
